@@ -27,6 +27,8 @@ def main(cfg: DictConfig) -> None:
         groups = execution.prepare([run], options)
     except (PlanError, RecordsError) as error:
         sys.exit(f"error: {error}")
+    if note := configuration.untuned_note([cfg]):
+        print(note, file=sys.stderr)
     if not groups:
         print(f"run {run.name} is already recorded in {options.folder}; force=true trains it again")
         return

@@ -29,6 +29,20 @@ def run_of(cfg: DictConfig, tuned: Mapping | None = None) -> Run:
     return make_run(plain["task"], plain["optimizer"], plain["seed"], plain["protocol"], known)
 
 
+def untuned_note(cfgs: Sequence[DictConfig], tuned: Mapping | None = None) -> str:
+    """One line naming the cells whose ``auto`` rates are defaults, not tuned; empty if none."""
+    known = tuned_values() if tuned is None else tuned
+    cells = {
+        f"{cfg.optimizer.name} on {cfg.task.name}"
+        for cfg in cfgs
+        if "auto" in [cfg.optimizer.get(key) for key in cfg.optimizer.traced]
+        and (cfg.task.name, cfg.optimizer.name) not in known
+    }
+    if not cells:
+        return ""
+    return f"not tuned yet, `auto` means the config's `untuned` values: {', '.join(sorted(cells))}"
+
+
 def options_of(cfg: DictConfig) -> Options:
     """How the job is to be executed.
 

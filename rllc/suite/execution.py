@@ -2,7 +2,7 @@
 
 import json
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -43,9 +43,6 @@ class Outcome(NamedTuple):
     runs: list[Run]
     record: Path | None = None
     error: BaseException | None = None
-
-
-Submit = Callable[[Sequence[list[Run]], Options], list[Outcome]]
 
 
 def prepare(runs: Sequence[Run], options: Options) -> list[list[Run]]:

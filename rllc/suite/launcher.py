@@ -57,6 +57,8 @@ class GroupedLauncher(Launcher):
         good = [(job, job.run) for job in jobs if job.run is not None]
         if good:
             options = configuration.options_of(self.config)
+            if note := configuration.untuned_note([job.cfg for job, _ in good if job.cfg]):
+                print(note, file=sys.stderr)
             errors = self._train([run for _, run in good], options)
             for job, run in good:
                 job.finish(run.name, errors.get(run.name))

@@ -85,11 +85,6 @@ def make_run(
     return Run(dict(task), config, traced, _seed(seed), _protocol(protocol or {}), shown)
 
 
-def auto_source(run_optimizer: Mapping[str, Any], task: str, tuned: Mapping) -> str:
-    """Where an ``auto`` hyperparameter comes from: ``tuned`` or ``untuned``."""
-    return "tuned" if (task, str(run_optimizer["name"])) in tuned else "untuned"
-
-
 def group_runs(runs: Iterable[Run], most: int | None = None) -> list[list[Run]]:
     """Splits runs into rectangles (every seed x every hyperparameter point) of equal group.
 

@@ -171,13 +171,14 @@ def finished(folder: Path) -> set[str]:
     return {run["run"] for header in headers(folder).values() for run in header["runs"]}
 
 
-def load(folder: str | Path, laws: bool = False) -> Records:
+def load(folder: str | Path) -> Records:
     """Reads all shards under `folder`; a run recorded twice counts once (the newer record).
+
+    Laws are read on demand, see `Records.laws`.
 
     Raises:
       RecordsError: a shard is damaged.
     """
-    del laws  # laws are read on demand, see `Records.laws`
     folder = Path(folder)
     shards = sorted(headers(folder).items(), key=lambda item: (item[1].get("created", ""), item[0]))
     rows = [row for shard, header in shards for row in _run_rows(shard, header)]

@@ -87,6 +87,19 @@ def test_any_propagator_trains_and_a_second_call_is_a_no_op(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("words", "told"),
+    [([], True), (["optimizer.learning_rate=0.1", "optimizer.law_learning_rate=0.01"], False)],
+)
+@pytest.mark.parametrize("flag", [[], ["-m"]])
+def test_untuned_rates_are_said(tmp_path, inside, words, told, flag):
+    words = [*flag, "optimizer=rllc", "optimizer.propagator=M(0.5)", *words]
+    code, _, err = inside(tmp_path, *words)
+    assert code is None
+    assert ("not tuned yet" in err) == told
+    assert ("M(0.5) on mnist_mlp" in err) == told
+
+
+@pytest.mark.parametrize(
     ("words", "message"),
     [
         (["optimizer=rllc", "optimizer.propagator=M(0.9)+X"], "position 7"),
