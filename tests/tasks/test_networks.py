@@ -7,6 +7,7 @@ import optax
 import pytest
 
 import tasks
+from tasks import networks
 from tasks.task import CONSTANTS
 
 # MLP: in·128+128 + 2·(128²+128) + 1,290. Conv: 9·in·32+32 + 18,496 + 36,928 + 650.
@@ -26,6 +27,24 @@ def images_of(task, count=4, seed=0):
     shape = (28, 28, 1) if task.dataset != "cifar10" else (32, 32, 3)
     generator = np.random.default_rng(seed)
     return jnp.asarray(generator.integers(0, 256, (count, *shape), dtype=np.uint8))
+
+
+def test_product_of_dense_layers_has_the_derivatives_of_a_product():
+    x, w, weights = (
+        jax.random.normal(jax.random.key(i), shape)
+        for i, shape in enumerate([(5, 7), (3, 7, 4), (5, 4)])
+    )
+
+    def value(product):
+        def of_run(x, w):
+            return jnp.sum(weights * jnp.sin(product(x, w)))
+
+        gradient = jax.value_and_grad(of_run, argnums=(0, 1))
+        return jax.vmap(gradient, in_axes=(None, 0))(x, w)
+
+    ours, plain = value(networks.product), value(jnp.matmul)
+    for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(plain), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)  # float32 sums of at most 7 terms
 
 
 def test_names_are_the_papers_tasks():
