@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import functools
+import math
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-MINOR = 1024  # longest run of numbers summed one after the other on a CPU
-LANES = 4  # neighbouring numbers summed apart on a CPU, which the compiler turns into one vector …
-LANES_UP_TO = 6  # … as long as the sums of so many products fit into the registers
+LONGEST = 1024  # most numbers summed one after the other on a CPU
+ROWS, LANES = 16, 8  # a CPU adds up to ROWS vectors of LANES neighbouring numbers, unrolled …
+TOGETHER = 6  # … as long as there are no more products: beyond, the compiler keeps a scalar loop
+IN_CACHE = 2**18  # numbers of a leaf that may be read once for each TOGETHER products
 
 
 def inner_products(pairs: list[tuple[jax.Array, jax.Array]], dtype: Any) -> list[jax.Array]:
     """Σ a·b over all entries, for many pairs of arrays of one shape, reading each array once.
 
     On an accelerator these are plain sums, which XLA fuses into one kernel. XLA's CPU backend gives
-    each sum a pass of its own, so there they are one variadic reduction, written in a way that
-    keeps its rounding near that of a pairwise sum.
+    each sum a pass of its own, so there they are variadic reductions: of vectors where the last
+    axis allows it, in runs short enough to keep the rounding near that of a pairwise sum.
 
     Args:
       pairs: arrays of one shape, of any floating dtype.
@@ -42,35 +44,50 @@ def _inner_products(
         return [jnp.sum(arrays[i] * arrays[j]) for i, j in index]
 
     def variadic(*arrays: jax.Array) -> list[jax.Array]:
-        arrays = tuple(_rows(x.astype(dtype)) for x in arrays)
-        sums = _sum_last_axis([arrays[i] * arrays[j] for i, j in index])
-        while sums[0].ndim:
-            sums = _sum_last_axis([_rows(x) for x in sums])
-        return sums
+        arrays = tuple(x.astype(dtype) for x in arrays)
+        several = len(index) > TOGETHER and arrays[0].size <= IN_CACHE
+        size = TOGETHER - 1 if several else len(index)  # -1: 10 and 15 products in equal parts
+        parts = [index[i : i + size] for i in range(0, len(index), size)]
+        return [s for part in parts for s in _sums([arrays[i] * arrays[j] for i, j in part])]
 
     return jax.lax.platform_dependent(*arrays, cpu=variadic, default=plain)
 
 
-def _rows(x: jax.Array) -> jax.Array:
-    """The array with its last axis split, if need be, into rows of at most MINOR numbers."""
-    if x.ndim == 0:
-        return x[None]
+def _sums(arrays: list[jax.Array]) -> list[jax.Array]:
+    """The sum of each of these arrays of one shape.
+
+    Only the last axis of a large array is split, and none merged, so a sharded one stays in place.
+    """
+    rows = _vector_rows(arrays[0].shape[-1:]) if len(arrays) <= TOGETHER else 0
+    if rows:
+        vectors = [x.reshape(*x.shape[:-1], -1, rows, LANES) for x in arrays]
+        arrays = [x.reshape(-1) for x in _reduce(vectors, -2)]
+    while arrays[0].ndim:
+        arrays = _reduce([_short_rows(x) for x in arrays], -1)
+    return arrays
+
+
+def _vector_rows(shape: tuple[int, ...]) -> int:
+    """How many vectors of the last axis to add into one; 0 if there are too few to be worth it."""
+    if not shape or shape[-1] % LANES:
+        return 0
+    rows = math.gcd(shape[-1] // LANES, ROWS)
+    return rows if rows >= ROWS // 2 else 0
+
+
+def _short_rows(x: jax.Array) -> jax.Array:
+    """The array with its last axis split, if need be, into rows of at most LONGEST numbers."""
     size = x.shape[-1]
-    if size <= MINOR:
+    if size <= LONGEST:
         return x
-    width = next(w for w in range(MINOR, 0, -1) if size % w == 0)
+    width = next(w for w in range(LONGEST, 0, -1) if size % w == 0)
     return x if width < 16 else x.reshape(*x.shape[:-1], size // width, width)
 
 
-def _sum_last_axis(arrays: list[jax.Array]) -> list[jax.Array]:
-    """Sum arrays of one shape over their last axis, in one variadic reduction."""
-    *rest, width = arrays[0].shape
-    lanes = LANES if width % LANES == 0 and len(arrays) <= LANES_UP_TO else 1
-    folded = [x.reshape(*rest, width // lanes, lanes) for x in arrays]
-    operands = [x[..., i] for x in folded for i in range(lanes)]
-    zeros = (jnp.zeros((), arrays[0].dtype),) * len(operands)
-    sums = jax.lax.reduce(tuple(operands), zeros, _add, (len(rest),))
-    return [sum(sums[i + 1 : i + lanes], sums[i]) for i in range(0, len(sums), lanes)]
+def _reduce(arrays: list[jax.Array], axis: int) -> list[jax.Array]:
+    """Sums of arrays of one shape over an axis, in one variadic reduction."""
+    zeros = (jnp.zeros((), arrays[0].dtype),) * len(arrays)
+    return list(jax.lax.reduce(tuple(arrays), zeros, _add, (axis % arrays[0].ndim,)))
 
 
 def _add(x: tuple[jax.Array, ...], y: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:

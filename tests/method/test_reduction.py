@@ -1,0 +1,95 @@
+"""Inner products on a CPU: right for every shape, in vectors where they can be, never gathered."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rllc.reduction import IN_CACHE, inner_products
+
+SHAPES = [(), (0,), (10,), (128,), (3, 1000), (7, 64), (40, 512), (2, 3, 16, 128), (5, 4099)]
+
+
+def products(arrays, dtype=jnp.float32):
+    """All inner products of these arrays, as the update takes them."""
+    pairs = [(x, y) for i, x in enumerate(arrays) for y in arrays[i:]]
+    return jnp.stack(inner_products(pairs, dtype))
+
+
+def random(number, shape, seed=0):
+    return list(np.random.default_rng(seed).standard_normal((number, *shape)).astype(np.float32))
+
+
+def exact(arrays):
+    flat = np.stack([np.asarray(x, np.float64).ravel() for x in arrays])
+    return (flat @ flat.T)[np.triu_indices(len(arrays))], np.linalg.norm(flat, axis=1)
+
+
+@pytest.mark.parametrize("number", [2, 3, 5])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_every_shape_and_number_of_units(number, shape):
+    arrays = random(number, shape)
+    expected, norms = exact(arrays)
+    scale = np.outer(norms, norms)[np.triu_indices(number)]
+    found = np.asarray(jax.jit(products)(arrays), np.float64)
+    # A run of numbers one after the other has up to 1024 roundings of 6e-8, mostly cancelling.
+    assert np.all(np.abs(found - expected) <= 3e-6 * scale)
+    runs = [np.stack([x, 2 * x]) for x in arrays]
+    batched = jax.jit(jax.vmap(products))(runs)
+    np.testing.assert_allclose(batched, np.stack([found, 4 * found]), rtol=3e-6, atol=1e-5)
+
+
+def test_sums_of_many_equal_numbers_do_not_drift():
+    x = jnp.full((4096, 512), 0.1, jnp.float32)  # one running sum would be wrong by 1e-3
+    np.testing.assert_allclose(products([x])[0], x.size * np.float64(x[0, 0]) ** 2, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("units", "size", "expected"), [(2, 2**19, 6), (4, 2**17, 5), (4, 2**19, 15)]
+)
+def test_no_more_products_in_a_vectorised_reduction_than_registers_hold(units, size, expected):
+    assert 2**17 <= IN_CACHE < 2**19
+    arrays = [jax.ShapeDtypeStruct((size // 512, 512), jnp.float32)] * (units + 1)
+
+    def distinct(arrays):  # the same object twice would count as one array
+        return products([x + i for i, x in enumerate(arrays)])
+
+    text = jax.jit(distinct).lower(arrays).as_text()
+    reductions = [line for line in text.splitlines() if "stablehlo.reduce(" in line]
+    operands = [line.count("init:") for line in reductions]
+    assert max(operands) == expected
+
+
+GATHERED = """
+import jax, jax.numpy as jnp, numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from tests.method.test_reduction import exact, products, random
+
+mesh = Mesh(np.array(jax.devices()), ("model",))
+for spec in (("model",), (None, "model")):
+    arrays = random(3, (64, 512))
+    placed = jax.device_put(arrays, NamedSharding(mesh, PartitionSpec(*spec)))
+    compiled = jax.jit(products).lower(placed).compile()
+    whole = [line for line in compiled.as_text().splitlines() if "f32[64,512]" in line]
+    assert not whole, whole[0]
+    np.testing.assert_allclose(compiled(placed), exact(arrays)[0], rtol=3e-6, atol=0.1)
+print("stayed")
+"""
+
+
+def test_a_sharded_leaf_is_not_gathered():
+    flags = "--xla_force_host_platform_device_count=2"
+    result = subprocess.run(
+        [sys.executable, "-c", GATHERED],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": ".", "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
+        cwd=Path(__file__).parents[2],
+    )
+    assert result.stdout.strip() == "stayed", result.stderr[-2000:]
