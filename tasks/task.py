@@ -48,6 +48,8 @@ class Task(NamedTuple):
         augmented if the task augments and a key is given.
       apply: (params, state, x (b, h, w, c), train) -> (logits float32 (b, 10), new state).
       augments: whether `prepare` uses its key.
+      one_at_a_time: whether runs that share a CPU core train one after another, as the activations
+        of one network fill its cache; small networks train faster in one batched product.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Task(NamedTuple):
     prepare: Callable[[jax.Array, jax.Array | None], jax.Array]
     apply: Callable[[Any, Any, jax.Array, bool], tuple[jax.Array, Any]]
     augments: bool
+    one_at_a_time: bool
 
 
 def names() -> tuple[str, ...]:
@@ -91,6 +94,7 @@ def make(name: str, **settings: Any) -> Task:
         prepare=_prepare(dataset, augmentation if augments else None),
         apply=_apply(module),
         augments=augments,
+        one_at_a_time=network != "mlp",
     )
 
 

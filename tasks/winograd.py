@@ -35,6 +35,28 @@ def convolution(x: jax.Array, w: jax.Array, count: int) -> jax.Array:
     return lax.map(some, x.reshape(-1, count, *x.shape[1:])).reshape(*x.shape[:3], w.shape[-1])
 
 
+def products(x: jax.Array, dy: jax.Array) -> jax.Array:
+    """Images x (b, h, w, c) by gradients dy (b, h, w, o) of the output: (4, 4, c, o), float32.
+
+    What `weight_gradient` maps to the gradient of the weights, once it is summed over images.
+    """
+    v = _over_rows_and_columns(_input_transform, _windows(x))
+    tiles = [[dy[:, i::2, j::2] for j in range(2)] for i in range(2)]
+    m = _over_rows_and_columns(_gradient_transform, tiles)
+    return jnp.stack([jnp.stack([_contract(v[a][b], m[a][b]) for b in range(4)]) for a in range(4)])
+
+
+def weight_gradient(total: jax.Array) -> jax.Array:
+    """(4, 4, c, o) -> (3, 3, c, o): the transpose of the weights' transform."""
+    transform = jnp.asarray(WEIGHTS)
+    return jnp.einsum("ai,bj,abco->ijco", transform, transform, total)
+
+
+def _contract(a, b):
+    """(b, h, w, c), (b, h, w, o) -> (c, o)."""
+    return a.reshape(-1, a.shape[-1]).T @ b.reshape(-1, b.shape[-1])
+
+
 def _windows(x):
     """4×4 windows, two pixels apart: 4 × 4 arrays (b, h/2, w/2, c), one per pixel in a window."""
     height, width = x.shape[1:3]
@@ -58,6 +80,11 @@ def _input_transform(d):
 def _output_transform(m):
     """Aᵀm."""
     return m[0] + m[1] + m[2], m[1] - m[2] - m[3]
+
+
+def _gradient_transform(d):
+    """Ad."""
+    return d[0], d[0] + d[1], d[0] - d[1], -d[1]
 
 
 def _interleaved(grid):

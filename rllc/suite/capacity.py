@@ -6,27 +6,33 @@ from typing import Any
 import jax
 import numpy as np
 
-from rllc.suite import optimizers
+from rllc.suite import optimizers, program
 from rllc.suite.plan import Run
 
-# Runs per device beyond which a group no longer gets faster per run (results/benchmarks).
+# Runs per device beyond which a group no longer gets faster per run (results/benchmarks). Networks
+# that take turns on a CPU are as fast alone: there a group saves nothing but compilations.
 ENOUGH = {"cpu": 9, "gpu": 64, "tpu": 64}
 MEMORY_SHARE = 0.5
 
 
 def group_size(run: Run, task: Any) -> int:
     """Most runs to train in one program on this machine."""
-    device = jax.devices()[0]
-    enough = ENOUGH.get(device.platform, 16) * len(jax.devices())
-    fit = int(MEMORY_SHARE * memory_bytes() / bytes_per_run(run, task))
-    return max(1, min(enough, fit))
+    device, count = jax.devices()[0], len(jax.devices())
+    enough = ENOUGH.get(device.platform, 16) * count
+    kept, working = bytes_per_run(run, task)
+    available = MEMORY_SHARE * memory_bytes()
+    turns = program.takes_turns(task)  # then one run of a device needs its working memory at a time
+    fit = (available - count * working) / kept if turns else available / (kept + working)
+    return max(1, min(enough, int(fit)))
 
 
-def bytes_per_run(run: Run, task: Any) -> int:
-    """Estimate of a run's memory: parameters, gradients, optimizer state, activations.
+def bytes_per_run(run: Run, task: Any) -> tuple[int, int]:
+    """Estimate of a run's memory.
 
-    Activations are those of one training batch, taken as four times the bytes of the
-    intermediate values of the forward pass (kept values, their gradients, patches).
+    Returns:
+      What it keeps from step to step (parameters, statistics, optimizer state), and what it needs
+      within a step: gradients, and activations of one training batch, taken as four times the
+      bytes of the intermediate values of the forward pass (kept values, their gradients, patches).
     """
     params, state = jax.eval_shape(task.init, jax.random.key(0))
     traced = {key: np.asarray(value, np.float32) for key, value in run.traced.items()}
@@ -35,8 +41,10 @@ def bytes_per_run(run: Run, task: Any) -> int:
     x = jax.eval_shape(lambda i: task.prepare(i, None), images)
     jaxpr = jax.make_jaxpr(lambda p, s, v: task.apply(p, s, v, True))(params, state, x)
     activations = sum(_bytes(v.aval) for eq in jaxpr.jaxpr.eqns for v in eq.outvars)
-    leaves = jax.tree.leaves((params, params, moments, state))
-    return sum(_bytes(leaf) for leaf in leaves) + 4 * activations
+    kept, gradients = (
+        sum(map(_bytes, jax.tree.leaves(t))) for t in ((params, moments, state), params)
+    )
+    return kept, gradients + 4 * activations
 
 
 def _image_shape(task: Any) -> tuple[int, int, int]:

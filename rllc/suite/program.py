@@ -1,4 +1,4 @@
-"""One group of runs as one compiled program: scan over steps, vmap over runs, sharded.
+"""One group of runs as one compiled program: scan over steps, runs batched, sharded.
 
 Axes: s seeds, r runs that share a seed (and so their batches), k memory units, c steps of a
 chunk, b batch. Carries and hyperparameters have leading axes (s, r). The batch of a seed is
@@ -7,7 +7,7 @@ dense layer of r networks is a single matrix product.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -131,6 +131,30 @@ def _init(task, optimizer):
     return init
 
 
+def takes_turns(task: Any) -> bool:
+    """Whether runs that share a device train one after another, not in batched operations."""
+    return bool(task.one_at_a_time) and jax.default_backend() == "cpu"
+
+
+def batching(task: Any) -> Callable[..., Any]:
+    """How a function of one run becomes one of many: `jax.vmap`, or `in_turn`."""
+    return in_turn if takes_turns(task) else jax.vmap
+
+
+def in_turn(function: Callable[..., Any], in_axes: Sequence[int | None]) -> Callable[..., Any]:
+    """`jax.vmap` along leading axes (0; None: the whole), but one slice after another."""
+
+    def mapped(*args):
+        def one(slices):
+            rest = iter(slices)
+            pairs = zip(args, in_axes, strict=True)
+            return function(*[a if axis is None else next(rest) for a, axis in pairs])
+
+        return jax.lax.map(one, [a for a, axis in zip(args, in_axes, strict=True) if axis == 0])
+
+    return mapped
+
+
 def train_step(task, optimizer, carry, x, labels, hyper):
     """One step of one run: carry = (params, state, opt_state) -> (carry, (loss, law (k,)))."""
     params, state, opt_state = carry
@@ -148,18 +172,20 @@ def train_step(task, optimizer, carry, x, labels, hyper):
 
 
 def _train(task, optimizer):
+    over = batching(task)
+
     def one_run(carry, x, labels, hyper):
         return train_step(task, optimizer, carry, x, labels, hyper)
 
     def one_seed(carry, hyper, seed, images, labels, indices, step):
         key = jax.random.fold_in(stream_key(seed, AUGMENTATION), step) if task.augments else None
         x = task.prepare(images[indices], key)
-        return jax.vmap(one_run, in_axes=(0, None, None, 0))(carry, x, labels[indices], hyper)
+        return over(one_run, (0, None, None, 0))(carry, x, labels[indices], hyper)
 
     def train(carry, log, hyper, seeds, images, labels, indices, first, start, stop):
         def body(i, carried):
             carry, (losses, laws) = carried
-            carry, (loss, law) = jax.vmap(one_seed, in_axes=(0, 0, 0, None, None, 0, None))(
+            carry, (loss, law) = over(one_seed, (0, 0, 0, None, None, 0, None))(
                 carry, hyper, seeds, images, labels, indices[i], first + i
             )
             return carry, (losses.at[i].set(loss), laws.at[i].set(law))
@@ -170,7 +196,7 @@ def _train(task, optimizer):
 
 
 def _evaluate(task, optimizer):
-    parameters_of = optimizers.evaluation_parameters(optimizer)
+    parameters_of, over = optimizers.evaluation_parameters(optimizer), batching(task)
 
     def one_run(params, state, x, labels):
         logits, _ = task.apply(params, state, x, False)
@@ -184,7 +210,8 @@ def _evaluate(task, optimizer):
     def evaluate(carry, images, labels):
         params, state, opt_state = carry
         params = jax.vmap(jax.vmap(parameters_of))(opt_state, params)
-        over_runs = jax.vmap(jax.vmap(one_run, (0, 0, None, None)), (0, 0, None, None))
+        axes = (0, 0, None, None)
+        over_runs = over(over(one_run, axes), axes)
 
         def call(batch):
             return over_runs(params, state, task.prepare(batch[0], None), batch[1])

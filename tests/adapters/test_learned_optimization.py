@@ -40,6 +40,7 @@ class Task(NamedTuple):
     prepare: Any
     apply: Any
     augments: bool
+    one_at_a_time: bool
 
 
 class Data(NamedTuple):
@@ -66,7 +67,7 @@ def linear_task(stateful: bool = False) -> Task:
         logits = x.reshape(len(x), -1) @ params["w"] + params["b"]
         return logits, {"steps": state["steps"] + train} if stateful else {}
 
-    return Task("linear", init, prepare, apply, augments=stateful)
+    return Task("linear", init, prepare, apply, augments=stateful, one_at_a_time=False)
 
 
 def small_data(seed: int = 0) -> Data:

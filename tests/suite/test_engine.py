@@ -7,7 +7,7 @@ import numpy as np
 import optax
 import pytest
 
-from rllc.suite import batching, plan, records, training
+from rllc.suite import batching, plan, program, records, training
 from tests.suite import toy
 from tests.suite.test_plan import RLLC, SGD
 
@@ -67,6 +67,46 @@ def test_a_group_gives_the_curves_of_its_runs_alone(rllc_records, tmp_path):
     assert len(merged) == 24
     for metric in ("validation_loss", "test_loss", "train_loss"):
         np.testing.assert_allclose(merged[f"{metric}_x"], merged[f"{metric}_y"], rtol=2e-4)
+
+
+def test_runs_that_take_turns_give_the_same_curves(rllc_records, tmp_path):
+    """One network after another, and the batched group: the tolerance is that of runs alone."""
+    turns = toy.make(one_at_a_time=True)
+    train(runs_of(RLLC), tmp_path / "records", task=turns)
+    merged = rllc_records.curves.merge(
+        records.load(tmp_path / "records").curves, on=["run", "step"]
+    )
+    assert len(merged) == 24
+    for metric in ("validation_loss", "test_loss", "train_loss"):
+        np.testing.assert_allclose(merged[f"{metric}_x"], merged[f"{metric}_y"], rtol=2e-4)
+
+
+def test_a_network_that_takes_turns_never_sees_two_runs_at_once():
+    def primitives(task):
+        layout = program.Layout(3, 2, 0, 1)
+        made = program.build(task, json.dumps({"_target_": "optax.sgd"}), layout, 1, 0)
+        hyper = {"learning_rate": np.full((3, 2), 0.1, np.float32)}
+        carry = made.init(np.arange(3), hyper)
+        data = toy.data()
+        batch = np.zeros((1, 3, 16), np.int32)
+        traced = made.train.trace(
+            carry,
+            made.log(),
+            hyper,
+            np.arange(3),
+            data.train_images,
+            data.train_labels,
+            batch,
+            0,
+            0,
+            1,
+        )
+        return str(traced.jaxpr)
+
+    runs_batched = "3,2,16,4]"  # logits of all seeds and runs together
+    batched, turns = (primitives(toy.make(one_at_a_time=b)) for b in (False, True))
+    assert runs_batched in batched
+    assert (runs_batched not in turns) == (jax.default_backend() == "cpu")
 
 
 def test_a_run_follows_a_plain_optax_loop(tmp_path):

@@ -18,9 +18,12 @@ class ToyTask(NamedTuple):
     prepare: Any
     apply: Any
     augments: bool
+    one_at_a_time: bool
 
 
-def make(name: str = "toy", width: int = 8, augments: bool = False) -> ToyTask:
+def make(
+    name: str = "toy", width: int = 8, augments: bool = False, one_at_a_time: bool = False
+) -> ToyTask:
     """A task whose state counts training steps, so that lost state shows."""
 
     def init(key):
@@ -39,7 +42,7 @@ def make(name: str = "toy", width: int = 8, augments: bool = False) -> ToyTask:
         hidden = jax.nn.relu(x.reshape(len(x), -1) @ params["a"]["w"] + params["a"]["b"])
         return hidden @ params["z"]["w"], {"steps": state["steps"] + train}
 
-    return ToyTask(name, "toy", init, prepare, apply, augments)
+    return ToyTask(name, "toy", init, prepare, apply, augments, one_at_a_time)
 
 
 class ToyData(NamedTuple):

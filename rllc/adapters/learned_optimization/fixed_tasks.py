@@ -26,7 +26,7 @@ class ImageTask(NamedTuple):
       init: key -> (params, state); state is None without batch norm.
       prepare: (images uint8 (b, h, w, c), key or None) -> float32 (b, h', w', c) in 0..1.
       apply: (params, state, x, train) -> (logits (b, 10), new state).
-      augments: False.
+      augments, one_at_a_time: False.
     """
 
     name: str
@@ -35,6 +35,7 @@ class ImageTask(NamedTuple):
     prepare: Callable[[jax.Array, jax.Array | None], jax.Array]
     apply: Callable[[Any, Any, jax.Array, bool], tuple[jax.Array, Any]]
     augments: bool = False
+    one_at_a_time: bool = False
 
 
 def from_task(task: Any, name: str | None = None, dataset: str | None = None) -> ImageTask:

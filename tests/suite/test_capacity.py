@@ -1,0 +1,47 @@
+"""How many runs a group holds, on a machine whose memory is made up."""
+
+import jax
+import pytest
+
+from rllc.suite import capacity, plan
+from tests.suite import toy
+from tests.suite.test_plan import SGD
+
+PROTOCOL = {"steps": 10, "eval_every": 5, "batch_size": 16, "data": "synthetic"}
+RUN = plan.make_run({"_target_": "tests.suite.toy.make", "name": "toy"}, SGD, 0, PROTOCOL)
+PARAMETERS = 16 * 8 + 8 + 8 * 4
+
+
+@pytest.fixture(autouse=True)
+def small_images(monkeypatch):
+    monkeypatch.setattr(capacity, "_image_shape", lambda task: (4, 4, 1))
+
+
+def test_memory_of_a_run():
+    kept, working = capacity.bytes_per_run(RUN, toy.make())
+    assert kept >= 4 * (PARAMETERS + 1)  # parameters and the counter
+    forward = 16 * (16 + 8 + 8 + 4)  # of 16 images: flat, hidden, its ReLU, logits
+    assert working >= 4 * (PARAMETERS + 4 * forward)
+
+
+def test_memory_bounds_a_group(monkeypatch):
+    kept, working = capacity.bytes_per_run(RUN, toy.make())
+    room = 5 * (kept + working)
+    monkeypatch.setattr(capacity, "memory_bytes", lambda: room / capacity.MEMORY_SHARE)
+    assert capacity.group_size(RUN, toy.make()) == 5
+
+
+def test_runs_that_take_turns_share_working_memory(monkeypatch):
+    kept, working = capacity.bytes_per_run(RUN, toy.make())
+    room = len(jax.devices()) * working + 5 * kept
+    monkeypatch.setattr(capacity, "memory_bytes", lambda: room / capacity.MEMORY_SHARE)
+    monkeypatch.setattr(capacity.program, "takes_turns", lambda task: True)
+    assert capacity.group_size(RUN, toy.make()) == 5
+
+
+def test_a_group_is_never_empty_and_never_more_than_enough(monkeypatch):
+    monkeypatch.setattr(capacity, "memory_bytes", lambda: 0)
+    assert capacity.group_size(RUN, toy.make()) == 1
+    monkeypatch.setattr(capacity, "memory_bytes", lambda: 10**12)
+    enough = capacity.ENOUGH[jax.devices()[0].platform] * len(jax.devices())
+    assert capacity.group_size(RUN, toy.make()) == enough
