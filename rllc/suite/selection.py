@@ -17,6 +17,9 @@ import numpy as np
 import pandas as pd
 
 RULE = "validation_accuracy"
+CANDIDATE = (
+    "candidate"  # family of what is only tried in a search (`search`), not a row of the tables
+)
 FIRST_TUNING_SEED = 100  # tuning and final runs never share a seed
 CELL = ["task", "optimizer"]
 # What is tuned; the last is the one more number that a neighbour tunes, named by ``further``.

@@ -87,6 +87,41 @@ def cell_runs(
     return [_seeded(cfg, seed, tuned) for seed in seeds]
 
 
+def experiment_runs(conf: Path, experiment: str, overrides: Sequence[str] = ()) -> list[Run]:
+    """The runs of a sweep in ``conf/experiment``, as ``train.py -m experiment=…`` plans them.
+
+    Args:
+      conf: folder of configs.
+      experiment: its name there.
+      overrides: words as on the command line; they replace the experiment's own.
+
+    Raises:
+      PlanError: no such experiment, or a run that could not be trained.
+    """
+    check_names(conf, "experiment", [experiment])
+    loaded: Any = OmegaConf.load(conf / "experiment" / f"{experiment}.yaml")
+    words = [f"{key}={value}" for key, value in loaded.hydra.sweeper.params.items()]
+    known = configuration.tuned_values()
+    return [
+        configuration.run_of(configuration.compose(conf, list(job)), known)
+        for job in _jobs([*words, *overrides])
+    ]
+
+
+def _jobs(words: Sequence[str]) -> Iterable[tuple[str, ...]]:
+    """Every combination of the values of sweep words; of equal keys the last counts."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    parsed = {o.get_key_element(): o for o in OverridesParser.create().parse_overrides(list(words))}
+    values = [
+        list(o.sweep_string_iterator()) if o.is_sweep_override() else [o.get_value_element_as_str()]
+        for o in parsed.values()
+    ]
+    keys = list(parsed)
+    for point in itertools.product(*values):
+        yield tuple(f"{key}={value}" for key, value in zip(keys, point, strict=True))
+
+
 def _seeded(cfg: Any, seed: int, tuned: Any = None) -> Run:
     cfg.seed = seed
     return configuration.run_of(cfg, {} if tuned is None else tuned)
