@@ -65,12 +65,17 @@ def _write(path: Path, text: str) -> None:
 
 def _write_ranking(a: Analysis, folder: Path) -> None:
     """``ranking.csv`` holds every reading, ``ranking.md`` the headline."""
-    ranked = [ranking.ranking(a.rows, a.summary, r).assign(reading=r) for r in READINGS]
-    columns = ["reading", *ranking.COLUMNS]
-    tables.write_csv(pd.concat(ranked, ignore_index=True), columns, folder / "ranking.csv")
-    tasks = ranking.common_tasks(ranking.field(a.rows, a.summary))
-    text = ranking.to_markdown(ranking.ranking(a.rows, a.summary), tasks)
-    _write(folder / "ranking.md", text)
+    sets = ranking.task_sets(ranking.field(a.rows, a.summary))
+    ranked = [
+        ranking.ranking(a.rows, a.summary, tasks, r).assign(reading=r, over=" ".join(tasks))
+        for r in READINGS
+        for tasks in sets
+    ]
+    columns = ["reading", "over", *ranking.COLUMNS]
+    table = pd.concat(ranked, ignore_index=True) if ranked else pd.DataFrame(columns=columns)
+    tables.write_csv(table, columns, folder / "ranking.csv")
+    headline = [(tasks, ranking.ranking(a.rows, a.summary, tasks)) for tasks in sets]
+    _write(folder / "ranking.md", ranking.to_markdown(headline))
 
 
 def _write_questions(a: Analysis, folder: Path) -> None:
@@ -122,8 +127,12 @@ def all_figures(a: Analysis, law_task: str | None = None) -> dict[str, Callable[
 def _sweep_figures(a: Analysis) -> dict[str, Callable[[], Figure]]:
     out: dict[str, Callable[[], Figure]] = {}
     for task in sweeps.measured_tasks(a.points):
-        draw = partial(sweep_figures.sensitivity_figure, a.points, a.choices, task)
-        out[f"sensitivity_{task}"] = draw
+        here = a.points[a.points.task == task]
+        shown = here.optimizer.isin(sweep_figures.tabled(here.optimizer))
+        for name, part in ((task, here[shown]), (f"{task}_others", here[~shown])):
+            if len(part):
+                draw = partial(sweep_figures.sensitivity_figure, part, a.choices, task)
+                out[f"sensitivity_{name}"] = draw
     if len(a.points):
         out["tuning_budget"] = lambda: sweep_figures.budget_figure(sweeps.budget_table(a.points))
     field = ranking.field(a.rows, a.summary)

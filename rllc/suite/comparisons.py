@@ -83,10 +83,12 @@ def against_baselines(
     best = best_baselines(summary, metric)
     tasks = sorted(complete_tasks(summary) & set(best))
     others = sorted(set(summary.optimizer) - set(paper.BASELINES))
+    names = [*others, *sorted(set(best.values()))]
+    whole = dict(zip(names, scores(rows, names, tasks, metric), strict=True))
     table = [
         {"task": task, "optimizer": optimizer, "baseline": best[task]}
-        | difference(rows, task, optimizer, best[task], metric)
-        for task in tasks
+        | _paired(whole[optimizer][t], whole[best[task]][t], task, optimizer, best[task], metric)
+        for t, task in enumerate(tasks)
         for optimizer in others
     ]
     columns = [*CELL, "baseline", "difference", "low", "high", "n", "p_value"]
@@ -100,6 +102,12 @@ def difference(
 ) -> dict[str, float]:
     """Paired difference of two optimizers on one task (positive: `optimizer` is better)."""
     ours, theirs = scores(rows[rows.task == task], [optimizer, other], [task], metric)[:, 0]
+    return _paired(ours, theirs, task, optimizer, other, metric)
+
+
+def _paired(
+    ours: Floats, theirs: Floats, task: str, optimizer: str, other: str, metric: str
+) -> dict[str, float]:
     sign = -1.0 if is_loss(metric) else 1.0
     rng = stream(task, optimizer, other, metric)
     (estimate, low, high, n), p_value = paired(sign * ours, sign * theirs, rng)

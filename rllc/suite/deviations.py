@@ -12,9 +12,16 @@ import pandas as pd
 
 from rllc.suite import comparisons, paper, questions, readings, selection
 from rllc.suite.questions import QUESTIONS, REPORTED, Question
-from rllc.suite.selection import CELL, FIRST_TUNING_SEED, RATES
+from rllc.suite.selection import (
+    CELL,
+    FIRST_TUNING_SEED,
+    RATES,
+    lowest_or_highest,
+    tuning_runs,
+)
 from rllc.suite.statistics import pooled_std
 
+RULES = ("validation_accuracy", "validation_loss")
 COLUMNS = [
     "question", "answer", "is_default", *CELL, "reading", "seeds", "points", "steps", *RATES[:2],
     "accuracy", "loss", "paper_accuracy", "paper_loss", "accuracy_difference",
@@ -37,45 +44,44 @@ def deviations(runs: pd.DataFrame, defaults: pd.DataFrame, curves: pd.DataFrame)
       counts only where it is better than the paper already. The question `REPORTED` has no
       stopping point, since that is what it asks.
     """
-    tuning = runs[runs.seed >= FIRST_TUNING_SEED]
     known = set(zip(paper.cells().task, paper.cells().optimizer, strict=True))
-    tuning = tuning[[cell in known for cell in zip(tuning.task, tuning.optimizer, strict=True)]]
-    ours = tuning.run.isin(set(defaults.run))
-    parts = [_reported(tuning[ours], curves)]
+    tried = runs[runs.seed >= FIRST_TUNING_SEED]
+    cells = zip(tried.task, tried.optimizer, strict=True)
+    tried = tried[np.array([cell in known for cell in cells], bool)]
+    tried = tried.assign(**{m: lowest_or_highest(tried, curves, m) for m in RULES})
     variants = {cell: group.iloc[0] for cell, group in defaults.groupby(CELL).variant}
+    chosen = list(_reported(tuning_runs(tried[tried.run.isin(set(defaults.run))])))
     for question in QUESTIONS[1:]:
-        parts += list(_settings(question, tuning, variants, curves))
-    parts = [part for part in parts if len(part)]
-    table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=COLUMNS)
+        chosen += list(_settings(question, tried, variants))
+    if not chosen:
+        return pd.DataFrame(columns=COLUMNS)
+    table = _values(pd.concat(chosen, ignore_index=True), curves)
     return _beside_paper(table)[COLUMNS]
 
 
-def _reported(tuning: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
-    parts = []
+def _reported(tuning: pd.DataFrame) -> Iterator[pd.DataFrame]:
     for _, members in tuning.groupby(CELL, sort=True):
         longest = _rectangle(members[members.steps == members.steps.max()])
-        for rule in ("validation_accuracy", "validation_loss"):
-            values = _values(longest, curves, rule)
-            by = rule.removeprefix("validation_")
-            answers = {reading: f"{reading}, by {by}" for reading in readings.READINGS}
-            default = rule == selection.RULE
-            part = values.assign(answer=values.reading.map(answers), question=REPORTED.name)
-            headline = part.reading == readings.HEADLINE
-            parts.append(part.assign(is_default=headline & default, reading=""))
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+        for rule in RULES:
+            yield _best(longest, rule).assign(question=REPORTED.name, answer="", is_default=False)
 
 
-def _settings(
-    question: Question, tuning: pd.DataFrame, variants: dict, curves: pd.DataFrame
-) -> Iterator[pd.DataFrame]:
-    members = _members(question, tuning, variants)
+def _settings(question: Question, tried: pd.DataFrame, variants: dict) -> Iterator[pd.DataFrame]:
+    members = _members(question, tried, variants)
     answers, cells = compared(members)
     for cell in cells:
         here = members[(members.task == cell[0]) & (members.optimizer == cell[1])]
         here = _common(here[here.answer.isin(answers)], len(answers))
-        for (answer, is_default), part in here.groupby(["answer", "is_default"], sort=True):
-            labels = {"question": question.name, "answer": answer, "is_default": is_default}
-            yield _values(part, curves, selection.RULE).assign(**labels)
+        for _, part in here.groupby("answer", sort=True):
+            yield _best(part, selection.RULE).assign(question=question.name)
+
+
+def _best(runs: pd.DataFrame, rule: str) -> pd.DataFrame:
+    """The runs at the best point, with ``points`` (how many there were) and the ``rule``."""
+    points = runs.groupby(RATES, dropna=False, sort=True)[rule].mean()
+    at = points.idxmin() if selection.is_loss(rule) else points.idxmax()
+    best = runs[readings.uses(runs, at)]
+    return best.assign(points=len(points), rule=rule)
 
 
 def _members(question: Question, tuning: pd.DataFrame, variants: dict) -> pd.DataFrame:
@@ -88,7 +94,8 @@ def _members(question: Question, tuning: pd.DataFrame, variants: dict) -> pd.Dat
         answer=[mine.answer for mine, _ in pairs],
         is_default=[mine.answer == its.answer for mine, its in pairs],
     )
-    return answered[[bool(mine.answer) and mine.rest == its.rest for mine, its in pairs]]
+    same = [bool(mine.answer) and mine.rest == its.rest for mine, its in pairs]
+    return answered[np.array(same, bool)]
 
 
 def compared(members: pd.DataFrame) -> tuple[list[str], list[tuple[str, str]]]:
@@ -132,29 +139,35 @@ def _rectangle(members: pd.DataFrame) -> pd.DataFrame:
     return inside[points == len(seeds)]
 
 
-def _values(runs: pd.DataFrame, curves: pd.DataFrame, rule: str) -> pd.DataFrame:
-    """Test numbers of the best point of `runs`, one row per stopping point."""
-    points = selection.tuning_points(runs, curves, rule)
-    order = points.sort_values(
-        ["value", *RATES], ascending=[selection.is_loss(rule), True, True, True]
-    )
-    best = runs[readings.uses(runs, order.iloc[0][RATES])]
-    rows = readings.readings(best.assign(tuned=True), curves, rule)
+def _values(chosen: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
+    """Test numbers of the chosen runs: means over seeds by question, answer, cell and reading."""
+    parts = []
+    for rule, members in chosen.groupby("rule", sort=True):
+        once = members.drop_duplicates("run").assign(tuned=True)
+        rows = readings.readings(once, curves, rule).drop(
+            columns=[*CELL, "seed", "steps", "status"]
+        )
+        parts.append(members.drop(columns=["family", "device"]).merge(rows, on="run"))
+    rows = pd.concat(parts, ignore_index=True)
     lost = rows.status == "diverged"
-    rows.loc[lost, "batch_accuracy"] = comparisons.CHANCE
-    rows.loc[lost, "test_loss"] = comparisons.GUESSING
-    means = rows.groupby("reading", sort=True).agg(
-        accuracy=("batch_accuracy", "mean"), loss=("test_loss", "mean"), seeds=("seed", "nunique")
+    rows["accuracy"] = rows.batch_accuracy.where(~lost, comparisons.CHANCE)
+    rows["loss"] = rows.test_loss.where(~lost, comparisons.GUESSING)
+    asked = rows.question == REPORTED.name
+    by = rows.rule.str.removeprefix("validation_")
+    rows["is_default"] |= (
+        asked & (rows.reading == readings.HEADLINE) & (rows.rule == selection.RULE)
     )
-    first = best.iloc[0]
-    return means.reset_index().assign(
-        **{key: first[key] for key in (*CELL, "steps", *RATES[:2])}, points=len(points)
-    )
+    rows["answer"] = rows.answer.where(~asked, rows.reading + ", by " + by)
+    rows["reading"] = rows.reading.where(~asked, "")
+    grouped = rows.groupby(["question", "answer", *CELL, "reading"], sort=True)
+    firsts = ("is_default", "points", "steps", *RATES[:2])
+    return grouped.agg(
+        accuracy=("accuracy", "mean"), loss=("loss", "mean"), seeds=("seed", "nunique"),
+        **{column: (column, "first") for column in firsts},
+    ).reset_index()  # fmt: skip
 
 
 def _beside_paper(table: pd.DataFrame) -> pd.DataFrame:
-    if table.empty:
-        return table.reindex(columns=COLUMNS)
     names = {"test_loss_mean": "paper_loss", "test_accuracy_mean": "paper_accuracy"}
     cells = paper.cells().rename(columns=names)
     table = table.merge(cells.drop(columns="test_accuracy_std"), on=CELL, how="left")

@@ -53,7 +53,8 @@ def questions_figure(table: pd.DataFrame) -> Figure:
 def _outcome(v: Verdict) -> str:
     cells = f"{v.cells} cell" + ("s" if v.cells > 1 else "")
     reduced = f", {v.reduced} reduced" if v.reduced else ""
-    return f"{v.word} (best fit: {v.best}; {cells}{reduced})"
+    best = f"best fit: {v.best}; " if v.best else ""
+    return f"{v.word} ({best}{cells}{reduced})"
 
 
 def _panel(axes: Axes, table: pd.DataFrame, measure: str) -> None:
@@ -64,7 +65,7 @@ def _panel(axes: Axes, table: pd.DataFrame, measure: str) -> None:
     for height, answer in enumerate(answers):
         for stop, offset in zip(stops, offsets, strict=True):
             here = table[(table.answer == answer) & (table.reading == stop)]
-            colour, y = LANES.get(stop, BLACK), height + offset
+            colour, y = LANES[stop or answer.split(",")[0]], height + offset
             for short, dots in here.groupby(here.steps < paper.STEPS):
                 face = "none" if short else colour
                 axes.scatter(

@@ -48,11 +48,11 @@ class Verdict(NamedTuple):
 
     Attributes:
       word: `SETTLED`, `LEANING`, `UNDECIDED` or `OPEN`.
-      best: the answer that wins most comparisons, "" where none does.
+      best: the answer that wins more than half of the comparisons, "" where none does.
       default: today's answer.
       wins: comparisons won by each answer.
       comparisons: how many there are.
-      leads: the winner's lead in accuracy at each stopping point, in spreads.
+      leads: at each stopping point, the lead in accuracy (spreads) of the answer with most wins.
       cells: cells compared.
       reduced: how many of them are shorter than the paper's protocol.
     """
@@ -78,16 +78,18 @@ def verdict(table: pd.DataFrame) -> Verdict:
             lowest = row.index[row <= row.min() + 1e-9]
             if len(lowest) == 1:
                 wins[lowest[0]] += 1
-    best = max(wins, key=lambda answer: wins[answer])
+    accuracy = table.groupby("answer").misfit.mean()
+    best = max(wins, key=lambda answer: (wins[answer], -accuracy[answer]))
     cells = table.groupby(["task", "optimizer"]).steps.max()
     n, reduced = len(cells), int((cells < paper.STEPS).sum())
     leads = tuple(_lead(rows, best) for _, rows in table.groupby("reading", sort=True))
     sure, total = [lead.clear for lead in leads], 2 * len(leads)
+    most = 2 * wins[best] > total
     settled = wins[best] == total and all(sure) and not reduced
-    leaning = 2 * wins[best] > total and any(sure)
+    leaning = most and any(sure)
     word = SETTLED if settled else LEANING if leaning else UNDECIDED
     default = str(table.answer[table.is_default.astype(bool)].iloc[0])
-    return Verdict(word, best, default, wins, total, leads, n, reduced)
+    return Verdict(word, best if most else "", default, wins, total, leads, n, reduced)
 
 
 def _lead(rows: pd.DataFrame, best: str) -> Lead:
@@ -192,22 +194,30 @@ def one_line(table: pd.DataFrame) -> str:
 def _overview(question: Question, v: Verdict) -> list[str]:
     if v.word == OPEN:
         return [question.title, MISSING, MISSING, v.word, MISSING, "0"]
-    won = f"{v.wins[v.best]} of {v.comparisons}"
+    won = f"{max(v.wins.values())} of {v.comparisons}"
     cells = f"{v.cells}" + (f", {v.reduced} reduced" if v.reduced else "")
-    return [question.title, v.default, v.best, f"**{v.word}**", won, cells]
+    return [question.title, v.default, v.best or MISSING, f"**{v.word}**", won, cells]
 
 
 def _finding(v: Verdict, table: pd.DataFrame) -> str:
     if v.word == OPEN:
         return "Not yet measured."
-    leads = ", ".join(f"{lead.value:+.1f} ± {lead.error:.1f} σ" for lead in v.leads)
-    against = "which is the default" if v.best == v.default else f"the default is “{v.default}”"
     reduced = f"; {v.reduced} of {v.cells} cells reduced" if v.reduced else ""
     return (
-        f"**{v.word.capitalize()}**: “{v.best}” fits best, {against}. It wins {v.wins[v.best]} of "
-        f"{v.comparisons} comparisons; its lead in accuracy is {leads} (± one standard error). "
-        f"Compared on {_cells(table)}; per answer and cell {_span(table.points)} grid points, "
-        f"seeds: {_span(table.seeds)}, steps: {_span(table.steps)}{reduced}."
+        f"**{v.word.capitalize()}**: {_winner(v)} Compared on {_cells(table)}; per answer and cell "
+        f"{_span(table.points)} grid points, seeds: {_span(table.seeds)}, "
+        f"steps: {_span(table.steps)}{reduced}."
+    )
+
+
+def _winner(v: Verdict) -> str:
+    if not v.best:
+        return f"no answer wins more than half of the {v.comparisons} comparisons."
+    leads = ", ".join(f"{lead.value:+.1f} ± {lead.error:.1f} σ" for lead in v.leads)
+    against = "which is the default" if v.best == v.default else f"the default is “{v.default}”"
+    return (
+        f"“{v.best}” fits best, {against}. It wins {v.wins[v.best]} of {v.comparisons} "
+        f"comparisons; its lead in accuracy is {leads} (± one standard error)."
     )
 
 
@@ -216,7 +226,9 @@ def _cells(table: pd.DataFrame) -> str:
     parts = []
     for task in paper.in_order(table.task, paper.TASKS):
         names = paper.in_order(table.optimizer[table.task == task], paper.OPTIMIZERS)
-        parts.append(f"{paper.title(task)} ({', '.join(map(paper.pretty, names))})")
+        whole = names == list(paper.OPTIMIZERS)
+        text = f"all {len(names)} optimizers" if whole else ", ".join(map(paper.pretty, names))
+        parts.append(f"{paper.title(task)} ({text})")
     return "; ".join(parts)
 
 

@@ -139,11 +139,9 @@ def sentence(f: Found) -> str:
         f"{paper.pretty(row.optimizer)} (n = {row.pairs:.0f})"
         for row in others.itertuples()
     ]
-    word = (
-        "better" if (others.low > 0).all() else "worse" if (others.high < 0).any() else "not better"
-    )
-    kinds = "the paper's best (by validation) and the best baseline (by test)"
-    return f"{chosen}; on test data {word} than {kinds}: {', '.join(results)}."
+    word = "better than both" if (others.low > 0).all() else "not better than both"
+    kinds = "the paper's best by validation and the best baseline by test"
+    return f"{chosen}; on test data it is {word} {kinds}: {', '.join(results)}."
 
 
 def to_markdown(searches: list[Found]) -> str:

@@ -4,7 +4,7 @@ Everything is paired: seed i gives every optimizer the same start and the same b
 differences are taken seed by seed. Random generators are arguments.
 """
 
-from math import comb
+from math import comb, lcm
 from typing import NamedTuple
 
 import numpy as np
@@ -114,7 +114,8 @@ def stratified_interquartile_mean(
 ) -> Interval:
     """Interquartile mean of scores (t, s) with a bootstrap that resamples seeds within tasks.
 
-    Missing seeds are NaN. ``n`` counts finite scores.
+    Missing seeds are NaN. Every task counts the same, however many seeds it has. ``n`` counts
+    finite scores.
 
     Reference: Agarwal et al. (2021), Deep RL at the edge of the statistical precipice.
     """
@@ -123,12 +124,18 @@ def stratified_interquartile_mean(
     n = sum(map(len, tasks))
     if not n:
         return Interval(np.nan, np.nan, np.nan, 0)
-    estimate = interquartile_mean(np.concatenate(tasks))
+    estimate = interquartile_mean(_balanced(tasks))
     if max(map(len, tasks)) < 2:
         return Interval(estimate, np.nan, np.nan, n)
-    drawn = np.concatenate([rng.choice(row, (resamples, len(row))) for row in tasks], axis=1)
-    means = stats.trim_mean(drawn, 0.25, axis=1)
+    drawn = [rng.choice(row, (resamples, len(row))) for row in tasks]
+    means = stats.trim_mean(_balanced(drawn), 0.25, axis=1)
     return Interval(estimate, *_percentiles(means, level), n)
+
+
+def _balanced(tasks: list[Floats]) -> Floats:
+    """Scores (…, s) of several tasks side by side, repeated to the same number for each."""
+    number = lcm(*(row.shape[-1] for row in tasks))
+    return np.concatenate([np.repeat(x, number // x.shape[-1], axis=-1) for x in tasks], axis=-1)
 
 
 def performance_profile(values: ArrayLike, levels: ArrayLike, higher: bool = True) -> Floats:

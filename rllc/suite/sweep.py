@@ -104,11 +104,11 @@ def experiment_runs(conf: Path, experiment: str, overrides: Sequence[str] = ()) 
     known = configuration.tuned_values()
     return [
         configuration.run_of(configuration.compose(conf, list(job)), known)
-        for job in _jobs([*words, *overrides])
+        for job in jobs([*words, *overrides])
     ]
 
 
-def _jobs(words: Sequence[str]) -> Iterable[tuple[str, ...]]:
+def jobs(words: Sequence[str]) -> Iterable[tuple[str, ...]]:
     """Every combination of the values of sweep words; of equal keys the last counts."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
 

@@ -92,6 +92,13 @@ def test_stratified_interval_keeps_tasks_apart():
     assert st.stratified_interquartile_mean([[np.nan]], rng()).n == 0
 
 
+def test_tasks_count_the_same_however_many_seeds_they_have():
+    # 10 seeds at 0, 3 at 1: unbalanced the middle half would be all zeros
+    ten, three = np.zeros(10), np.array([1.0] * 3 + [np.nan] * 7)
+    interval = st.stratified_interquartile_mean([ten, three], rng())
+    assert interval == (0.5, 0.5, 0.5, 13)
+
+
 def test_stratified_interval_covers_the_noise_of_seeds():
     scores = rng().normal(size=(4, 10))
     interval = st.stratified_interquartile_mean(scores, rng())
