@@ -102,6 +102,25 @@ def pooled_std(stds: ArrayLike, counts: ArrayLike) -> float:
     return float(np.sqrt((variances[use] * freedom[use]).sum() / freedom[use].sum()))
 
 
+def welch(
+    mean: ArrayLike, std: ArrayLike, n: ArrayLike,
+    other_mean: ArrayLike, other_std: ArrayLike, other_n: ArrayLike,
+) -> Floats:  # fmt: skip
+    """Two-sided p-values of Welch's test from means, deviations and counts that broadcast.
+
+    NaN where either side has fewer than two values. A p-value below 0.05 means that the 95 %
+    interval of the difference excludes 0.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(
+            stats.ttest_ind_from_stats(
+                *(np.asarray(x, float) for x in (mean, std, n, other_mean, other_std, other_n)),
+                equal_var=False,
+            ).pvalue,
+            float,
+        )
+
+
 def interquartile_mean(scores: ArrayLike) -> float:
     """Mean of the middle half of all finite scores (any shape); a quarter is cut at each end."""
     x = np.asarray(scores, float).ravel()
