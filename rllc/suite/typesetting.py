@@ -30,8 +30,8 @@ Each cell: our mean over seeds, then the paper's number in brackets. 🔷 best b
 than the best baseline; **bold** best of the column. † fewer seeds or steps than the paper's \
 protocol (see [provenance](provenance.md)). ‡n: n runs diverged and are not in the mean. ≠ the \
 95 % interval of the difference of the two means excludes 0 (Welch; both in the paper's metric, \
-the mean over test batches of 128). Δ: our mean minus the paper's, in its metric. The number of seeds \
-stands in Table 2. – not yet measured."""
+the mean over test batches of 128). Δ: our mean minus the paper's, in its metric. The number \
+of seeds stands in Table 2. – not yet measured."""
 QUANTITIES = {1: ("loss", "accuracy"), 2: ("spread",)}
 _COLUMNS = {"loss": "test_loss", "accuracy": "test_accuracy", "spread": "test_accuracy"}
 
