@@ -104,22 +104,8 @@ def experiment_runs(conf: Path, experiment: str, overrides: Sequence[str] = ()) 
     known = configuration.tuned_values()
     return [
         configuration.run_of(configuration.compose(conf, list(job)), known)
-        for job in jobs([*words, *overrides])
+        for job in configuration.jobs([*words, *overrides])
     ]
-
-
-def jobs(words: Sequence[str]) -> Iterable[tuple[str, ...]]:
-    """Every combination of the values of sweep words; of equal keys the last counts."""
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-
-    parsed = {o.get_key_element(): o for o in OverridesParser.create().parse_overrides(list(words))}
-    values = [
-        list(o.sweep_string_iterator()) if o.is_sweep_override() else [o.get_value_element_as_str()]
-        for o in parsed.values()
-    ]
-    keys = list(parsed)
-    for point in itertools.product(*values):
-        yield tuple(f"{key}={value}" for key, value in zip(keys, point, strict=True))
 
 
 def _seeded(cfg: Any, seed: int, tuned: Any = None) -> Run:

@@ -7,7 +7,17 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from rllc.suite import aggregation, analysis, paper, questions, records, search, selection, sweep
+from rllc.suite import (
+    aggregation,
+    analysis,
+    configuration,
+    paper,
+    questions,
+    records,
+    search,
+    selection,
+    sweep,
+)
 from scripts import search as script
 from tests.suite import synthetic_records as made
 
@@ -21,7 +31,7 @@ def test_experiments_have_as_many_runs_as_they_say(name):
     path = CONF / "experiment" / f"{name}.yaml"
     stated = re.search(r"([\d]+) (?:reduced )?runs", path.read_text())
     params = OmegaConf.load(path).hydra.sweeper.params
-    jobs = list(sweep.jobs([f"{key}={value}" for key, value in params.items()]))
+    jobs = list(configuration.jobs([f"{key}={value}" for key, value in params.items()]))
     assert len(set(jobs)) == len(jobs)
     assert stated is None or len(jobs) == int(stated[1])
 
