@@ -8,14 +8,17 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from rllc.suite import (
+    deviations,
     figures,
     law_figures,
     paper,
     plotting,
     provenance,
+    question_figures,
+    question_verdicts,
     ranking,
     replication,
-    selection,
+    search,
     sweep_figures,
     sweeps,
     tables,
@@ -36,7 +39,7 @@ def write_tables(a: Analysis, output: Path) -> None:
     folder = output / "tables"
     folder.mkdir(parents=True, exist_ok=True)
     made = tables.in_paper_order(a.made) if len(a.made) else a.made
-    left = provenance.unused(selection.tidy(a.records.runs), a.final)
+    left = provenance.unused(a.every, a.final)
     for number, columns in ((1, tables.TABLE1), (2, tables.TABLE2)):
         tables.write_csv(a.cells, columns, folder / f"table{number}.csv")
         _write(folder / f"table{number}.md", typesetting.to_markdown(a.cells, number))
@@ -48,6 +51,7 @@ def write_tables(a: Analysis, output: Path) -> None:
     targets = sweeps.target_table(a.targets)
     tables.write_csv(targets, sweeps.TARGET, folder / "steps_to_target.csv")
     _write_ranking(a, folder)
+    _write_questions(a, folder)
     if len(a.points):
         sensitivity = sweeps.sensitivity_table(a.points, a.runs)
         tables.write_csv(sensitivity, sweeps.SENSITIVITY, folder / "sensitivity.csv")
@@ -61,12 +65,30 @@ def _write(path: Path, text: str) -> None:
 
 def _write_ranking(a: Analysis, folder: Path) -> None:
     """``ranking.csv`` holds every reading, ``ranking.md`` the headline."""
-    ranked = [ranking.ranking(a.rows, a.summary, r).assign(reading=r) for r in READINGS]
-    columns = ["reading", *ranking.COLUMNS]
-    tables.write_csv(pd.concat(ranked, ignore_index=True), columns, folder / "ranking.csv")
-    tasks = ranking.common_tasks(ranking.field(a.rows, a.summary))
-    text = ranking.to_markdown(ranking.ranking(a.rows, a.summary), tasks)
-    _write(folder / "ranking.md", text)
+    sets = ranking.task_sets(ranking.field(a.rows, a.summary))
+    ranked = [
+        ranking.ranking(a.rows, a.summary, tasks, r).assign(reading=r, over=" ".join(tasks))
+        for r in READINGS
+        for tasks in sets
+    ]
+    columns = ["reading", "over", *ranking.COLUMNS]
+    table = pd.concat(ranked, ignore_index=True) if ranked else pd.DataFrame(columns=columns)
+    tables.write_csv(table, columns, folder / "ranking.csv")
+    headline = [(tasks, ranking.ranking(a.rows, a.summary, tasks)) for tasks in sets]
+    _write(folder / "ranking.md", ranking.to_markdown(headline))
+
+
+def _write_questions(a: Analysis, folder: Path) -> None:
+    """The open questions, by answer and by cell, and the search for a better propagator."""
+    summary = question_verdicts.summary(a.deviations)
+    tables.write_csv(summary, question_verdicts.COLUMNS, folder / "questions.csv")
+    tables.write_csv(a.deviations, deviations.COLUMNS, folder / "questions_cells.csv")
+    _write(folder / "questions.md", question_verdicts.to_markdown(a.deviations))
+    searches = search.found(a)
+    parts = [f.standing for f in searches] or [pd.DataFrame(columns=search.COLUMNS)]
+    table = pd.concat(parts, ignore_index=True)
+    tables.write_csv(table, search.COLUMNS, folder / "propagator_search.csv")
+    _write(folder / "propagator_search.md", search.to_markdown(searches))
 
 
 def write_report(a: Analysis, output: Path) -> None:
@@ -92,6 +114,7 @@ def all_figures(a: Analysis, law_task: str | None = None) -> dict[str, Callable[
         "figure3": lambda: figures.figure3(a.timings),
         "figure4": lambda: figures.figure4(curves),
         "figure5": lambda: figures.figure5(curves),
+        "questions": lambda: question_figures.questions_figure(a.deviations),
     }
     shown = law_task or law_figures.default_task(a.final)
     with_law = a.final[a.final.optimizer.isin([MIXED, COUPLED])]
@@ -104,8 +127,12 @@ def all_figures(a: Analysis, law_task: str | None = None) -> dict[str, Callable[
 def _sweep_figures(a: Analysis) -> dict[str, Callable[[], Figure]]:
     out: dict[str, Callable[[], Figure]] = {}
     for task in sweeps.measured_tasks(a.points):
-        draw = partial(sweep_figures.sensitivity_figure, a.points, a.choices, task)
-        out[f"sensitivity_{task}"] = draw
+        here = a.points[a.points.task == task]
+        shown = here.optimizer.isin(sweep_figures.tabled(here.optimizer))
+        for name, part in ((task, here[shown]), (f"{task}_others", here[~shown])):
+            if len(part):
+                draw = partial(sweep_figures.sensitivity_figure, part, a.choices, task)
+                out[f"sensitivity_{name}"] = draw
     if len(a.points):
         out["tuning_budget"] = lambda: sweep_figures.budget_figure(sweeps.budget_table(a.points))
     field = ranking.field(a.rows, a.summary)

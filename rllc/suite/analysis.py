@@ -4,8 +4,8 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from rllc.suite import comparisons, provenance, readings, selection, sweeps, tables
-from rllc.suite.selection import Defaults
+from rllc.suite import comparisons, deviations, provenance, readings, selection, sweeps, tables
+from rllc.suite.selection import CANDIDATE, Defaults
 
 METRICS = ("test_accuracy", "test_loss")
 TIMINGS = ["network", "optimizer", "milliseconds_per_step", "gflop_per_step", "device"]
@@ -16,6 +16,8 @@ class Analysis(NamedTuple):
 
     Attributes:
       records: anything with ``runs``, ``curves`` and ``laws(runs)``.
+      every: tidy runs of all variants, candidates of a search aside.
+      candidates: tidy runs of the candidates of a search (`search`).
       runs: tidy runs with the default settings of their cell.
       points: grid points of the tuning runs with their lowest validation loss.
       choices: chosen hyperparameters.
@@ -27,9 +29,12 @@ class Analysis(NamedTuple):
       against: paired differences against the best baselines; columns reading and metric.
       targets: steps of each final run to the best baseline's final accuracy.
       timings: run time of training steps (`TIMINGS`), empty where not measured.
+      deviations: distance of every answer to an open question from the paper (`deviations`).
     """
 
     records: Any
+    every: pd.DataFrame
+    candidates: pd.DataFrame
     runs: pd.DataFrame
     points: pd.DataFrame
     choices: pd.DataFrame
@@ -41,6 +46,7 @@ class Analysis(NamedTuple):
     against: pd.DataFrame
     targets: pd.DataFrame
     timings: pd.DataFrame
+    deviations: pd.DataFrame
 
 
 def analyse(
@@ -58,7 +64,10 @@ def analyse(
       defaults: see `selection.default_variants`.
       timings: run times, None where there are none.
     """
-    runs = selection.default_variants(selection.tidy(records.runs), defaults)
+    tidy = selection.tidy(records.runs)
+    searched = tidy.family == CANDIDATE
+    every = tidy[~searched].reset_index(drop=True)
+    runs = selection.default_variants(every, defaults)
     points = selection.tuning_points(runs, records.curves, "validation_loss")
     if choices is None:
         choices = selection.choose(selection.tuning_points(runs, records.curves))
@@ -67,10 +76,11 @@ def analyse(
     summary = readings.summarize(rows)
     made = provenance.provenance(final, choices)
     return Analysis(
-        records, runs, points, choices, final, rows, summary, made,
+        records, every, tidy[searched], runs, points, choices, final, rows, summary, made,
         tables.cells(rows, summary, made), _against(rows, summary),
         sweeps.target_steps(final, records.curves, summary),
         pd.DataFrame(columns=TIMINGS) if timings is None else timings,
+        deviations.deviations(every, runs, records.curves),
     )  # fmt: skip
 
 

@@ -8,7 +8,15 @@ import pandas as pd
 from rllc.suite import paper
 from rllc.suite.readings import HEADLINE
 from rllc.suite.selection import CELL, is_loss
-from rllc.suite.statistics import Floats, holm, mean_interval, paired, pooled_std
+from rllc.suite.statistics import (
+    LEVEL,
+    Floats,
+    holm,
+    mean_interval,
+    paired,
+    pooled_std,
+    welch,
+)
 
 CHANCE = 10.0  # accuracy (%) that a diverged run counts with: guessing among ten classes
 GUESSING = float(np.log(10))  # cross-entropy of guessing, likewise
@@ -83,10 +91,12 @@ def against_baselines(
     best = best_baselines(summary, metric)
     tasks = sorted(complete_tasks(summary) & set(best))
     others = sorted(set(summary.optimizer) - set(paper.BASELINES))
+    names = [*others, *sorted(set(best.values()))]
+    whole = dict(zip(names, scores(rows, names, tasks, metric), strict=True))
     table = [
         {"task": task, "optimizer": optimizer, "baseline": best[task]}
-        | difference(rows, task, optimizer, best[task], metric)
-        for task in tasks
+        | _paired(whole[optimizer][t], whole[best[task]][t], task, optimizer, best[task], metric)
+        for t, task in enumerate(tasks)
         for optimizer in others
     ]
     columns = [*CELL, "baseline", "difference", "low", "high", "n", "p_value"]
@@ -100,6 +110,12 @@ def difference(
 ) -> dict[str, float]:
     """Paired difference of two optimizers on one task (positive: `optimizer` is better)."""
     ours, theirs = scores(rows[rows.task == task], [optimizer, other], [task], metric)[:, 0]
+    return _paired(ours, theirs, task, optimizer, other, metric)
+
+
+def _paired(
+    ours: Floats, theirs: Floats, task: str, optimizer: str, other: str, metric: str
+) -> dict[str, float]:
     sign = -1.0 if is_loss(metric) else 1.0
     rng = stream(task, optimizer, other, metric)
     (estimate, low, high, n), p_value = paired(sign * ours, sign * theirs, rng)
@@ -114,7 +130,8 @@ def beside_paper(rows: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
     Returns:
       `summary` plus paper_loss, paper_accuracy, paper_std, accuracy_difference (points,
       ours minus the paper's), loss_difference, accuracy_low, accuracy_high (our interval of the
-      mean), excludes_paper, tolerance (points), agrees (NaN for cells the paper has not).
+      mean), excludes_paper (the interval of the difference of the two means excludes 0),
+      tolerance (points), agrees (NaN for cells the paper has not).
     """
     names = {
         "test_loss_mean": "paper_loss",
@@ -126,10 +143,9 @@ def beside_paper(rows: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
     table = table.merge(intervals, on=[*CELL, "reading"], how="left")
     table["accuracy_difference"] = table.batch_accuracy_mean - table.paper_accuracy
     table["loss_difference"] = table.test_loss_mean - table.paper_loss
-    outside = (table.paper_accuracy < table.accuracy_low) | (
-        table.paper_accuracy > table.accuracy_high
-    )
-    table["excludes_paper"] = outside
+    ours = (table.batch_accuracy_mean, table.batch_accuracy_std, table.seeds - table.diverged)
+    theirs = (table.paper_accuracy, table.paper_std, paper.SEEDS)
+    table["excludes_paper"] = welch(*ours, *theirs) < 1 - LEVEL
     pairs = zip(table.batch_accuracy_std, table.paper_std, table.seeds, strict=True)
     pooled = np.array([pooled_std([s, p], [n, paper.SEEDS]) for s, p, n in pairs], float)
     table["tolerance"] = np.fmax(TOLERANCE, 2 * pooled)

@@ -1,6 +1,7 @@
 """From a composed Hydra configuration to runs and options."""
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,24 @@ def compose(conf: Path, overrides: Sequence[str]) -> DictConfig:
             return hydra_compose("config", list(overrides))
         except HydraException as error:
             raise PlanError(" ".join(str(error).split())) from None
+
+
+def jobs(words: Sequence[str]) -> Iterable[tuple[str, ...]]:
+    """Every combination of the values of sweep words; of equal keys the last counts.
+
+    Args:
+      words: as on the command line of a multirun, ``seed=0,1``.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    parsed = {o.get_key_element(): o for o in OverridesParser.create().parse_overrides(list(words))}
+    values = [
+        list(o.sweep_string_iterator()) if o.is_sweep_override() else [o.get_value_element_as_str()]
+        for o in parsed.values()
+    ]
+    keys = list(parsed)
+    for point in itertools.product(*values):
+        yield tuple(f"{key}={value}" for key, value in zip(keys, point, strict=True))
 
 
 def tuned_values(path: Path = CHOICES) -> dict[tuple[str, str], dict[str, float]]:

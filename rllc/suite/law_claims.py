@@ -7,6 +7,7 @@ from rllc.suite.analysis import Analysis
 from rllc.suite.claims import NOT_SUPPORTED, Claim, reduced_note, verdict
 from rllc.suite.law_dynamics import COUPLED, MIXED
 
+MOST_SEEDS = 0.9  # all of three, nine of ten
 CROSSING_RANGE = (1_000, 4_000)  # within a factor of two of the paper's “around the 2k step”
 
 
@@ -23,7 +24,7 @@ def _mixed(a: Analysis) -> list[Claim]:
     reversal = Claim(
         "M(0.9)⊕M(0.0): the coefficient of M(0.9) dominates first, that of M(0) later",
         "Figure 2a, section 6",
-        "seeds with mean L₁ > L₂ in the first tenth and L₁ < L₂ in the last tenth; all",
+        "seeds with mean L₁ > L₂ in the first tenth and L₁ < L₂ in the last tenth; nine in ten",
     )
     crossing = Claim(
         "M(0.9)⊕M(0.0): the ratio of the coefficients passes 0.9 (Nesterov) around step 2,000",
@@ -50,7 +51,7 @@ def _reversal(claim: Claim, curves: law_dynamics.LawCurves) -> Claim:
         value=f"{both.sum()} of {len(both)} seeds",
         interval=f"L₁ − L₂: {early.mean():+.2f} first, {late.mean():+.2f} last",
         n=str(len(both)),
-        verdict=verdict(bool(both.all())),
+        verdict=verdict(both.mean() >= MOST_SEEDS),
     )
 
 
@@ -76,7 +77,7 @@ def _coupled(a: Analysis) -> list[Claim]:
         "opposite sign",
         "Figure 2b, appendix A.3",
         "correlation over training below −0.5 and opposite signs in 90 % of the second half; "
-        "all seeds",
+        "nine seeds in ten",
     )
     out = []
     for task in _tasks(a, COUPLED):
@@ -91,7 +92,7 @@ def _coupled(a: Analysis) -> list[Claim]:
                 value=f"{holds.sum()} of {len(holds)} seeds; correlation {correlation.mean():.2f}",
                 interval=f"range {correlation.min():.2f} to {correlation.max():.2f}",
                 n=str(len(holds)),
-                verdict=verdict(bool(holds.all())),
+                verdict=verdict(holds.mean() >= MOST_SEEDS),
                 note="; ".join(part for part in notes if part),
             )
         )

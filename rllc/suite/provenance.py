@@ -158,7 +158,7 @@ def to_markdown(made: pd.DataFrame, left: pd.DataFrame) -> str:
 
 
 _INTRO = (
-    "Rates were chosen on validation data from tuning seeds (100 and up), never used for the final "
+    "Rates were chosen on validation data from tuning seeds (100 to 199), never used for the final "
     "runs. “full” means the paper's protocol or more; otherwise what falls short of it. A rate at "
     "the edge of its grid might do better on a wider one."
 )

@@ -25,11 +25,11 @@ RESAMPLES = 2_000
 _INTRO = """\
 # Ranking of all optimizers
 
-Reading: {reading}. Tasks: {tasks}. The score is the interquartile mean, over all runs on these \
-tasks, of how many fewer test errors a run makes than the best baseline of its task with the same \
-seed (in percent of that baseline's errors); in brackets the 95 % interval from resampling seeds \
-within tasks. Optimizers without a rank lack some of the tasks that the paper's eleven all have. \
-Intervals tell seeds apart, not tasks: other tasks may rank otherwise."""
+Reading: {reading}. The score is the interquartile mean, over all runs on the tasks of a table, \
+of how many fewer test errors a run makes than the best baseline of its task with the same seed \
+(in percent of that baseline's errors), every task counting the same; in brackets the 95 % \
+interval from resampling seeds within tasks. Intervals tell seeds apart, not tasks: others may \
+rank otherwise."""
 
 
 class Field(NamedTuple):
@@ -37,7 +37,7 @@ class Field(NamedTuple):
 
     Attributes:
       optimizers: o labels, the paper's first.
-      tasks: t names, those all ranked optimizers were measured on.
+      tasks: t names, those with all three baselines.
       accuracy: (o, t, s), percent; NaN where there is no run.
       score: (o, t, s), percent fewer errors than the best baseline with the same seed.
     """
@@ -67,44 +67,56 @@ def field(rows: pd.DataFrame, summary: pd.DataFrame, reading: str = HEADLINE) ->
     return Field(optimizers, tasks, accuracy, 100 * (accuracy - base) / errors)
 
 
-def ranking(rows: pd.DataFrame, summary: pd.DataFrame, reading: str = HEADLINE) -> pd.DataFrame:
-    """The ranking, best first (`COLUMNS`).
+def ranking(
+    rows: pd.DataFrame, summary: pd.DataFrame, tasks: list[str], reading: str = HEADLINE
+) -> pd.DataFrame:
+    """The ranking of the optimizers measured on all of some tasks, best first (`COLUMNS`).
 
-    Ranked are optimizers measured on every task that the paper's eleven were all measured on
-    (or, while there is none, on as many tasks as any); the others follow without a rank, scored
-    over the tasks they have. ``mean_rank`` is the mean over tasks of the rank by mean accuracy
-    among the ranked; ``beats_best_baseline`` counts tasks.
+    ``mean_rank`` is the mean over tasks of the rank by mean accuracy; ``beats_best_baseline``
+    counts tasks.
+
+    Args:
+      rows: from `readings.readings`.
+      summary: from `readings.summarize`.
+      tasks: one of `task_sets`.
+      reading: stopping point.
     """
     whole = field(rows, summary, reading)
-    if not whole.tasks:
+    inside = np.isin(whole.tasks, tasks)
+    if not inside.any():
         return pd.DataFrame(columns=COLUMNS)
-    measured = _measured(whole)  # (o, t)
-    common = np.isin(whole.tasks, common_tasks(whole))
-    ranked = np.all(measured[:, common], axis=1)
-    places = _mean_ranks(whole.accuracy[ranked][:, common])
-    table = pd.DataFrame(
-        [
-            _scored(whole, o, common if ranked[o] else measured[o])
-            for o in range(len(whole.optimizers))
-        ]
-    )
-    table.loc[ranked, ["mean_rank", "mean_rank_low", "mean_rank_high"]] = places
+    ranked = [o for o, row in enumerate(_measured(whole)[:, inside]) if row.all()]
+    table = pd.DataFrame([_scored(whole, o, inside) for o in ranked])
+    places = ["mean_rank", "mean_rank_low", "mean_rank_high"]
+    table[places] = _mean_ranks(whole.accuracy[ranked][:, inside])
     table["family"] = table.optimizer.map(rows.groupby("optimizer").family.first())
-    table["diverged_runs"] = table.optimizer.map(_diverged(rows, reading, whole.tasks))
-    table["ranked"] = ranked
-    table = table.sort_values(["ranked", "score"], ascending=False, kind="stable")
-    table["rank"] = [str(i + 1) if r else "" for i, r in enumerate(table.ranked)]
+    table["diverged_runs"] = table.optimizer.map(_diverged(rows, reading, tasks))
+    table = table.sort_values("score", ascending=False, kind="stable")
+    table["rank"] = range(1, len(table) + 1)
     return table[COLUMNS].reset_index(drop=True)
 
 
-def common_tasks(whole: Field) -> list[str]:
-    """The tasks that the ranking is over."""
-    measured = _measured(whole)
+def task_sets(whole: Field) -> list[list[str]]:
+    """The sets of tasks that are ranked over, in the order of the tables.
+
+    First the tasks that the paper's eleven were all measured on (while there is none, those of
+    most optimizers); then, where other optimizers lack some of these, the tasks of most optimizers.
+    """
+    first, most = _shared_by_the_papers(whole), _shared_by_most(whole)
+    return [
+        tasks for tasks in ([first or most] + [most] * (most != first and bool(first))) if tasks
+    ]
+
+
+def _shared_by_the_papers(whole: Field) -> list[str]:
     tabled = np.isin(whole.optimizers, paper.OPTIMIZERS)
-    every = np.sum(measured[tabled], axis=0) == len(paper.OPTIMIZERS)
-    counts = np.sum(measured, axis=0)
-    kept = every if every.any() else counts == counts.max(initial=0)
-    return [task for task, keep in zip(whole.tasks, kept, strict=True) if keep]
+    every = np.sum(_measured(whole)[tabled], axis=0) == len(paper.OPTIMIZERS)
+    return [task for task, keep in zip(whole.tasks, every, strict=True) if keep]
+
+
+def _shared_by_most(whole: Field) -> list[str]:
+    counts = np.sum(_measured(whole), axis=0)
+    return [t for t, count in zip(whole.tasks, counts, strict=True) if count == counts.max()]
 
 
 def _measured(whole: Field) -> np.ndarray:
@@ -164,30 +176,35 @@ def _diverged(rows: pd.DataFrame, reading: str, tasks: list[str]) -> pd.Series:
     return (here.status == "diverged").groupby(here.optimizer).sum()
 
 
-def to_markdown(table: pd.DataFrame, tasks: list[str], reading: str = HEADLINE) -> str:
-    """The ranking in Markdown.
+def to_markdown(tables: list[tuple[list[str], pd.DataFrame]], reading: str = HEADLINE) -> str:
+    """The rankings in Markdown.
 
     Args:
-      table: from `ranking`.
-      tasks: from `common_tasks`.
+      tables: sets of tasks (`task_sets`) with their `ranking`.
       reading: stopping point.
     """
-    names = ", ".join(str(paper.title(task)) for task in tasks) or "none yet"
+    parts = [_INTRO.format(reading=reading)]
+    for tasks, table in tables:
+        names = ", ".join(str(paper.title(task)) for task in tasks)
+        parts += [f"## {names}: {len(table)} optimizers", _table(table)]
+    return "\n\n".join(parts if tables else [*parts, "Not yet measured."]) + "\n"
+
+
+def _table(table: pd.DataFrame) -> str:
     head = [
-        "rank", "optimizer", "tasks", "runs", "fewer errors than best baseline (%)",
-        "mean rank", "beats best baseline", "diverged runs",
+        "rank", "optimizer", "runs", "fewer errors than best baseline (%)", "mean rank",
+        "beats best baseline", "diverged runs",
     ]  # fmt: skip
     body = [
         [
-            row.rank or "–", paper.pretty(row.optimizer), row.tasks, row.runs,
+            row.rank, paper.pretty(row.optimizer), row.runs,
             _with_interval(row.score, row.score_low, row.score_high, "+.1f"),
             _with_interval(row.mean_rank, row.mean_rank_low, row.mean_rank_high, ".1f"),
             f"{row.beats_best_baseline} of {row.tasks}", row.diverged_runs,
         ]
         for row in table.itertuples()
     ]  # fmt: skip
-    intro = _INTRO.format(reading=reading, tasks=names)
-    return intro + "\n\n" + markdown_table(head, body) + "\n"
+    return markdown_table(head, body)
 
 
 def _with_interval(value: float, low: float, high: float, form: str) -> str:

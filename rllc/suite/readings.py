@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from rllc.suite.selection import CELL, FIRST_TUNING_SEED, RATES, RULE
+from rllc.suite.selection import CELL, FIRST_TUNING_SEED, RATES, RULE, is_loss
 
 READINGS = ("last", "validated", "best")
 HEADLINE = "validated"
@@ -39,16 +39,17 @@ def final_runs(runs: pd.DataFrame, choices: pd.DataFrame) -> pd.DataFrame:
     kept = []
     for cell, members in final.groupby(CELL, sort=True):
         wanted = rates.get(cell)
-        at = members if wanted is None else members[_uses(members, wanted)]
+        at = members if wanted is None else members[uses(members, wanted)]
         if at.empty:
             continue
-        at = at[_uses(at, _common_rates(at))] if wanted is None else at
+        at = at[uses(at, _common_rates(at))] if wanted is None else at
         at = at[at.steps == at.steps.max()].sort_values(["seed", "device", "run"])
         kept.append(at.drop_duplicates("seed").assign(tuned=wanted is not None))
     return pd.concat(kept, ignore_index=True) if kept else final.iloc[:0].assign(tuned=[])
 
 
-def _uses(runs: pd.DataFrame, rates: Iterable[float]) -> np.ndarray:
+def uses(runs: pd.DataFrame, rates: Iterable[float]) -> np.ndarray:
+    """Mask of the runs at these rates (in the order of `selection.RATES`)."""
     wanted = np.array(list(rates), float)
     return np.isclose(runs[RATES].to_numpy(float), wanted, rtol=1e-5, atol=0, equal_nan=True).all(1)
 
@@ -58,12 +59,13 @@ def _common_rates(runs: pd.DataFrame) -> tuple[float, ...]:
     return next(iter(counts[counts == counts.max()].index.sort_values()))
 
 
-def readings(final: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
+def readings(final: pd.DataFrame, curves: pd.DataFrame, rule: str = RULE) -> pd.DataFrame:
     """Test numbers of every final run at every stopping point.
 
     Args:
       final: from `final_runs`.
       curves: evaluations; accuracies as fractions.
+      rule: validation metric that chooses the step of ``validated``.
 
     Returns:
       Rows (run, reading): task, optimizer, family, seed, run, steps, device, status, tuned,
@@ -74,7 +76,7 @@ def readings(final: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
     curves = curves[curves.run.isin(set(final.run))].sort_values(["run", "step"])
     parts = [
         _at(curves, curves.groupby("run").step.idxmax()).assign(reading="last"),
-        _at(curves, _highest(curves, RULE)).assign(reading="validated"),
+        _at(curves, _chosen(curves, rule)).assign(reading="validated"),
         _best(curves).assign(reading="best"),
     ]
     keep = [*CELL, "family", "seed", "run", "steps", "device", "status", "tuned"]
@@ -99,9 +101,10 @@ def _lowest(curves: pd.DataFrame, column: str) -> pd.Series:
     return finite.groupby("run")[column].idxmin()
 
 
-def _highest(curves: pd.DataFrame, column: str) -> pd.Series:
-    """Index of each run's highest value, the earliest of equals."""
-    return _lowest(curves.assign(**{column: -curves[column].astype(float)}), column)
+def _chosen(curves: pd.DataFrame, rule: str) -> pd.Series:
+    """Index of each run's best value (highest unless a loss), the earliest of equals."""
+    sign = 1.0 if is_loss(rule) else -1.0
+    return _lowest(curves.assign(**{rule: sign * curves[rule].astype(float)}), rule)
 
 
 def _best(curves: pd.DataFrame) -> pd.DataFrame:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from rllc.suite import paper, replication
+from rllc.suite import paper, question_verdicts, replication, search
 from rllc.suite.analysis import Analysis
 from rllc.suite.markdown import markdown_table
 from rllc.suite.readings import HEADLINE
@@ -40,7 +40,7 @@ def _results(a: Analysis) -> str:
         f"{replication.headline(a)}\n\n"
         "Mean ± standard deviation over seeds at the step chosen on validation data, n runs; the "
         "paper's mean in brackets.\n\n"
-        f"{table}\n\n{_provenance(a)}"
+        f"{table}\n\n{_provenance(a)}{_beyond(a)}"
         "All readings, losses and intervals: [Table 1](results/tables/table1.md), "
         "[Table 2](results/tables/table2.md), [how each cell was made]"
         "(results/tables/provenance.md), [verdicts on the paper's claims]"
@@ -63,6 +63,17 @@ def _provenance(a: Analysis) -> str:
         f"Trained on: {devices}. Hyperparameters: the paper's grids, chosen by validation accuracy "
         f"on tuning seeds that no final run shares ({tuning}).\n\n"
     )
+
+
+def _beyond(a: Analysis) -> str:
+    """Verdicts on the open questions, and of a search beyond the paper's propagators."""
+    verdicts = question_verdicts.one_line(a.deviations)
+    lines = [f"[Questions the paper leaves open](results/tables/questions.md): {verdicts}."]
+    lines += [
+        f"{search.sentence(found)} [All candidates](results/tables/propagator_search.md)."
+        for found in search.found(a)
+    ]
+    return "".join(f"{line}\n\n" for line in lines)
 
 
 def _speed(folder: Path) -> str:

@@ -5,7 +5,15 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from rllc.suite import behaviour, claims, family_claims, law_claims, paper
+from rllc.suite import (
+    behaviour,
+    claims,
+    family_claims,
+    law_claims,
+    paper,
+    question_verdicts,
+    search,
+)
 from rllc.suite.analysis import Analysis
 from rllc.suite.claims import NOT_MEASURED, NOT_SUPPORTED, SUPPORTED, Claim
 from rllc.suite.comparisons import TOLERANCE
@@ -90,6 +98,11 @@ def report(a: Analysis, sections: list[tuple[str, list[Claim]]]) -> str:
     for title, found in sections:
         parts += [f"### {title}", _claims_markdown(found)]
     parts += ["## Cells that disagree with the paper", _disagreements(a)]
+    parts += ["## Questions the paper leaves open", question_verdicts.overview(a.deviations)]
+    parts += ["Deviations and the rule: [questions](tables/questions.md)."]
+    if searches := search.found(a):
+        parts += ["## A search for a better propagator", *map(search.sentence, searches)]
+        parts += ["All candidates: [propagator search](tables/propagator_search.md)."]
     return "\n\n".join(parts) + "\n"
 
 

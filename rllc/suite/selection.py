@@ -17,7 +17,11 @@ import numpy as np
 import pandas as pd
 
 RULE = "validation_accuracy"
+CANDIDATE = (
+    "candidate"  # family of what is only tried in a search (`search`), not a row of the tables
+)
 FIRST_TUNING_SEED = 100  # tuning and final runs never share a seed
+FIRST_QUESTION_SEED = 200  # from here on: sweeps on open questions that choose no rates
 CELL = ["task", "optimizer"]
 # What is tuned; the last is the one more number that a neighbour tunes, named by ``further``.
 RATES = ["learning_rate", "law_learning_rate", "further_value"]
@@ -92,26 +96,41 @@ def default_variants(runs: pd.DataFrame, defaults: Defaults | None = None) -> pd
     return pd.concat(kept, ignore_index=True)
 
 
+def tuning_runs(runs: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `runs` that choose rates, by their seeds."""
+    return runs[(runs.seed >= FIRST_TUNING_SEED) & (runs.seed < FIRST_QUESTION_SEED)]
+
+
+def lowest_or_highest(runs: pd.DataFrame, curves: pd.DataFrame, metric: str) -> pd.Series:
+    """A metric's best value along each run's curve; a diverged run's is infinitely bad.
+
+    Args:
+      runs: with run and status.
+      curves: evaluations.
+      metric: a column of `curves`; lowest is best for a loss, highest for an accuracy.
+    """
+    lower = is_loss(metric)
+    worst = np.inf if lower else -np.inf
+    by_run = curves[curves.run.isin(set(runs.run))].groupby("run")[metric]
+    best = runs.run.map(by_run.min() if lower else by_run.max()).astype(float).fillna(worst)
+    return best.where(runs.status != "diverged", worst)
+
+
 def tuning_points(runs: pd.DataFrame, curves: pd.DataFrame, metric: str = RULE) -> pd.DataFrame:
-    """Grid points of the tuning runs (seeds >= `FIRST_TUNING_SEED`), one row each.
+    """Grid points of the tuning runs, one row each.
 
     Args:
       runs: from `tidy`, of one variant per cell.
       curves: evaluations.
-      metric: a column of `curves`; its lowest value along the curve counts (highest for an
-        accuracy), and a diverged run counts as infinitely bad.
+      metric: see `lowest_or_highest`.
 
     Returns:
       Columns task, optimizer, rates, further, steps, value (mean over seeds), seeds, diverged.
     """
-    tuning = runs[runs.seed >= FIRST_TUNING_SEED].copy()
-    lower = is_loss(metric)
-    worst = np.inf if lower else -np.inf
-    by_run = curves.groupby("run")[metric]
-    best = by_run.min() if lower else by_run.max()
-    tuning["value"] = tuning.run.map(best).astype(float).fillna(worst)
-    tuning["diverged"] = tuning.status == "diverged"
-    tuning.loc[tuning.diverged, "value"] = worst
+    tuning = tuning_runs(runs)
+    tuning = tuning.assign(
+        value=lowest_or_highest(tuning, curves, metric), diverged=tuning.status == "diverged"
+    )
     grouped = tuning.groupby([*CELL, *RATES, "further", "steps"], dropna=False, sort=True)
     points = grouped.agg(
         value=("value", "mean"), seeds=("seed", "nunique"), diverged=("diverged", "sum")

@@ -4,7 +4,7 @@ Everything is paired: seed i gives every optimizer the same start and the same b
 differences are taken seed by seed. Random generators are arguments.
 """
 
-from math import comb
+from math import comb, lcm
 from typing import NamedTuple
 
 import numpy as np
@@ -102,6 +102,25 @@ def pooled_std(stds: ArrayLike, counts: ArrayLike) -> float:
     return float(np.sqrt((variances[use] * freedom[use]).sum() / freedom[use].sum()))
 
 
+def welch(
+    mean: ArrayLike, std: ArrayLike, n: ArrayLike,
+    other_mean: ArrayLike, other_std: ArrayLike, other_n: ArrayLike,
+) -> Floats:  # fmt: skip
+    """Two-sided p-values of Welch's test from means, deviations and counts that broadcast.
+
+    NaN where either side has fewer than two values. A p-value below 0.05 means that the 95 %
+    interval of the difference excludes 0.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(
+            stats.ttest_ind_from_stats(
+                *(np.asarray(x, float) for x in (mean, std, n, other_mean, other_std, other_n)),
+                equal_var=False,
+            ).pvalue,
+            float,
+        )
+
+
 def interquartile_mean(scores: ArrayLike) -> float:
     """Mean of the middle half of all finite scores (any shape); a quarter is cut at each end."""
     x = np.asarray(scores, float).ravel()
@@ -114,7 +133,8 @@ def stratified_interquartile_mean(
 ) -> Interval:
     """Interquartile mean of scores (t, s) with a bootstrap that resamples seeds within tasks.
 
-    Missing seeds are NaN. ``n`` counts finite scores.
+    Missing seeds are NaN. Every task counts the same, however many seeds it has. ``n`` counts
+    finite scores.
 
     Reference: Agarwal et al. (2021), Deep RL at the edge of the statistical precipice.
     """
@@ -123,12 +143,18 @@ def stratified_interquartile_mean(
     n = sum(map(len, tasks))
     if not n:
         return Interval(np.nan, np.nan, np.nan, 0)
-    estimate = interquartile_mean(np.concatenate(tasks))
+    estimate = interquartile_mean(_balanced(tasks))
     if max(map(len, tasks)) < 2:
         return Interval(estimate, np.nan, np.nan, n)
-    drawn = np.concatenate([rng.choice(row, (resamples, len(row))) for row in tasks], axis=1)
-    means = stats.trim_mean(drawn, 0.25, axis=1)
+    drawn = [rng.choice(row, (resamples, len(row))) for row in tasks]
+    means = stats.trim_mean(_balanced(drawn), 0.25, axis=1)
     return Interval(estimate, *_percentiles(means, level), n)
+
+
+def _balanced(tasks: list[Floats]) -> Floats:
+    """Scores (…, s) of several tasks side by side, repeated to the same number for each."""
+    number = lcm(*(row.shape[-1] for row in tasks))
+    return np.concatenate([np.repeat(x, number // x.shape[-1], axis=-1) for x in tasks], axis=-1)
 
 
 def performance_profile(values: ArrayLike, levels: ArrayLike, higher: bool = True) -> Floats:

@@ -87,6 +87,27 @@ def cell_runs(
     return [_seeded(cfg, seed, tuned) for seed in seeds]
 
 
+def experiment_runs(conf: Path, experiment: str, overrides: Sequence[str] = ()) -> list[Run]:
+    """The runs of a sweep in ``conf/experiment``, as ``train.py -m experiment=…`` plans them.
+
+    Args:
+      conf: folder of configs.
+      experiment: its name there.
+      overrides: words as on the command line; they replace the experiment's own.
+
+    Raises:
+      PlanError: no such experiment, or a run that could not be trained.
+    """
+    check_names(conf, "experiment", [experiment])
+    loaded: Any = OmegaConf.load(conf / "experiment" / f"{experiment}.yaml")
+    words = [f"{key}={value}" for key, value in loaded.hydra.sweeper.params.items()]
+    known = configuration.tuned_values()
+    return [
+        configuration.run_of(configuration.compose(conf, list(job)), known)
+        for job in configuration.jobs([*words, *overrides])
+    ]
+
+
 def _seeded(cfg: Any, seed: int, tuned: Any = None) -> Run:
     cfg.seed = seed
     return configuration.run_of(cfg, {} if tuned is None else tuned)

@@ -1,5 +1,7 @@
 """Figures beyond the paper: sensitivity to the rates, tuning budget, performance profiles."""
 
+from collections.abc import Iterable
+
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
@@ -26,11 +28,20 @@ from rllc.suite.statistics import performance_profile
 LEVELS = [0, 1, 2, 5, 10, 20, 50, 100]  # percent above the optimizer's own best validation loss
 
 
+def tabled(names: Iterable[str]) -> list[str]:
+    """The optimizers that share a panel: those of the paper's tables, or all if there are none.
+
+    Two dozen lines hide each other; the tables have the others, too.
+    """
+    names = paper.in_order(names, paper.OPTIMIZERS)
+    return [name for name in names if name in paper.OPTIMIZERS] or names
+
+
 def sensitivity_figure(points: pd.DataFrame, choices: pd.DataFrame, task: str) -> Figure:
     """Heat maps of the validation loss over both rates, one panel per optimizer.
 
     Args:
-      points: from `selection.tuning_points`.
+      points: from `selection.tuning_points`, of the optimizers to show.
       choices: from `selection.choose`; the chosen point is framed.
       task: name.
     """
@@ -40,7 +51,8 @@ def sensitivity_figure(points: pd.DataFrame, choices: pd.DataFrame, task: str) -
     columns = min(4, max(1, len(names)))
     rows = max(1, -(-len(names) // columns))
     with mpl.rc_context(RC):
-        figure, axes = grid_figure(rows, columns, 2.7 * columns + 0.3, 1.8 * rows + 1.2)
+        height = 1.8 * rows + 1.2
+        figure, axes = grid_figure(rows, columns, 2.7 * columns + 0.3, height)
         norm = BoundaryNorm(LEVELS, 256, extend="max")
         image = None
         for name, panel in zip(names, axes.flat, strict=False):
@@ -54,8 +66,9 @@ def sensitivity_figure(points: pd.DataFrame, choices: pd.DataFrame, task: str) -
         else:
             label = "validation loss above the optimizer's own best (%)"
             figure.colorbar(
-                image, ax=axes, label=label, ticks=LEVELS, location="bottom", shrink=0.5, aspect=40
-            )
+                image, ax=axes, label=label, ticks=LEVELS, location="bottom", shrink=0.5, aspect=40,
+                fraction=0.5 / height, pad=0.2 / height,
+            )  # fmt: skip
         figure.suptitle(f"Sensitivity to the rates, {paper.title(task)}", fontsize=11)
         rule = RULE.replace("_", " ")
         note = f"n = {_range(points.seeds)} tuning seeds per point; frame: chosen by {rule}"
@@ -123,7 +136,7 @@ def budget_figure(budget: pd.DataFrame) -> Figure:
         for task, panel in zip(tasks, axes.flat, strict=False):
             panel.set_title(str(paper.title(task)))
             here = budget[budget.task == task]
-            _budget_panel(panel, here)
+            _budget_panel(panel, here[here.optimizer.isin(tabled(here.optimizer))])
         note = "expected lowest validation loss of n different grid points drawn at random"
         legend_below(figure, axes.flat, note, columns=3 if columns < 3 else 4)
     return figure
@@ -156,7 +169,8 @@ def profile_figure(field: Field, targets: pd.DataFrame) -> Figure:
     """Performance profiles: by score, and by steps to the best baseline's final accuracy.
 
     Args:
-      field: from `ranking.field`; runs of tasks an optimizer lacks are left out.
+      field: from `ranking.field`; runs of tasks an optimizer lacks are left out, and so are
+        optimizers that are not `tabled`.
       targets: from `sweeps.target_steps`; a miss never counts as reached.
     """
     with mpl.rc_context(RC):
@@ -174,11 +188,12 @@ def _score_profile(axes: Axes, field: Field) -> None:
     if not field.tasks:
         not_measured(axes)
         return
-    finite = field.score[np.isfinite(field.score)]
+    drawn = field.score[np.isin(field.optimizers, tabled(field.optimizers))]
+    finite = drawn[np.isfinite(drawn)]
     levels = np.linspace(max(finite.min(), -40.0), finite.max(), 1000)
     for o, name in enumerate(field.optimizers):
         score = field.score[o][np.isfinite(field.score[o])]
-        if len(score):
+        if len(score) and name in tabled(field.optimizers):
             colour, dashes = style(name, field.optimizers)
             share = performance_profile(score[None], levels)[0]
             axes.plot(levels, share, color=colour, linestyle=dashes, label=paper.latex(name))
@@ -193,7 +208,7 @@ def _step_profile(axes: Axes, targets: pd.DataFrame) -> None:
         not_measured(axes)
         return
     levels = np.linspace(0, 1, 1001)
-    names = paper.in_order(targets.optimizer, paper.OPTIMIZERS)
+    names = tabled(targets.optimizer)
     for name in names:
         here = targets[targets.optimizer == name]
         colour, dashes = style(name, names)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from rllc.suite import comparisons, paper
-from rllc.suite.selection import CELL, FIRST_TUNING_SEED
+from rllc.suite.selection import CELL, tuning_runs
 from rllc.suite.statistics import divergence_rate, expected_best, sensitivity, steps_to_target
 
 
@@ -25,7 +25,7 @@ def sensitivity_table(points: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
       task, optimizer, grid_points, best (lowest mean validation loss), within_1_percent and
       within_5_percent (fractions of the grid), diverged_share (fraction of the tuning runs).
     """
-    tuning = runs[runs.seed >= FIRST_TUNING_SEED]
+    tuning = tuning_runs(runs)
     rates = (tuning.status == "diverged").groupby([tuning.task, tuning.optimizer])
     diverged = rates.agg(divergence_rate)
     rows = [

@@ -28,9 +28,10 @@ TITLES = {
 LEGEND = """\
 Each cell: our mean over seeds, then the paper's number in brackets. 🔷 best baseline; 🟩 better \
 than the best baseline; **bold** best of the column. † fewer seeds or steps than the paper's \
-protocol (see [provenance](provenance.md)). ‡n: n runs diverged and are not in the mean. ≠ our \
-95 % interval of the mean excludes the paper's value (both in the paper's metric, the mean over \
-test batches of 128). Δ: our mean minus the paper's, in its metric. – not yet measured."""
+protocol (see [provenance](provenance.md)). ‡n: n runs diverged and are not in the mean. ≠ the \
+95 % interval of the difference of the two means excludes 0 (Welch; both in the paper's metric, \
+the mean over test batches of 128). Δ: our mean minus the paper's, in its metric. The number \
+of seeds stands in Table 2. – not yet measured."""
 QUANTITIES = {1: ("loss", "accuracy"), 2: ("spread",)}
 _COLUMNS = {"loss": "test_loss", "accuracy": "test_accuracy", "spread": "test_accuracy"}
 
@@ -199,7 +200,7 @@ def latex_table(head: Sequence[str], body: Sequence[Sequence[str]], caption: str
 _LATEX_LEGEND = (
     "In brackets the paper. Blue: best baseline; green: better than it; bold: best of the column; "
     r"$\dagger$: fewer seeds or steps than the paper; $\ddagger n$: $n$ runs diverged; "
-    r"$\neq$: our 95 % interval excludes the paper's value."
+    r"$\neq$: the 95 % interval of the difference of the two means excludes 0."
 )
 
 

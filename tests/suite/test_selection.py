@@ -107,6 +107,13 @@ def test_final_runs_do_not_tune():
     assert only_choice(runs, curves).learning_rate == 0.1
 
 
+def test_runs_of_open_questions_choose_no_rates():
+    first = selection.FIRST_QUESTION_SEED
+    runs, curves = tuned({(0.1, 0.01, first - 1): [0.3], (0.3, 0.01, first): [0.1]})
+    choice = only_choice(runs, curves)
+    assert (choice.learning_rate, choice.grid_points) == (0.1, 1)
+
+
 def test_other_settings_are_other_experiments():
     runs, curves = tuned({(0.1, 0.01, s): [0.3] for s in (100, 101)} | {(0.3, 0.01, 102): [0.1]})
     runs.loc[2, "variant"] = "other initial law"

@@ -74,6 +74,16 @@ def test_pooled_deviation():
     assert np.isnan(st.pooled_std([np.nan], [1]))
 
 
+def test_welch_knows_the_other_sides_noise_too():
+    values, other = np.array([1.0, 2.0, 3.0, 6.0]), np.array([2.0, 2.5, 4.0])
+    expected = stats.ttest_ind(values, other, equal_var=False).pvalue
+    summary = [x for side in (values, other) for x in (side.mean(), side.std(ddof=1), len(side))]
+    assert st.welch(*summary) == pytest.approx(expected)
+    sure, unsure = st.welch(98.0, 0.02, 10, 98.1, [0.01, 0.2], 3)
+    assert sure < 0.05 < unsure
+    assert np.isnan(st.welch(98.0, np.nan, 1, 98.1, 0.1, 3))
+
+
 def test_interquartile_mean_drops_a_quarter_at_each_end():
     assert st.interquartile_mean([0, 1, 2, 3, 100, 5, 6, -100]) == pytest.approx(
         (1 + 2 + 3 + 5) / 4
@@ -90,6 +100,13 @@ def test_stratified_interval_keeps_tasks_apart():
     assert one_seed.estimate == 0.5
     assert np.isnan(one_seed.low)
     assert st.stratified_interquartile_mean([[np.nan]], rng()).n == 0
+
+
+def test_tasks_count_the_same_however_many_seeds_they_have():
+    # 10 seeds at 0, 3 at 1: unbalanced the middle half would be all zeros
+    ten, three = np.zeros(10), np.array([1.0] * 3 + [np.nan] * 7)
+    interval = st.stratified_interquartile_mean([ten, three], rng())
+    assert interval == (0.5, 0.5, 0.5, 13)
 
 
 def test_stratified_interval_covers_the_noise_of_seeds():

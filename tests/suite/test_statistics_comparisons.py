@@ -88,9 +88,10 @@ def test_a_wide_spread_widens_the_tolerance():
 
 
 def test_ranking_orders_by_errors_saved(known):
-    table = ranking.ranking(known.rows, known.summary, "last").set_index("optimizer")
+    (tasks,) = ranking.task_sets(ranking.field(known.rows, known.summary))
+    table = ranking.ranking(known.rows, known.summary, tasks, "last").set_index("optimizer")
     assert list(table.index) == ["M(0.9)", "Adam", "M2(0.6)", "Momentum SGD", "SGD"]
-    assert list(table["rank"]) == ["1", "2", "3", "4", "5"]
+    assert list(table["rank"]) == [1, 2, 3, 4, 5]
     assert table.mean_rank.tolist() == [1, 2, 3, 4, 5]
     assert table.score.tolist() == pytest.approx(
         [100 / 6, 0, -100 / 6, -200 / 6, -400 / 6], abs=0.6
@@ -99,15 +100,25 @@ def test_ranking_orders_by_errors_saved(known):
     assert table.score_low["M(0.9)"] <= table.score["M(0.9)"] <= table.score_high["M(0.9)"]
 
 
-def test_optimizers_that_lack_tasks_are_listed_without_a_rank():
+def test_optimizers_that_lack_tasks_are_ranked_on_those_they_share():
     pairs = [made.run(t, name, s) for t in TASKS for name in paper.OPTIMIZERS for s in range(2)]
     pairs += [made.run("mnist_conv", "Neighbour", s, floor=0.001) for s in range(2)]
     known = analysis.analyse(made.gather(pairs))
-    table = ranking.ranking(known.rows, known.summary).set_index("optimizer")
-    assert ranking.common_tasks(ranking.field(known.rows, known.summary)) == list(TASKS)
-    assert list(table["rank"]) == [*map(str, range(1, 12)), ""]
-    assert table.index[-1] == "Neighbour"  # the best score, but on one task only
-    assert table.tasks["Neighbour"] == 1
+    sets = ranking.task_sets(ranking.field(known.rows, known.summary))
+    assert sets == [list(TASKS), ["mnist_conv"]]
+    whole, shared = (ranking.ranking(known.rows, known.summary, tasks) for tasks in sets)
+    assert "Neighbour" not in set(whole.optimizer)  # the best score, but on one task only
+    assert list(whole["rank"]) == list(range(1, 12))
+    assert shared.optimizer[0] == "Neighbour"
+    assert (len(shared), set(shared.tasks)) == (12, {1})
+    text = ranking.to_markdown(list(zip(sets, (whole, shared), strict=True)))
+    assert text.index("11 optimizers") < text.index("## MNIST Conv: 12 optimizers")
+
+
+def test_a_ranking_without_runs_says_so():
+    empty = analysis.analyse(made.nothing())
+    assert ranking.task_sets(ranking.field(empty.rows, empty.summary)) == []
+    assert "Not yet measured" in ranking.to_markdown([])
 
 
 def test_steps_to_the_best_baselines_final_accuracy(known):

@@ -1,0 +1,188 @@
+"""How far every answer to an open question is from the paper's numbers.
+
+Answers are compared on equal terms: on the same cells, there at the same points of the grid, seeds
+and steps, namely those run for all of them; each takes its best point by `selection.RULE`, as a
+cell of the paper is the best of its grid.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from rllc.suite import comparisons, paper, questions, readings, selection
+from rllc.suite.questions import QUESTIONS, REPORTED, Question
+from rllc.suite.selection import (
+    CELL,
+    FIRST_TUNING_SEED,
+    RATES,
+    lowest_or_highest,
+    tuning_runs,
+)
+from rllc.suite.statistics import pooled_std
+
+RULES = ("validation_accuracy", "validation_loss")
+COLUMNS = [
+    "question", "answer", "is_default", *CELL, "reading", "seeds", "points", "steps", *RATES[:2],
+    "accuracy", "loss", "paper_accuracy", "paper_loss", "accuracy_difference",
+    "loss_difference_percent", "spread", "misfit", "loss_misfit_percent", "agrees",
+]  # fmt: skip
+
+
+def deviations(runs: pd.DataFrame, defaults: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
+    """How far every answer to every question is from the paper, per cell and stopping point.
+
+    Args:
+      runs: from `selection.tidy`, all variants.
+      defaults: from `selection.default_variants`.
+      curves: evaluations.
+
+    Returns:
+      `COLUMNS`: accuracy in the paper's metric (%); ``spread``, the deviation (points) to expect
+      between two such numbers if the answer is right; ``misfit``, the accuracy's difference in
+      units of it, and ``loss_misfit_percent``, the loss's. A run shorter than the paper's
+      counts only where it is better than the paper already. The question `REPORTED` has no
+      stopping point, since that is what it asks.
+    """
+    known = set(zip(paper.cells().task, paper.cells().optimizer, strict=True))
+    tried = runs[runs.seed >= FIRST_TUNING_SEED]
+    cells = zip(tried.task, tried.optimizer, strict=True)
+    tried = tried[np.array([cell in known for cell in cells], bool)]
+    tried = tried.assign(**{m: lowest_or_highest(tried, curves, m) for m in RULES})
+    variants = {cell: group.iloc[0] for cell, group in defaults.groupby(CELL).variant}
+    chosen = list(_reported(tuning_runs(tried[tried.run.isin(set(defaults.run))])))
+    for question in QUESTIONS[1:]:
+        chosen += list(_settings(question, tried, variants))
+    if not chosen:
+        return pd.DataFrame(columns=COLUMNS)
+    table = _values(pd.concat(chosen, ignore_index=True), curves)
+    return _beside_paper(table)[COLUMNS]
+
+
+def _reported(tuning: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    for _, members in tuning.groupby(CELL, sort=True):
+        longest = _rectangle(members[members.steps == members.steps.max()])
+        for rule in RULES:
+            yield _best(longest, rule).assign(question=REPORTED.name, answer="", is_default=False)
+
+
+def _settings(question: Question, tried: pd.DataFrame, variants: dict) -> Iterator[pd.DataFrame]:
+    members = _members(question, tried, variants)
+    answers, cells = compared(members)
+    for cell in cells:
+        here = members[(members.task == cell[0]) & (members.optimizer == cell[1])]
+        here = _common(here[here.answer.isin(answers)], len(answers))
+        for _, part in here.groupby("answer", sort=True):
+            yield _best(part, selection.RULE).assign(question=question.name)
+
+
+def _best(runs: pd.DataFrame, rule: str) -> pd.DataFrame:
+    """The runs at the best point, with ``points`` (how many there were) and the ``rule``."""
+    points = runs.groupby(RATES, dropna=False, sort=True)[rule].mean()
+    at = points.idxmin() if selection.is_loss(rule) else points.idxmax()
+    best = runs[readings.uses(runs, at)]
+    return best.assign(points=len(points), rule=rule)
+
+
+def _members(question: Question, tuning: pd.DataFrame, variants: dict) -> pd.DataFrame:
+    """Runs that differ from their cell's default in the question's settings at most."""
+    split = {text: questions.answer(question, text) for text in tuning.variant.unique()}
+    cells = list(zip(tuning.task, tuning.optimizer, strict=True))
+    defaults = {cell: questions.answer(question, variants[cell]) for cell in set(cells)}
+    pairs = [(split[v], defaults[c]) for v, c in zip(tuning.variant, cells, strict=True)]
+    answered = tuning.assign(
+        answer=[mine.answer for mine, _ in pairs],
+        is_default=[mine.answer == its.answer for mine, its in pairs],
+    )
+    same = [bool(mine.answer) and mine.rest == its.rest for mine, its in pairs]
+    return answered[np.array(same, bool)]
+
+
+def compared(members: pd.DataFrame) -> tuple[list[str], list[tuple[str, str]]]:
+    """Answers that are compared, and the cells (task, optimizer) that all of them were run on.
+
+    Left out are answers run on less than half as many cells as another that is not the default:
+    a trial on one cell does not take the other cells from the comparison.
+    """
+    where = {
+        answer: set(zip(group.task, group.optimizer, strict=True))
+        for answer, group in members.groupby("answer", sort=True)
+    }
+    default = set(members.answer[members.is_default.astype(bool)])
+    most = max((len(cells) for answer, cells in where.items() if answer not in default), default=0)
+    kept = [name for name in where if name in default or 2 * len(where[name]) >= most]
+    if not most or not default:
+        return [], []
+    return kept, sorted(set.intersection(*(where[name] for name in kept)))
+
+
+def _common(members: pd.DataFrame, answers: int) -> pd.DataFrame:
+    """Runs of one cell at the points, seeds and most steps that every answer has."""
+    keys = [*RATES, "seed", "steps"]
+    known = members.fillna(dict.fromkeys(RATES, -1.0))
+    counts = known.groupby(keys).answer.nunique()
+    shared = counts[counts == answers].reset_index()
+    if shared.empty:
+        return members.iloc[:0]
+    shared = shared[shared.steps == shared.steps.max()]
+    wanted = set(shared[keys].itertuples(index=False, name=None))
+    has = [key in wanted for key in known[keys].itertuples(index=False, name=None)]
+    return _rectangle(members[has])
+
+
+def _rectangle(members: pd.DataFrame) -> pd.DataFrame:
+    """The points that share most seeds: seeds run at the most points, and points with all these."""
+    per_seed = members.groupby("seed").size()
+    seeds = set(per_seed[per_seed == per_seed.max()].index)
+    inside = members[members.seed.isin(seeds)]
+    points = inside.groupby(RATES, dropna=False).seed.transform("nunique")
+    return inside[points == len(seeds)]
+
+
+def _values(chosen: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
+    """Test numbers of the chosen runs: means over seeds by question, answer, cell and reading."""
+    parts = []
+    for rule, members in chosen.groupby("rule", sort=True):
+        once = members.drop_duplicates("run").assign(tuned=True)
+        rows = readings.readings(once, curves, rule).drop(
+            columns=[*CELL, "seed", "steps", "status"]
+        )
+        parts.append(members.drop(columns=["family", "device"]).merge(rows, on="run"))
+    rows = pd.concat(parts, ignore_index=True)
+    lost = rows.status == "diverged"
+    rows["accuracy"] = rows.batch_accuracy.where(~lost, comparisons.CHANCE)
+    rows["loss"] = rows.test_loss.where(~lost, comparisons.GUESSING)
+    asked = rows.question == REPORTED.name
+    by = rows.rule.str.removeprefix("validation_")
+    rows["is_default"] |= (
+        asked & (rows.reading == readings.HEADLINE) & (rows.rule == selection.RULE)
+    )
+    rows["answer"] = rows.answer.where(~asked, rows.reading + ", by " + by)
+    rows["reading"] = rows.reading.where(~asked, "")
+    grouped = rows.groupby(["question", "answer", *CELL, "reading"], sort=True)
+    firsts = ("is_default", "points", "steps", *RATES[:2])
+    return grouped.agg(
+        accuracy=("accuracy", "mean"), loss=("loss", "mean"), seeds=("seed", "nunique"),
+        **{column: (column, "first") for column in firsts},
+    ).reset_index()  # fmt: skip
+
+
+def _beside_paper(table: pd.DataFrame) -> pd.DataFrame:
+    names = {"test_loss_mean": "paper_loss", "test_accuracy_mean": "paper_accuracy"}
+    cells = paper.cells().rename(columns=names)
+    table = table.merge(cells.drop(columns="test_accuracy_std"), on=CELL, how="left")
+    std = cells.groupby("task").test_accuracy_std.agg(
+        lambda s: pooled_std(s, [paper.SEEDS] * len(s))
+    )
+    table["spread"] = table.task.map(std) * np.sqrt(1 / paper.SEEDS + 1 / table.seeds)
+    table["accuracy_difference"] = table.accuracy - table.paper_accuracy
+    table["loss_difference_percent"] = 100 * (table.loss / table.paper_loss - 1)
+    better, lower = (
+        table.accuracy_difference.clip(lower=0),
+        table.loss_difference_percent.clip(upper=0),
+    )
+    whole = table.steps >= paper.STEPS
+    table["misfit"] = table.accuracy_difference.where(whole, better).abs() / table.spread
+    table["loss_misfit_percent"] = table.loss_difference_percent.where(whole, lower).abs()
+    within = table.accuracy_difference.abs() <= np.maximum(comparisons.TOLERANCE, 2 * table.spread)
+    return table.assign(agrees=within)

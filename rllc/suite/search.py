@@ -1,0 +1,199 @@
+"""A search for a propagator better than the paper's, on validation data, tested once.
+
+Candidates are runs of the family `selection.CANDIDATE`. First round: every candidate on the same
+grid with one tuning seed. Second: the best few with more tuning seeds. Third: the winner, chosen by
+validation accuracy, on final seeds; no other candidate is tested.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from rllc.suite import comparisons, paper, readings, selection
+from rllc.suite.analysis import Analysis
+from rllc.suite.markdown import MISSING, markdown_table
+from rllc.suite.selection import CANDIDATE, CELL, FIRST_TUNING_SEED, RATES
+
+COLUMNS = [
+    *CELL, "family", "points", "first_round", "learning_rate", "law_learning_rate", "seeds",
+    "validation_accuracy", "test_accuracy_mean", "test_accuracy_std", "test_seeds",
+    "winner_minus_this", "low", "high", "pairs", "p_value",
+]  # fmt: skip
+
+
+class Found(NamedTuple):
+    """What a search on one task found.
+
+    Attributes:
+      task: name.
+      standing: from `standing`, with the test numbers of those that were tested (`COLUMNS`).
+      winner: the candidate that is tested, "" before the second round.
+      rivals: what it has to beat: the paper's best propagator by validation accuracy, and the best
+        baseline by test accuracy, of those measured.
+    """
+
+    task: str
+    standing: pd.DataFrame
+    winner: str
+    rivals: list[str]
+
+
+def standing(runs: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
+    """Optimizers of one task by validation accuracy: most tuning seeds first, then the best.
+
+    Args:
+      runs: tidy runs of one task; tuning runs count.
+      curves: evaluations.
+
+    Returns:
+      task, optimizer, points, first_round (highest validation accuracy of the first tuning seed,
+      %), the chosen rates with their seeds and validation_accuracy (mean over these, %).
+    """
+    first = selection.tuning_points(runs[runs.seed == FIRST_TUNING_SEED], curves)
+    choices = selection.choose(selection.tuning_points(runs, curves))
+    table = choices.assign(
+        points=choices.grid_points,
+        first_round=100 * choices.optimizer.map(first.groupby("optimizer").value.max()),
+        validation_accuracy=100 * choices.value.astype(float),
+    )
+    order = ["seeds", "validation_accuracy", "optimizer"]
+    return table.sort_values(order, ascending=[False, False, True]).reset_index(drop=True)
+
+
+def winner(table: pd.DataFrame) -> str:
+    """The best of those that went into the second round; "" where none did.
+
+    Args:
+      table: from `standing`, of candidates.
+    """
+    return str(table.optimizer.iloc[0]) if len(table) and table.seeds.iloc[0] > 1 else ""
+
+
+def found(a: Analysis) -> list[Found]:
+    """The searches among the records, one per task."""
+    tasks = paper.in_order(a.candidates.task, paper.TASKS)
+    return [_found(a, task) for task in tasks]
+
+
+def _found(a: Analysis, task: str) -> Found:
+    tried = a.candidates[a.candidates.task == task]
+    grid = set(map(tuple, tried[tried.seed >= FIRST_TUNING_SEED][RATES[:2]].to_numpy()))
+    known = a.runs[(a.runs.task == task) & a.runs.optimizer.isin(paper.RLLC)]
+    on_grid = [rates in grid for rates in map(tuple, known[RATES[:2]].to_numpy())]
+    curves = a.records.curves
+    candidates = standing(tried, curves).assign(family=CANDIDATE)
+    parts = [candidates, standing(known[on_grid], curves).assign(family="rllc")]
+    table = pd.concat([part for part in parts if len(part)], ignore_index=True)
+    best = winner(candidates)
+    final = readings.final_runs(tried.assign(is_default=True), candidates)
+    tested = readings.readings(final[final.optimizer == best], curves)
+    rows = pd.concat([a.rows[a.rows.task == task], tested], ignore_index=True)
+    rows = rows[rows.reading == readings.HEADLINE]
+    baselines = pd.DataFrame({"task": task, "optimizer": paper.BASELINES, "family": "baseline"})
+    measured = baselines[baselines.optimizer.isin(rows.optimizer)]
+    table = pd.concat([table, measured], ignore_index=True)
+    shown = {best, *paper.OPTIMIZERS}
+    tests = [_tested(rows, task, best, name) if name in shown else {} for name in table.optimizer]
+    table = table.join(pd.DataFrame(tests)).reindex(columns=COLUMNS)
+    return Found(task, table, best, _rivals(a, task))
+
+
+def _rivals(a: Analysis, task: str) -> list[str]:
+    measured = a.rows[a.rows.task == task].optimizer
+    ours = a.choices[(a.choices.task == task) & a.choices.optimizer.isin(paper.RLLC)]
+    ours = ours[ours.optimizer.isin(measured)].sort_values("value", kind="stable")
+    summary = a.summary[(a.summary.task == task) & (a.summary.reading == readings.HEADLINE)]
+    return [*ours.optimizer.tail(1), *comparisons.best_baselines(summary).values()]
+
+
+def _tested(rows: pd.DataFrame, task: str, best: str, name: str) -> dict[str, float]:
+    """Test numbers of an optimizer, and the winner's paired difference to it."""
+    here = rows[(rows.optimizer == name) & (rows.status != "diverged")]
+    if here.empty:
+        return {}
+    out = {
+        "test_accuracy_mean": here.test_accuracy.mean(),
+        "test_accuracy_std": here.test_accuracy.std(ddof=1),
+        "test_seeds": len(here),
+    }
+    if name == best or best not in set(rows.optimizer):
+        return out
+    difference = comparisons.difference(rows, task, best, name)
+    names = {"difference": "winner_minus_this", "n": "pairs"}
+    return out | {names.get(key, key): value for key, value in difference.items()}
+
+
+def sentence(f: Found) -> str:
+    """The outcome of a search in one sentence."""
+    candidates = f.standing[f.standing.family == CANDIDATE]
+    start = f"Search for a better propagator on {paper.title(f.task)}: {len(candidates)} candidates"
+    if not f.winner:
+        return f"{start}, first round only so far; no winner yet."
+    chosen = f"{start}, winner on validation data {paper.pretty(f.winner)}"
+    others = f.standing[f.standing.optimizer.isin(f.rivals) & f.standing.pairs.notna()]
+    if others.empty:
+        return f"{chosen}, not tested yet."
+    results = [
+        f"{row.winner_minus_this:+.2f} points [{row.low:+.2f}, {row.high:+.2f}] against "
+        f"{paper.pretty(row.optimizer)} (n = {row.pairs:.0f})"
+        for row in others.itertuples()
+    ]
+    word = "better than both" if (others.low > 0).all() else "not better than both"
+    kinds = "the paper's best by validation and the best baseline by test"
+    return f"{chosen}; on test data it is {word} {kinds}: {', '.join(results)}."
+
+
+def to_markdown(searches: list[Found]) -> str:
+    """The searches in Markdown."""
+    parts = ["# A search for a better propagator", _INTRO]
+    for f in searches:
+        parts += [f"## {paper.title(f.task)}", sentence(f), _table(f.standing)]
+    if not searches:
+        parts.append("Not yet measured. `python scripts/search.py`")
+    return "\n\n".join(parts) + "\n"
+
+
+_INTRO = (
+    "Candidates are tuned on one small grid with one tuning seed; the best three get more tuning "
+    "seeds; the one with the highest validation accuracy then is tested, once, on the final seeds. "
+    "The paper's propagators are listed on the points of that same grid, where they were tuned "
+    "there; their test numbers, like the baselines', are those of Table 2, tuned on the whole "
+    "grid. Accuracies in percent, test accuracies at the step chosen on validation data; "
+    "differences are paired by seed, with 95 % intervals."
+)
+
+
+def _table(standing: pd.DataFrame) -> str:
+    head = [
+        "optimizer", "kind", "points", "first round", "learning rate", "law rate",
+        "validation accuracy", "tuning seeds", "test accuracy", "winner minus this", "p",
+    ]  # fmt: skip
+    kinds = {CANDIDATE: "candidate", "rllc": "the paper's", "baseline": "baseline"}
+    body = [
+        [
+            paper.pretty(row.optimizer), kinds[row.family], _number(row.points, ".0f"),
+            _number(row.first_round), _number(row.learning_rate, "g"),
+            _number(row.law_learning_rate, "g"), _number(row.validation_accuracy),
+            _number(row.seeds, ".0f"), _test(row), _difference(row), _number(row.p_value, ".2g"),
+        ]
+        for row in standing.itertuples()
+    ]  # fmt: skip
+    return markdown_table(head, body)
+
+
+def _number(value: float, form: str = ".2f") -> str:
+    return MISSING if pd.isna(value) or np.isinf(value) else f"{value:{form}}"
+
+
+def _test(row) -> str:
+    if pd.isna(row.test_accuracy_mean):
+        return MISSING
+    spread = "" if pd.isna(row.test_accuracy_std) else f" ± {row.test_accuracy_std:.2f}"
+    return f"{row.test_accuracy_mean:.2f}{spread}, n={row.test_seeds:.0f}"
+
+
+def _difference(row) -> str:
+    if pd.isna(row.winner_minus_this):
+        return MISSING
+    return f"{row.winner_minus_this:+.2f} [{row.low:+.2f}, {row.high:+.2f}]"
