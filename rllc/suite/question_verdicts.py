@@ -182,13 +182,15 @@ def overview(table: pd.DataFrame) -> str:
 
 
 def one_line(table: pd.DataFrame) -> str:
-    """All verdicts in a line: ``Pooling of Conv: leaning (average); …``."""
-    parts = []
-    for question in QUESTIONS:
-        v = verdict(table[table.question == question.name])
-        best = f" ({v.best})" if v.word in (SETTLED, LEANING) else ""
-        parts.append(f"{question.title}: {v.word}{best}")
-    return "; ".join(parts)
+    """All verdicts in a line: ``Pooling of Conv: leaning (average); 6 not yet measured``."""
+    found = {q.title: verdict(table[table.question == q.name]) for q in QUESTIONS}
+    parts = [
+        f"{title}: {v.word}" + (f" ({v.best})" if v.word in (SETTLED, LEANING) else "")
+        for title, v in found.items()
+        if v.word != OPEN
+    ]
+    left = sum(v.word == OPEN for v in found.values())
+    return "; ".join(parts + ([f"{left} {OPEN}"] if left else []))
 
 
 def _overview(question: Question, v: Verdict) -> list[str]:

@@ -202,3 +202,8 @@ def test_the_report_and_the_figure_say_what_is_measured():
         questions.QUESTIONS
     )
     assert questions_figure(found.iloc[:0]).axes
+
+
+def test_one_line_names_what_is_decided_and_counts_the_rest():
+    line = question_verdicts.one_line(rows({"a": 0.5, "b": 4.0}))
+    assert line == f"Pooling of Conv: settled (a); {len(questions.QUESTIONS) - 1} not yet measured"
