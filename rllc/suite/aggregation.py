@@ -15,6 +15,7 @@ from rllc.suite import (
     plotting,
     provenance,
     question_figures,
+    question_report,
     question_verdicts,
     ranking,
     replication,
@@ -83,7 +84,7 @@ def _write_questions(a: Analysis, folder: Path) -> None:
     summary = question_verdicts.summary(a.deviations)
     tables.write_csv(summary, question_verdicts.COLUMNS, folder / "questions.csv")
     tables.write_csv(a.deviations, deviations.COLUMNS, folder / "questions_cells.csv")
-    _write(folder / "questions.md", question_verdicts.to_markdown(a.deviations))
+    _write(folder / "questions.md", question_report.to_markdown(a.deviations))
     searches = search.found(a)
     parts = [f.standing for f in searches] or [pd.DataFrame(columns=search.COLUMNS)]
     table = pd.concat(parts, ignore_index=True)

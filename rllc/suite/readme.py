@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from rllc.suite import paper, question_verdicts, replication, search
+from rllc.suite import paper, question_report, replication, search
 from rllc.suite.analysis import Analysis
 from rllc.suite.markdown import markdown_table
 from rllc.suite.readings import HEADLINE
@@ -67,7 +67,7 @@ def _provenance(a: Analysis) -> str:
 
 def _beyond(a: Analysis) -> str:
     """Verdicts on the open questions, and of a search beyond the paper's propagators."""
-    verdicts = question_verdicts.one_line(a.deviations)
+    verdicts = question_report.one_line(a.deviations)
     lines = [f"[Questions the paper leaves open](results/tables/questions.md): {verdicts}."]
     lines += [
         f"{search.sentence(found)} [All candidates](results/tables/propagator_search.md)."

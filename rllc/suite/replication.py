@@ -11,7 +11,7 @@ from rllc.suite import (
     family_claims,
     law_claims,
     paper,
-    question_verdicts,
+    question_report,
     search,
 )
 from rllc.suite.analysis import Analysis
@@ -98,7 +98,7 @@ def report(a: Analysis, sections: list[tuple[str, list[Claim]]]) -> str:
     for title, found in sections:
         parts += [f"### {title}", _claims_markdown(found)]
     parts += ["## Cells that disagree with the paper", _disagreements(a)]
-    parts += ["## Questions the paper leaves open", question_verdicts.overview(a.deviations)]
+    parts += ["## Questions the paper leaves open", question_report.overview(a.deviations)]
     parts += ["Deviations and the rule: [questions](tables/questions.md)."]
     if searches := search.found(a):
         parts += ["## A search for a better propagator", *map(search.sentence, searches)]

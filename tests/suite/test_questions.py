@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rllc.suite import deviations, paper, question_verdicts, questions, selection
+from rllc.suite import deviations, paper, question_report, question_verdicts, questions, selection
 from rllc.suite.question_figures import questions_figure
 from tests.suite import synthetic_records as made
 
@@ -191,14 +191,19 @@ def test_a_winner_by_accuracy_alone_is_leaning_at_most():
 
 def test_the_report_and_the_figure_say_what_is_measured():
     found = table([*pooled(87.0, 95.0)], '"average"')
-    text = question_verdicts.to_markdown(found)
+    text = question_report.to_markdown(found)
     assert "average (default)" in text
     assert "experiment=question_adam" in text  # what is not measured names its command
     assert "experiment=question_pooling" not in text
     panels = questions_figure(found).axes
     titles = [panel.get_title(loc="left") for panel in panels]
     assert any(title.startswith("Pooling of Conv") for title in titles)
-    assert question_verdicts.to_markdown(found.iloc[:0]).count("Not yet measured") == len(
+    assert question_report.to_markdown(found.iloc[:0]).count("Not yet measured") == len(
         questions.QUESTIONS
     )
     assert questions_figure(found.iloc[:0]).axes
+
+
+def test_one_line_names_what_is_decided_and_counts_the_rest():
+    line = question_report.one_line(rows({"a": 0.5, "b": 4.0}))
+    assert line == f"Pooling of Conv: settled (a); {len(questions.QUESTIONS) - 1} not yet measured"

@@ -1,0 +1,136 @@
+"""The open questions in Markdown: verdicts, and the deviations behind them."""
+
+import pandas as pd
+
+from rllc.suite import paper
+from rllc.suite.markdown import MISSING, markdown_table
+from rllc.suite.question_verdicts import (
+    CLEAR,
+    LEANING,
+    OPEN,
+    SETTLED,
+    Verdict,
+    span,
+    summary,
+    verdict,
+)
+from rllc.suite.questions import QUESTIONS, REPORTED, Question
+from rllc.suite.readings import READINGS
+
+
+def to_markdown(table: pd.DataFrame) -> str:
+    """Every question with its verdict and the deviations behind it, in Markdown.
+
+    Args:
+      table: from `deviations.deviations`.
+    """
+    parts = ["# Questions the paper leaves open", _INTRO, overview(table), _RULE]
+    rows = summary(table)
+    for question in QUESTIONS:
+        parts += [f"## {question.title}", f"Open: {question.open}."]
+        parts += [question.note] if question.note else []
+        here = table[table.question == question.name]
+        parts += [_finding(verdict(here), here)]
+        if len(here):
+            parts.append(_answers(question, rows[rows.question == question.name]))
+        elif question is not REPORTED:
+            parts[-1] += f" `python scripts/train.py -m experiment=question_{question.name}`"
+    return "\n\n".join(parts) + "\n"
+
+
+_INTRO = (
+    "Each answer is judged by how close it brings us to the paper's Tables 1 and 2, at each "
+    "stopping point that its numbers may come from. A cell of an answer is the best of its grid by "
+    "validation accuracy, among the points, seeds and steps that were run for all answers. Test "
+    "numbers are those of these tuning runs."
+)
+_RULE = (
+    "Rule: every stopping point gives two comparisons, by accuracy and by loss; the answer with "
+    "the smallest mean misfit over cells wins one. Accuracy misfits are in units of σ, the "
+    "deviation to expect between two such means from seeds alone (the paper's, pooled over the "
+    f"task's column). A lead in accuracy is clear from {CLEAR:g} standard errors on. *Settled*: "
+    "wins all, always clearly, without reduced cells. *Leaning*: wins more than half, once "
+    "clearly. *Undecided*: otherwise. Reduced cells (fewer steps than the paper's) count only "
+    "where they are better than the paper already, since more steps would not undo that."
+)
+
+
+def overview(table: pd.DataFrame) -> str:
+    """Every question with its verdict, one row each, in Markdown."""
+    head = ["question", "default", "fits best", "verdict", "comparisons won", "cells"]
+    body = [_overview(q, verdict(table[table.question == q.name])) for q in QUESTIONS]
+    return markdown_table(head, body)
+
+
+def one_line(table: pd.DataFrame) -> str:
+    """All verdicts in a line: ``Pooling of Conv: leaning (average); 6 not yet measured``."""
+    found = {q.title: verdict(table[table.question == q.name]) for q in QUESTIONS}
+    parts = [
+        f"{title}: {v.word}" + (f" ({v.best})" if v.word in (SETTLED, LEANING) else "")
+        for title, v in found.items()
+        if v.word != OPEN
+    ]
+    left = sum(v.word == OPEN for v in found.values())
+    return "; ".join(parts + ([f"{left} {OPEN}"] if left else []))
+
+
+def _overview(question: Question, v: Verdict) -> list[str]:
+    if v.word == OPEN:
+        return [question.title, MISSING, MISSING, v.word, MISSING, "0"]
+    won = f"{max(v.wins.values())} of {v.comparisons}"
+    cells = f"{v.cells}" + (f", {v.reduced} reduced" if v.reduced else "")
+    return [question.title, v.default, v.best or MISSING, f"**{v.word}**", won, cells]
+
+
+def _finding(v: Verdict, table: pd.DataFrame) -> str:
+    if v.word == OPEN:
+        return "Not yet measured."
+    reduced = f"; {v.reduced} of {v.cells} cells reduced" if v.reduced else ""
+    return (
+        f"**{v.word.capitalize()}**: {_winner(v)} Compared on {_cells(table)}; per answer and cell "
+        f"{span(table.points)} grid points, seeds: {span(table.seeds)}, "
+        f"steps: {span(table.steps)}{reduced}."
+    )
+
+
+def _winner(v: Verdict) -> str:
+    if not v.best:
+        return f"no answer wins more than half of the {v.comparisons} comparisons."
+    leads = ", ".join(f"{lead.value:+.1f} ± {lead.error:.1f} σ" for lead in v.leads)
+    against = "which is the default" if v.best == v.default else f"the default is “{v.default}”"
+    return (
+        f"“{v.best}” fits best, {against}. It wins {v.wins[v.best]} of {v.comparisons} "
+        f"comparisons; its lead in accuracy is {leads} (± one standard error)."
+    )
+
+
+def _cells(table: pd.DataFrame) -> str:
+    """Tasks with the optimizers compared on them."""
+    parts = []
+    for task in paper.in_order(table.task, paper.TASKS):
+        names = paper.in_order(table.optimizer[table.task == task], paper.OPTIMIZERS)
+        whole = names == list(paper.OPTIMIZERS)
+        text = f"all {len(names)} optimizers" if whole else ", ".join(map(paper.pretty, names))
+        parts.append(f"{paper.title(task)} ({text})")
+    return "; ".join(parts)
+
+
+def _answers(question: Question, rows: pd.DataFrame) -> str:
+    """Mean deviations by answer; one column per stopping point, or one where that is asked."""
+    stops = [""] if question is REPORTED else list(READINGS)
+    head = ["answer", "wins"]
+    head += [f"accuracy, {stop}" if stop else "accuracy (points)" for stop in stops]
+    head += [f"loss, {stop} (%)" if stop else "loss (%)" for stop in stops]
+    head += ["cells that agree"]
+    body = []
+    for answer, part in rows.groupby("answer", sort=True):
+        at = part.set_index("reading")
+        label = f"{answer} (default)" if part.is_default.any() else str(answer)
+        numbers = [f"{at.accuracy_difference[s]:+.2f} ({at.misfit[s]:.1f} σ)" for s in stops]
+        numbers += [
+            f"{at.loss_difference_percent[s]:+.1f} ({at.loss_misfit_percent[s]:.1f})" for s in stops
+        ]
+        agree = ", ".join(f"{at.agree[s]}" for s in stops) + f" of {part.cells.max()}"
+        body.append([label, str(part.wins.iloc[0]), *numbers, agree])
+    text = "Mean over cells of ours minus the paper's (in brackets the mean misfit):"
+    return f"{text}\n\n{markdown_table(head, body)}"
