@@ -44,7 +44,7 @@ def test_close_eigenvalues_stay_apart_where_their_units_differ():
 @pytest.mark.filterwarnings("ignore::rllc.NonDecayingMemoryWarning")
 @pytest.mark.parametrize("name", ["M2(0.9)+M2(0.5)", "M3(1.0)+M3(0.99)"])
 def test_units_no_gradient_reaches_are_left_out_or_refused(name):
-    """Close repeated eigenvalues make the reachable space itself hard to see: refused, not wrong."""
+    """Close repeated eigenvalues hide the reachable space itself: then refused, not wrong."""
     reached, refused = rllc.parse(name), 0
     k = reached.num_units
     for seed in range(60):
