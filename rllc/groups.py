@@ -19,6 +19,9 @@ def law_labels(law_groups: Any, params: PyTree) -> tuple[str, ...]:
 
     Returns:
       One name for each group.
+
+    Raises:
+      ValueError: if law_groups is a text other than "leaf".
     """
     if law_groups == "leaf":
         return tuple(
@@ -40,6 +43,8 @@ def leaf_groups(law_groups: Any, tree: PyTree) -> list[int | None]:
 
 
 def _labels(law_groups: Any, tree: PyTree) -> list[str]:
+    if isinstance(law_groups, str):
+        raise ValueError(f"law_groups is {law_groups!r}; the only name is 'leaf', or give labels")
     if not jax.tree.leaves(tree):
         return []
     prefix = law_groups(tree) if callable(law_groups) else law_groups

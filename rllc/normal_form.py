@@ -6,12 +6,19 @@ one Jordan block each, and the matrix C with M = N C, where N is the memory of t
 
 from __future__ import annotations
 
+import warnings
 from typing import NamedTuple
 
 import numpy as np
 
 from rllc.notation import Block
-from rllc.propagators import Propagator, recognise_blocks, union_of_blocks
+from rllc.propagators import (
+    NonDecayingMemoryWarning,
+    Propagator,
+    parse,
+    recognise_blocks,
+    union_of_blocks,
+)
 
 # How well the blocks must reproduce the abstract rules, relative to their largest entry.
 TOLERANCE = 1e-10
@@ -32,7 +39,7 @@ class NormalForm(NamedTuple):
     law_map: np.ndarray
 
 
-def normal_form(p: Propagator) -> NormalForm:
+def normal_form(p: Propagator | str) -> NormalForm:
     """The Jordan block propagators that give the same optimizer, and the map for the law.
 
     Units whose content is a combination of others' (a non-minimal pair) are merged, so there is one
@@ -45,15 +52,20 @@ def normal_form(p: Propagator) -> NormalForm:
     shortest correction, which M^+ takes, differs from basis to basis. A ``law_learning_rate``
     schedule that is 0 for k steps makes the two trajectories equal from the start.
 
+    Rounding moves a repeated eigenvalue of a matrix by about 1e-16 to the power 1/m, so that M2
+    looks like two real units or a CM. Of all blocks that reproduce the abstract rules, those are
+    taken whose law map has the smallest condition number. Units whose difference is below 1e-12 of
+    the memory count as equal.
+
     Args:
-      p: any propagator.
+      p: any propagator, or its notation.
 
     Returns:
       The form. Real blocks come first, by descending eigenvalue, then complex ones.
 
     Raises:
       ValueError: if eigenvalues are too close to decide in float64 whether they are equal; the
-        message gives their distance.
+        message gives their distance. Or if the notation cannot be read.
 
     Example:
       >>> import numpy as np, rllc
@@ -63,27 +75,29 @@ def normal_form(p: Propagator) -> NormalForm:
 
     Reference: theorem 5.3, with the argument for pairs that are not minimal, which it leaves out.
     """
+    p = parse(p)
     known = recognise_blocks(p)
-    if known is not None:
-        candidates = [_merged(known)]
-    else:
-        candidates = _candidates(np.linalg.eigvals(_minimal_transition(p)))
-    for blocks in candidates:
-        form = _form(p, blocks)
-        if form is not None:
-            return form
-    raise ValueError(_too_close(p))
+    minimal = p.transition if known is not None else _minimal_transition(p)
+    candidates = _candidates(np.linalg.eigvals(minimal)) if known is None else [_merged(known)]
+    forms = [form for blocks in candidates if (form := _form(p, blocks)) is not None]
+    if not forms:
+        raise ValueError(_too_close(p, minimal))
+    return min(forms, key=lambda form: np.linalg.cond(form.law_map))
 
 
 def _form(p: Propagator, blocks: list[Block]) -> NormalForm | None:
-    """The form with these blocks; None if they do not reproduce the abstract rules."""
-    target = union_of_blocks(blocks)
+    """The form with these blocks; None if they do not reproduce the rules, or one is not needed."""
+    with warnings.catch_warnings():  # p itself has warned when it was made
+        warnings.simplefilter("ignore", NonDecayingMemoryWarning)
+        target = union_of_blocks(blocks)
     if target == p:
         return NormalForm(p, np.eye(p.num_units))
     law_map = _law_map(p, target)
     length = 4 * p.num_units
     ours, theirs = target.abstract_rule(length) @ law_map, p.abstract_rule(length)
     if np.abs(ours - theirs).max() > TOLERANCE * np.abs(theirs).max():
+        return None
+    if REDUNDANT * np.linalg.cond(law_map) > 1:
         return None
     return NormalForm(target, law_map)
 
@@ -120,9 +134,14 @@ def _minimal_transition(p: Propagator) -> np.ndarray:
         size = np.linalg.norm(row)
         if size <= REDUNDANT * norm:
             break
-        if size < INDEPENDENT * norm:
-            raise ValueError(_too_close(p))
         basis.append(row / size)
+        if size < INDEPENDENT * norm:
+            raise ValueError(_too_close(p, _restricted(p, basis)))
+    return _restricted(p, basis)
+
+
+def _restricted(p: Propagator, basis: list[np.ndarray]) -> np.ndarray:
+    """B on the span of orthonormal rows."""
     rows = np.array(basis)
     return rows @ p.transition @ rows.T
 
@@ -170,12 +189,19 @@ def _tidy(value: complex) -> complex:
     return complex(*(s if abs(s - x) < 1e-13 else x for s, x in zip(short, parts, strict=True)))
 
 
-def _too_close(p: Propagator) -> str:
-    values = np.linalg.eigvals(p.transition)
-    distances = np.abs(values[:, None] - values[None, :]) + np.diag(np.full(len(values), np.inf))
-    i, j = np.unravel_index(distances.argmin(), distances.shape)
+def _too_close(p: Propagator, reached: np.ndarray) -> str:
+    """The message, with the eigenvalues of B nearest to the closest two on the reached subspace."""
+    left, right = _closest(np.linalg.eigvals(reached))
+    values = list(np.linalg.eigvals(p.transition))
+    pair = [values.pop(np.abs(np.array(values) - near).argmin()) for near in (left, right)]
     return (
-        f"the eigenvalues {values[i]:.12g} and {values[j]:.12g} of the transition are "
-        f"{distances[i, j]:.3g} apart: too close to decide in float64 whether they are equal; "
-        "write the propagator as a union of blocks instead"
+        f"the eigenvalues {pair[0]:.12g} and {pair[1]:.12g} of the transition are "
+        f"{abs(pair[0] - pair[1]):.3g} apart: too close to decide in float64 whether they are "
+        "equal; write the propagator as a union of blocks instead"
     )
+
+
+def _closest(values: np.ndarray) -> np.ndarray:
+    """The two closest values."""
+    distances = np.abs(values[:, None] - values[None, :]) + np.diag(np.full(len(values), np.inf))
+    return values[list(np.unravel_index(distances.argmin(), distances.shape))]

@@ -47,20 +47,22 @@ class Block(NamedTuple):
 
 
 def real_block(beta: Any, size: int) -> Block:
-    """M_m(β), checked: β real, size a positive integer; a ValueError otherwise."""
+    """M_m(β), checked: β real and finite, size a positive integer; a ValueError otherwise."""
     if np.iscomplexobj(beta):
         raise ValueError(f"beta is {beta}; M needs a real number (CM takes a complex one)")
-    return Block(False, _positive(size), complex(beta))
+    return Block(False, _positive(size), _finite("beta", complex(beta)))
 
 
 def complex_block(gamma: Any, size: int) -> Block:
-    """CM_m(γ), checked: γ not real, size a positive integer; a ValueError otherwise."""
-    gamma = complex(gamma)
+    """CM_m(γ), checked: γ finite, not real, size a positive integer; a ValueError otherwise."""
+    gamma = _finite("gamma", complex(gamma))
     if gamma.imag == 0:
         raise ValueError(f"gamma is {gamma.real}; CM needs an imaginary part (M takes a real one)")
     return Block(True, _positive(size), gamma)
 
 
+# The signs of print, each one character long, so that positions stay: M₂(−0.6) is M2(-0.6).
+_PRINTED = str.maketrans("−₀₁₂₃₄₅₆₇₈₉", "-0123456789")
 _PART = re.compile(r"\s*(?P<kind>CM|M)_?(?P<size>\d*)\s*\(")
 _DIGITS = r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _REAL = re.compile(rf"\s*(?P<real>[+-]?\s*{_DIGITS})\s*\)\s*")
@@ -70,7 +72,7 @@ _COMPLEX = re.compile(
 
 
 def parse_blocks(text: str) -> list[Block]:
-    """Read blocks such as M(0.9), M2(0.6), M_2(0.6), CM(0.3+0.2i), joined by + or ⊕.
+    """Read blocks such as M(0.9), M2(0.6), M_2(0.6), M₂(−0.6), CM(0.3+0.2i), joined by + or ⊕.
 
     Raises:
       ValueError: if the text cannot be read; the message gives the position, counted from 0.
@@ -89,11 +91,12 @@ def parse_blocks(text: str) -> list[Block]:
 def _parse_block(text: str, position: int) -> tuple[Block, int]:
     """Read one block at ``position``; return it and the position behind it."""
     position += len(text[position:]) - len(text[position:].lstrip())
-    head = _PART.match(text, position)
+    plain = text.translate(_PRINTED)
+    head = _PART.match(plain, position)
     if head is None:
         raise _error(text, position, "a part such as M(0.9), M2(0.6) or CM(0.3+0.2i)")
-    size, real_value = int(head["size"] or 1), _REAL.match(text, head.end())
-    value = real_value or _COMPLEX.match(text, head.end())
+    size, real_value = int(head["size"] or 1), _REAL.match(plain, head.end())
+    value = real_value or _COMPLEX.match(plain, head.end())
     if value is None:
         raise _error(text, head.end(), "a number such as 0.9 or 0.3+0.2i, and ')'")
     number = complex(_float(value["real"]), 0 if real_value else _float(value["imag"]))
@@ -142,6 +145,13 @@ def _float(text: str | None) -> float:
         return 0.0
     text = re.sub(r"\s", "", text)
     return float(text + "1" if text in ("", "+", "-") else text)
+
+
+def _finite(name: str, value: complex) -> complex:
+    if not np.isfinite(value):
+        shown = value if value.imag else value.real
+        raise ValueError(f"{name} is {shown}; it must be finite")
+    return value
 
 
 def _positive(size: int) -> int:

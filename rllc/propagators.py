@@ -181,36 +181,37 @@ def complex_jordan(gamma: complex, size: int) -> Propagator:
     return Propagator(*complex_block(gamma, size).table())
 
 
-def union(*propagators: Propagator) -> Propagator:
+def union(*propagators: Propagator | str) -> Propagator:
     """P ⊕ Q ⊕ …: all units side by side, block-diagonal B and concatenated a.
 
     Args:
-      *propagators: one or more propagators. ``p + q`` is the union of two.
+      *propagators: one or more propagators, or their notation. ``p + q`` is the union of two.
 
     Returns:
       The propagator of all their units, in the order given.
 
     Raises:
-      ValueError: if there is none.
+      ValueError: if there is none, or one cannot be read.
 
     Reference: section 4, "Propagators and their unions".
     """
     if not propagators:
         raise ValueError("union of no propagators; give at least one")
-    ends = np.cumsum([0] + [p.num_units for p in propagators])
+    parts = [parse(p) for p in propagators]
+    ends = np.cumsum([0] + [p.num_units for p in parts])
     transition = np.zeros((ends[-1], ends[-1]))
-    for start, p in zip(ends[:-1], propagators, strict=True):
+    for start, p in zip(ends[:-1], parts, strict=True):
         transition[start : start + p.num_units, start : start + p.num_units] = p.transition
     with warnings.catch_warnings():  # each part has warned when it was made
         warnings.simplefilter("ignore", NonDecayingMemoryWarning)
-        return Propagator(transition, np.concatenate([p.injection for p in propagators]))
+        return Propagator(transition, np.concatenate([p.injection for p in parts]))
 
 
 def parse(text: str | Propagator) -> Propagator:
     """Read a propagator from the paper's notation.
 
-    Parts ``M(λ)``, ``M2(λ)``, ``CM(α+βi)``, ``CM2(α+βi)``, … joined by ``+`` or ``⊕``; ``M_2`` is
-    the same as ``M2``.
+    Parts ``M(λ)``, ``M2(λ)``, ``CM(α+βi)``, ``CM2(α+βi)``, … joined by ``+`` or ``⊕``; ``M_2`` and
+    ``M₂`` are the same as ``M2``.
 
     Args:
       text: the notation. A Propagator is returned as it is.
@@ -252,7 +253,8 @@ def _frozen(values: Any, name: str) -> np.ndarray:
         raise ValueError(
             f"{name} is complex; write a complex decay as a real block, see complex_momentum"
         )
-    array = np.array(values, dtype=np.float64) + 0.0
+    array = np.array(values, dtype=np.float64)
+    array[array == 0] = 0.0
     array.flags.writeable = False
     return array
 

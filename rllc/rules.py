@@ -84,7 +84,12 @@ def sign_momentum(*betas: float) -> MemoryRule:
 
     Returns:
       A rule of len(betas) units.
+
+    Raises:
+      ValueError: if there is no beta, or one is not a finite real number.
     """
+    if not betas:
+        raise ValueError("sign_momentum of no betas; give at least one")
     momenta = parse("+".join(f"M({float(beta)!r})" for beta in betas))
 
     def init(params: PyTree) -> tuple[Memory, PyTree]:
@@ -166,7 +171,12 @@ def last_steps(*optimizers: optax.GradientTransformation) -> MemoryRule:
 
     Returns:
       A rule with one unit for each; their states are the hidden state.
+
+    Raises:
+      ValueError: if there is none.
     """
+    if not optimizers:
+        raise ValueError("last steps of no optimizers; give at least one")
     inners = [optax.with_extra_args_support(optimizer) for optimizer in optimizers]
 
     def init(params: PyTree) -> tuple[Memory, PyTree]:

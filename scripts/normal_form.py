@@ -4,7 +4,8 @@
     python scripts/normal_form.py 'M(0.9)+M(0.5)+M(0.9)' --plot form.png
 
 Prints the Jordan block propagators, the map of the learning law, and the abstract rule of every
-unit (the weights of past gradients), as numbers and as a plot.
+unit (the weights of past gradients), as numbers and as a plot of bars; `--plot` draws them too.
+An expression that begins with a minus comes after `--`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import argparse
 import ast
 import operator
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +38,8 @@ BARS = "▁▂▃▄▅▆▇█"
 def evaluate(text: str) -> np.ndarray:
     """The array an expression of numbers, lists and + - * / @ stands for; nothing else is read."""
     try:
-        return np.asarray(_value(ast.parse(text.strip(), mode="eval").body), dtype=np.float64)
+        with np.errstate(all="ignore"):  # what is not finite is refused as a table
+            return np.asarray(_value(ast.parse(text.strip(), mode="eval").body), dtype=np.float64)
     except SyntaxError as error:
         raise ValueError(f"cannot read {text!r}: {error.msg} at position {error.offset}") from None
     except TypeError as error:
@@ -48,7 +51,10 @@ def _value(node: ast.expr) -> np.ndarray:
         case ast.Constant(value=int() | float()):
             return np.asarray(node.value, dtype=np.float64)
         case ast.List() | ast.Tuple():
-            return np.stack([_value(element) for element in node.elts])
+            parts = [_value(element) for element in node.elts]
+            if len({part.shape for part in parts}) != 1:
+                raise ValueError(f"{ast.unparse(node)!r} is empty, or its rows differ in length")
+            return np.stack(parts)
         case ast.UnaryOp() if type(node.op) in OPERATORS:
             return OPERATORS[type(node.op)](_value(node.operand))
         case ast.BinOp() if type(node.op) in OPERATORS:
@@ -59,6 +65,8 @@ def _value(node: ast.expr) -> np.ndarray:
 def read_propagator(text: str, injection: str | None) -> rllc.Propagator:
     """A propagator from its notation or from a matrix; the injection is e_1 unless given."""
     if text.lstrip().startswith(("M", "C")):
+        if injection is not None:
+            raise ValueError(f"{text!r} has an injection of its own; give one only with a matrix")
         return rllc.parse(text)
     transition = evaluate(text)
     first = np.eye(len(np.atleast_1d(transition)))[0]
@@ -95,8 +103,15 @@ def save_plot(path: Path, panels: dict[str, rllc.Propagator], length: int) -> No
     figure.savefig(path)
 
 
-def main() -> None:
-    """Read the command line, print the normal form, and save the plot if asked to."""
+def positive(text: str) -> int:
+    """A whole number of at least 1, for argparse."""
+    if int(text) < 1:
+        raise ValueError
+    return int(text)
+
+
+def read_command_line() -> argparse.Namespace:
+    """The arguments."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -106,24 +121,36 @@ def main() -> None:
     parser.add_argument(
         "injection", nargs="?", help="the vector a (default: the first unit vector)"
     )
-    parser.add_argument("--length", type=int, default=40, help="ages to show (default: 40)")
+    parser.add_argument("--length", type=positive, default=40, help="ages to show (default: 40)")
     parser.add_argument("--plot", type=Path, help="also draw the abstract rules into this file")
-    arguments = parser.parse_args()
-    try:
-        p = read_propagator(arguments.memory, arguments.injection)
-        form = rllc.normal_form(p)
-    except ValueError as error:
-        sys.exit(f"error: {error}")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Print the normal form, and save the plot if asked to; bad input ends in one line."""
+    arguments = read_command_line()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            p = read_propagator(arguments.memory, arguments.injection)
+            form = rllc.normal_form(p)
+        except ValueError as error:
+            sys.exit(f"error: {error}")
+    for warning in caught:
+        print(f"warning: {warning.message}", file=sys.stderr)
+    length = arguments.length
     print(f"normal form: {form.propagator}")
     with np.printoptions(precision=4, suppress=True):
-        print(f"law map C (the law L becomes C L):\n{form.law_map + 0.0}")
-    print(
-        describe("abstract rules of the memory given, newest gradient first:", p, arguments.length)
-    )
-    print(describe(f"abstract rules of {form.propagator}:", form.propagator, arguments.length))
+        print(f"law map C (the law L becomes C L):\n{form.law_map.round(12) + 0.0}")
+    print(f"Weights of past gradients, newest first; bars from age 0 to {length - 1}.")
+    print(describe("abstract rules of the memory given:", p, length))
+    print(describe(f"abstract rules of {form.propagator}:", form.propagator, length))
     if arguments.plot:
         panels = {"as given": p, str(form.propagator): form.propagator}
-        save_plot(arguments.plot, panels, arguments.length)
+        try:
+            save_plot(arguments.plot, panels, length)
+        except (OSError, ValueError) as error:
+            sys.exit(f"error: cannot draw into {arguments.plot}: {error}")
         print(f"plot: {arguments.plot}")
 
 

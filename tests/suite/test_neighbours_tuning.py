@@ -3,9 +3,12 @@
 import itertools
 import json
 
+import jax
+import numpy as np
+import optax
 import pytest
 
-from rllc.suite import plan, records, selection, sweep_figures, training
+from rllc.suite import batching, plan, records, selection, sweep_figures, training
 from tests.suite import toy
 
 TASK = {"_target_": "tests.suite.toy.make", "name": "toy"}
@@ -73,3 +76,39 @@ def test_two_such_numbers_are_refused(loaded, tmp_path):
     target.with_suffix(".parquet").write_bytes((loaded.folder / f"{shard}.parquet").read_bytes())
     with pytest.raises(records.RecordsError, match=r"\['momentum', 'nesterov_rate'\]"):
         records.load(tmp_path)
+
+
+def test_schedule_free_runs_are_evaluated_at_their_average(tmp_path):
+    """Training goes on at y, evaluation looks at x: here far apart, against a plain loop."""
+    path = "optax.contrib.schedule_free_eval_params"
+    optimizer = {
+        "name": "Schedule-free SGD",
+        "family": "neighbour",
+        "_target_": "optax.contrib.schedule_free_sgd",
+        "evaluation_parameters": path,
+        "learning_rate": 1.0,
+        "b1": 0.5,
+        "traced": ["learning_rate", "b1"],
+    }
+    (group,) = plan.group_runs([plan.make_run(TASK, optimizer, 3, PROTOCOL)])
+    task, data = toy.make(), toy.data()
+    training.train_group(group, task, data, tmp_path, tmp_path / "partial", False)
+    recorded = records.load(tmp_path).curves.set_index("step").test_loss[30]
+
+    params, _ = task.init(batching.stream_key(3, batching.INIT))
+    tx = optax.contrib.schedule_free_sgd(1.0, b1=0.5)
+    state = tx.init(params)
+
+    @jax.jit
+    def loss(params, images, labels):
+        logits, _ = task.apply(params, {"steps": 0}, task.prepare(images, None), True)
+        return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
+
+    for index in batching.batch_indices(3, 0, 30, len(data.train_labels), 16):
+        gradients = jax.grad(loss)(params, data.train_images[index], data.train_labels[index])
+        updates, state = tx.update(gradients, state, params)
+        params = optax.apply_updates(params, updates)
+    average = optax.contrib.schedule_free_eval_params(state, params)
+    test = data.test_images, data.test_labels
+    np.testing.assert_allclose(recorded, loss(average, *test), rtol=1e-4)
+    assert abs(recorded - loss(params, *test)) > 0.01 * recorded

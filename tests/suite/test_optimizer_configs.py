@@ -95,6 +95,38 @@ def test_config_trains_a_quadratic_under_jit_and_vmap(name):
         np.testing.assert_allclose(together[1], jax.jit(lambda: end(number))(), rtol=1e-5)
 
 
+@pytest.mark.parametrize("name", [n for n in NAMES if load(n)["family"] == "neighbour"])
+def test_values_of_the_second_setting_are_different_optimizers(name):
+    """An equal budget needs 18 different points: 1,000 noisy steps with gradients of a network's
+    size (0.001 each, now more, now less) end at different parameters for each value, by far more than rounding."""
+    config = load(name)
+    rate, (second, values) = next(iter(config["grid"])), list(config["grid"].items())[1]
+    assert rate == "learning_rate"
+    static, traced = traced_defaults(config)
+    rng = np.random.default_rng(0)
+    sizes = 0.001 * np.exp(rng.normal(size=(1000, 1, 1)))
+    noise = np.float32(sizes * rng.normal(size=(1000, 40, 30)))
+
+    def end(value):
+        tx = optimizers.build(static, {**traced, second: value})
+
+        def step(carry, noise):
+            gradients = {"w": 0.001 * (carry[0]["w"] - 1) + noise}
+            updates, state = tx.update(gradients, carry[1], carry[0])
+            return (optax.apply_updates(carry[0], updates), state), None
+
+        start = {"w": jnp.linspace(-1, 2, 1200).reshape(40, 30)}
+        if name == "muon":  # its second setting is for vectors
+            start = {"w": start["w"].ravel()}
+        shaped = noise.reshape(-1, *start["w"].shape)
+        return jax.lax.scan(step, (start, tx.init(start)), shaped)[0][0]["w"]
+
+    ends = np.asarray(jax.jit(jax.vmap(end))(jnp.asarray(values, jnp.float32)))
+    for i in range(len(values)):
+        for j in range(i):
+            assert np.abs(ends[i] - ends[j]).max() > 1e-5, (values[j], values[i])
+
+
 def test_labels_are_the_papers_and_one_of_a_kind():
     labels = {name: load(name)["name"] for name in NAMES if name != "rllc"}
     assert len(set(labels.values())) == len(labels)
