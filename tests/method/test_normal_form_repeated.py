@@ -103,30 +103,6 @@ def test_the_optimizer_follows_its_form_for_repeated_and_redundant_units(name):
     assert trees.relative_error(paths[1], paths[0]) < 1e-8
 
 
-def test_notation_is_read_and_printed_signs_too():
-    assert rllc.normal_form("M₂(−0.6) ⊕ M(−0.6)").propagator == rllc.jordan(-0.6, 2)
-    assert rllc.union("M(0.9)", rllc.momentum(0.8)) == rllc.parse("M(0.9)+M(0.8)")
-
-
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (lambda: rllc.parse("M(0.9)⊕M₂(−0.6"), "position 10: found '−'"),
-        (lambda: rllc.parse("M(0.5)+M(1e400)"), "position 7: beta is inf; it must be finite"),
-        (lambda: rllc.complex_momentum(complex("nanj")), "gamma is nanj; it must be finite"),
-        (lambda: rllc.Propagator(0.9, [1]), r"transition has shape \(\)"),
-        (lambda: rllc.Propagator([[0.9]], 1), r"injection \(\)"),
-        (lambda: rllc.union([rllc.momentum(0.9)]), "give a Propagator or a text"),
-        (rllc.sign_momentum, "no betas"),
-        (rllc.last_steps, "no optimizers"),
-        (lambda: rllc.lm_rllc("M(0.9)", 0.1, law_groups="leaves").init(jnp.ones(2)), "'leaf'"),
-    ],
-)
-def test_what_cannot_be_meant_is_refused(make, message):
-    with pytest.raises(ValueError, match=message):
-        make()
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

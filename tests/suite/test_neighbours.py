@@ -212,6 +212,24 @@ def test_critical_gradients_keep_those_of_largest_decayed_norm(capacity, decay):
     assert kept[:3] == [5.0, 4.0, 3.0]
 
 
+def test_a_full_buffer_keeps_what_is_as_large_as_the_newcomer():
+    tx = scale_by_critical_gradients(capacity=1, decay=1.0)
+    state = tx.init(jnp.zeros(1))
+    for gradient in (3.0, -3.0):
+        _, state = tx.update(jnp.full(1, gradient), state)
+    assert float(state.buffer[0, 0]) == 3.0
+
+
+def test_priorities_of_bfloat16_gradients_are_compared_in_float32():
+    """Norms 128.25 and 128.56 are the same number in bfloat16; the larger has to replace."""
+    tx = scale_by_critical_gradients(capacity=1, decay=0.999)
+    state = tx.init(jnp.zeros(2, jnp.bfloat16))
+    _, state = tx.update(jnp.array([128.0, 8.0], jnp.bfloat16), state)
+    _, state = tx.update(jnp.array([128.0, 12.0], jnp.bfloat16), state)
+    assert state.priority.dtype == jnp.float32
+    assert float(state.buffer[0, 1]) == 12.0
+
+
 @pytest.mark.parametrize("settings", [{"capacity": 0}, {"aggregation": "median"}])
 def test_critical_gradients_refuse_unknown_settings(settings):
     with pytest.raises(ValueError, match=next(iter(settings))):

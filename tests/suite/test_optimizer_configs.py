@@ -98,7 +98,7 @@ def test_config_trains_a_quadratic_under_jit_and_vmap(name):
 @pytest.mark.parametrize("name", [n for n in NAMES if load(n)["family"] == "neighbour"])
 def test_values_of_the_second_setting_are_different_optimizers(name):
     """An equal budget needs 18 different points: 1,000 noisy steps with gradients of a network's
-    size (0.001 each, now more, now less) end at different parameters for each value, by far more than rounding."""
+    size (0.001 each, now more, now less) end further apart for any two values than rounding."""
     config = load(name)
     rate, (second, values) = next(iter(config["grid"])), list(config["grid"].items())[1]
     assert rate == "learning_rate"

@@ -1,0 +1,105 @@
+"""The clauses of optax's contract over the memory rules with hidden state, and sharded leaves."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import rllc
+from tests.method import test_contract as contract
+
+RULES = {
+    "sign_momentum": lambda: rllc.sign_momentum(0.9, 0.5),
+    "adam_and_momentum": lambda: rllc.adam_and_momentum(),
+    "filtered": lambda: rllc.filtered("M(0.9)+M(0.0)", optax.scale_by_adam()),
+    "last_steps": lambda: rllc.last_steps(optax.sgd(0.1, momentum=0.9), optax.lion(0.01)),
+}
+CLAUSES = [
+    contract.test_extra_arguments_are_accepted_and_nothing_compiles_twice,
+    contract.test_state_keeps_its_shapes_and_dtypes_under_cond,
+    contract.test_chain_masked_and_multi_transform,
+    contract.test_inject_hyperparams,
+    contract.test_multi_steps_takes_the_mean_gradient,
+    contract.test_apply_if_finite_skips_bad_gradients,
+    contract.test_tree_map_params_reaches_the_memory_only,
+]
+
+
+def optimizer(name):
+    """rate -> the optimizer of a rule; the rule is made anew, so that nothing is shared."""
+    return lambda rate: optax.chain(
+        rllc.scale_by_rllc(RULES[name](), 0.02), rllc.scale_by_step(rate)
+    )
+
+
+@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("clause", CLAUSES, ids=lambda clause: clause.__name__[5:])
+def test_rule_keeps(clause, name):
+    clause(optimizer(name))
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_state_is_saved_and_restored_with_orbax(name, tmp_path):
+    contract.test_state_is_saved_and_restored_with_orbax(optimizer(name), tmp_path)
+
+
+def test_the_transformation_of_filtered_receives_parameters_and_extra_arguments():
+    def update(updates, state, params=None, *, factor, **extra):
+        return factor * (updates + params), state
+
+    inner = optax.GradientTransformationExtraArgs(lambda params: optax.EmptyState(), update)
+    tx = rllc.scale_by_rllc(rllc.filtered("M(0.9)", inner))
+    params = jnp.ones(2)
+    direction, _ = tx.update(jnp.array([1.0, 2.0]), tx.init(params), params, factor=0.5)
+    np.testing.assert_allclose(direction, [1.0, 1.5])
+
+
+def test_bfloat16_memory_is_rounded_once_in_each_step():
+    """0.9 m + g in float32, then rounded; rounding the product too would move a third of these."""
+    rng = np.random.default_rng(0)
+    m, g = (jnp.asarray(rng.normal(size=200), jnp.bfloat16) for _ in range(2))
+    (new,) = rllc.linear.advance(rllc.momentum(0.9), (m,), g)
+    once = (jnp.float32(0.9) * m.astype(jnp.float32) + g.astype(jnp.float32)).astype(jnp.bfloat16)
+    np.testing.assert_array_equal(new, once)
+    assert (np.asarray(jnp.bfloat16(0.9) * m + g) != np.asarray(once)).any()
+
+
+SHARDED = """
+import jax, numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from tests.method import test_contract_rules as rules
+from tests.method.test_contract import OPTIMIZERS, start, steps, assert_close
+
+assert len(jax.devices()) == 2
+mesh = Mesh(np.array(jax.devices()), ("model",))
+place = lambda tree: jax.device_put(tree, NamedSharding(mesh, PartitionSpec("model")))
+params, gradient = start()
+every = OPTIMIZERS | {name: rules.optimizer(name) for name in rules.RULES}
+del every["lm_rllc"], every["lm_rllc with options"], every["mix"]  # test_contract has them
+for name, make in every.items():
+    tx = make(0.1)
+    one, _ = steps(tx, params, [gradient(t) for t in range(3)])
+    two, state = steps(tx, place(params), [place(gradient(t)) for t in range(3)])
+    assert_close(two, one, rtol=1e-5)
+    for leaf in jax.tree.leaves(state[0].memory):
+        assert not leaf.sharding.is_fully_replicated, name
+print("equal")
+"""
+
+
+def test_the_others_are_the_same_with_sharded_parameters():
+    flags = "--xla_force_host_platform_device_count=2"
+    result = subprocess.run(
+        [sys.executable, "-c", SHARDED],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": ".", "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
+        cwd=Path(__file__).parents[2],
+    )
+    assert result.stdout.strip() == "equal", result.stderr[-2000:]
