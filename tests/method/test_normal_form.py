@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import rllc
@@ -138,6 +138,8 @@ def test_form_and_original_follow_the_same_trajectory(eigenvalues, redundant, se
         parts[value] = make(value if imaginary else value.real, size)
     minimal = rllc.union(*parts.values())
     k = minimal.num_units
+    # Beyond, the memory of a dozen gradients has no rank to speak of (close and small eigenvalues).
+    assume(np.linalg.cond(minimal.abstract_rule(40)) < 1e6)
     rng = np.random.default_rng(seed)
     wide = np.concatenate([random_basis(k, seed), rng.normal(size=(k, redundant))], axis=1)
     p = rllc.Propagator(
@@ -145,8 +147,8 @@ def test_form_and_original_follow_the_same_trajectory(eigenvalues, redundant, se
     )
     form = rllc.normal_form(p)
     assert form.propagator.num_units == k
-    # cond M reaches 1e5 for close eigenvalues and size 2, so 1e-16 may grow to 1e-6 over 40 steps.
-    assert same_trajectory(p, form, seed) < 1e-6
+    # Up to 1e-10 was seen over random cases: 1e-16 times the condition number of up to 1e6.
+    assert same_trajectory(p, form, seed) < 1e-8
 
 
 def test_the_optimizer_itself_follows_its_form():
