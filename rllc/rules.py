@@ -71,6 +71,7 @@ def gradient_history(ages: tuple[int, ...]) -> MemoryRule:
         del params, extra
         old = dict(zip((*ages, *between), (*memory, *hidden), strict=True))
         new = {age: gradient if age == 0 else old[age - 1] for age in old}
+        new = {age: _like(new[age], old[age]) for age in old}
         return tuple(new[age] for age in ages), tuple(new[age] for age in between)
 
     return MemoryRule(init, update)
@@ -98,9 +99,9 @@ def sign_momentum(*betas: float) -> MemoryRule:
     def update(
         gradient: PyTree, memory: Memory, hidden: PyTree, params: PyTree = None, **extra: Any
     ) -> tuple[Memory, PyTree]:
-        del memory, params, extra
+        del params, extra
         hidden = advance(momenta, hidden, gradient)
-        return jax.tree.map(jnp.sign, hidden), hidden
+        return _like(jax.tree.map(jnp.sign, hidden), memory), hidden
 
     return MemoryRule(init, update)
 
@@ -190,10 +191,12 @@ def last_steps(*optimizers: optax.GradientTransformation) -> MemoryRule:
             inner.update(gradient, state, params, **extra)
             for inner, state in zip(inners, hidden, strict=True)
         ]
-        units = (
-            jax.tree.map(lambda u, m: (-u).astype(m.dtype), step, unit)
-            for (step, _), unit in zip(results, memory, strict=True)
-        )
-        return tuple(units), tuple(state for _, state in results)
+        units = tuple(jax.tree.map(jnp.negative, step) for step, _ in results)
+        return _like(units, memory), tuple(state for _, state in results)
 
     return MemoryRule(init, update)
+
+
+def _like(new: PyTree, old: PyTree) -> PyTree:
+    """The new values in the dtypes of the old ones, which ``memory_dtype`` may have set."""
+    return jax.tree.map(lambda n, o: n.astype(o.dtype), new, old)

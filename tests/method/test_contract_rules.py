@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -14,6 +15,7 @@ import rllc
 from tests.method import test_contract as contract
 
 RULES = {
+    "gradient_history": lambda: rllc.gradient_history((0, 2)),
     "sign_momentum": lambda: rllc.sign_momentum(0.9, 0.5),
     "adam_and_momentum": lambda: rllc.adam_and_momentum(),
     "filtered": lambda: rllc.filtered("M(0.9)+M(0.0)", optax.scale_by_adam()),
@@ -46,6 +48,19 @@ def test_rule_keeps(clause, name):
 @pytest.mark.parametrize("name", RULES)
 def test_state_is_saved_and_restored_with_orbax(name, tmp_path):
     contract.test_state_is_saved_and_restored_with_orbax(optimizer(name), tmp_path)
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_memory_stays_in_its_dtype(name):
+    """Also where a gradient goes from a hidden age to a unit; no loop could carry it otherwise."""
+    tx = rllc.scale_by_rllc(RULES[name](), 0.02, memory_dtype=jnp.bfloat16)
+    params, gradient = contract.start()
+    state = tx.init(params)
+    before = jax.tree.map(lambda leaf: leaf.dtype, state)
+    for t in range(2):
+        _, state = tx.update(gradient(t), state, params)
+        assert jax.tree.map(lambda leaf: leaf.dtype, state) == before
+    assert {leaf.dtype for leaf in jax.tree.leaves(state.memory)} == {jnp.dtype(jnp.bfloat16)}
 
 
 def test_the_transformation_of_filtered_receives_parameters_and_extra_arguments():
