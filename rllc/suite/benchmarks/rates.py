@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
-from rllc.suite.benchmarks.timing import Case, stopwatch
+from rllc.suite.benchmarks.timing import Case, in_blocks, stopwatch
 
 SIZE = 2048
 
@@ -48,19 +48,32 @@ def product_flops(size: int = SIZE) -> int:
     return 2 * size**3
 
 
-def copy(n: int) -> Case:
+def copy(n: int, times: int = 1) -> Case:
     """Copies n float32 into a buffer that exists already: 2 n numbers moved.
 
     The number is multiplied by a traced 1, or XLA would hand back the source itself.
+
+    Args:
+      n: how many.
+      times: copies in one call, from two sources in turn.
     """
-    into = jax.jit(lambda old, x, one: x * one, donate_argnums=0, keep_unused=True)
-    source, one = jnp.ones(n), jnp.ones(())
+
+    def into(old, sources, one):
+        pick = jax.lax.dynamic_index_in_dim
+        return jax.lax.fori_loop(
+            0, times, lambda i, _: pick(sources, i % 2, keepdims=False) * one, old
+        )
+
+    copies = jax.jit(
+        into if times > 1 else lambda old, x, one: x * one, donate_argnums=0, keep_unused=True
+    )
+    source, one = jnp.ones((2, n) if times > 1 else n), jnp.ones(())
     target = jnp.zeros(n)
 
-    def work(units: int) -> None:
+    def work(calls: int) -> None:
         nonlocal target
-        for _ in range(units):
-            target = into(target, source, one)
+        for _ in range(calls):
+            target = copies(target, source, one)
         target.block_until_ready()
 
-    return stopwatch(work)
+    return in_blocks(stopwatch(work), times)

@@ -104,9 +104,8 @@ def _update(table: pd.DataFrame) -> str:
         ratios = [f"{at[c].iloc[0]:.2f}" if len(at) else "–" for c in ("over_adam", "over_copy")]
         body.append([_case(case), rows.numbers_per_parameter.iloc[0], *times, *ratios])
     note = (
-        "Nanoseconds per parameter, parameters and state in place; ratios at n = 10⁷. Small n "
-        "mostly show the time of a call from Python. Numbers moved: 3 k + 4 for k memory units, "
-        "7 for Adam."
+        "Nanoseconds per parameter, parameters and state in place; ratios at n = 10⁷. Small "
+        "trees take several steps in one call. Numbers moved: 3 k + 4 for k memory units, 7 for Adam."
     )
     return f"{note}\n\n{markdown_table(head, body)}"
 

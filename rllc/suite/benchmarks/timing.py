@@ -69,6 +69,16 @@ def stopwatch(work: Callable[[int], object]) -> Case:
     return case
 
 
+def in_blocks(case: Case, size: int) -> Case:
+    """Makes a case that counts single units of one whose calls each do `size` of them."""
+
+    def counted(units: int) -> float:
+        blocks = -(-units // size)
+        return case(blocks) * units / (blocks * size)
+
+    return counted
+
+
 class Progress:
     """Lines such as ``[3/9] throughput mnist_mlp: 12 s, about 80 s left``.
 

@@ -12,13 +12,14 @@ import optax
 import rllc
 from rllc.suite.benchmarks import rates
 from rllc.suite.benchmarks.setups import UNITS
-from rllc.suite.benchmarks.timing import Case, interleave, stopwatch
+from rllc.suite.benchmarks.timing import Case, in_blocks, interleave, stopwatch
 
 LEAVES, COLUMNS = 4, 512
 SIZES = (10**4, 10**5, 10**6, 10**7, 10**8)
 REFERENCE = 10**7
 COPY, MOMENTUM, ADAM = "memory copy", "optax.sgd(momentum)", "optax.adam"
 MEMORY_SHARE = 0.7
+PER_CALL = 10**7  # numbers updated by one call from Python: smaller trees take several steps in it
 
 
 def tree(n: int) -> dict[str, jax.Array]:
@@ -43,23 +44,46 @@ def optimizers() -> dict[str, tuple[int, optax.GradientTransformation]]:
 
 
 def step(transformation: optax.GradientTransformation, n: int, gradients: Any) -> Case:
-    """Updates parameters and state in place (both are donated), gradients stay."""
+    """Updates parameters and state in place (both are donated), gradients stay.
 
-    def apply(params, state, gradients):
+    A small tree takes several steps in one call, with two gradients in turn, as in a compiled
+    training loop; so what is measured is the update and not the call.
+    """
+    steps = steps_per_call(n)
+    both = jax.tree.map(lambda g: jnp.stack([g, -g]), gradients) if steps > 1 else gradients
+
+    def once(carry, gradients):
+        params, state = carry
         updates, state = transformation.update(gradients, state, params)
         return optax.apply_updates(params, updates), state
 
-    jitted = jax.jit(apply, donate_argnums=(0, 1))
+    def apply(carry, gradients):
+        if steps == 1:
+            return once(carry, gradients)
+        pick = jax.lax.dynamic_index_in_dim
+        return jax.lax.fori_loop(
+            0,
+            steps,
+            lambda i, c: once(c, jax.tree.map(lambda g: pick(g, i % 2, keepdims=False), gradients)),
+            carry,
+        )
+
+    jitted = jax.jit(apply, donate_argnums=0)
     params = tree(n)
-    state = jax.tree.map(jnp.array, transformation.init(params))
+    carry = params, jax.tree.map(jnp.array, transformation.init(params))
 
-    def work(units: int) -> None:
-        nonlocal params, state
-        for _ in range(units):
-            params, state = jitted(params, state, gradients)
-        jax.block_until_ready((params, state))
+    def work(calls: int) -> None:
+        nonlocal carry
+        for _ in range(calls):
+            carry = jitted(carry, both)
+        jax.block_until_ready(carry)
 
-    return stopwatch(work)
+    return in_blocks(stopwatch(work), steps)
+
+
+def steps_per_call(n: int) -> int:
+    """Updates of n parameters in one call."""
+    return max(1, PER_CALL // n)
 
 
 def measure(sizes: tuple[int, ...], rounds: int, seconds: float) -> Iterator[dict[str, Any]]:
@@ -80,7 +104,7 @@ def measure(sizes: tuple[int, ...], rounds: int, seconds: float) -> Iterator[dic
 def _measure_size(size: int, n: int, rounds: int, seconds: float) -> Iterator[dict[str, Any]]:
     gradients = jax.tree.map(lambda x: 1e-3 * x, tree(size))
     known = optimizers()
-    cases = {COPY: rates.copy(n)}
+    cases = {COPY: rates.copy(n, steps_per_call(size))}
     cases |= {name: step(transform, size, gradients) for name, (_, transform) in known.items()}
     times = interleave(cases, rounds, seconds)
     for name, found in times.items():
