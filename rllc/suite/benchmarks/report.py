@@ -105,7 +105,8 @@ def _update(table: pd.DataFrame) -> str:
         body.append([_case(case), rows.numbers_per_parameter.iloc[0], *times, *ratios])
     note = (
         "Nanoseconds per parameter, parameters and state in place; ratios at n = 10⁷. Small "
-        "trees take several steps in one call. Numbers moved: 3 k + 4 for k memory units, 7 for Adam."
+        "trees take several steps in one call. Numbers moved: 3 k + 4 for k memory units, 7 for "
+        "Adam."
     )
     return f"{note}\n\n{markdown_table(head, body)}"
 
