@@ -32,14 +32,16 @@ class Effort(NamedTuple):
 
     Attributes:
       rounds: turns of each case.
+      few: turns where steps are slow (Conv, ResNet-20).
       seconds: length of a turn.
-      call: least length of a turn of training: that of the engine's own calls, which each find
-        their memory anew.
+      call: length of a turn of training: that of the engine's own calls, which each find their
+        memory anew.
       sizes: numbers of parameters for the update.
       widths, runs, units: sizes for the scaling.
     """
 
     rounds: int = 5
+    few: int = 3
     seconds: float = 0.4
     sizes: tuple[int, ...] = update.SIZES
     widths: tuple[int, ...] = (32, 64, 128, 256, 512, 1024)
@@ -49,7 +51,7 @@ class Effort(NamedTuple):
 
 
 FULL = Effort()
-QUICK = Effort(2, 0.02, (10**4, 10**5), (16, 32), (1, 2), (1, 2), 0.02)
+QUICK = Effort(2, 2, 0.02, (10**4, 10**5), (16, 32), (1, 2), (1, 2), 0.02)
 
 
 class Job(NamedTuple):
@@ -104,8 +106,7 @@ def _step(task: str, effort: Effort, quick: bool) -> Job:
     names = setups.figure_optimizers(quick)
 
     def measure() -> Measured:
-        rounds = effort.rounds if setups.network(task) != "resnet20" else min(3, effort.rounds)
-        return steps.measure(task, names, rounds, effort.seconds / 2)
+        return steps.measure(task, names, _rounds(task, effort), effort.seconds / 2)
 
     return Job("training_step", f"training step {task}", 12 * _weight(task), measure)
 
@@ -123,7 +124,8 @@ def _throughput(
         sizes, peers = sizes[-1:], {k: v for k, v in peers.items() if k == "flax"}
 
     def measure() -> Measured:
-        return throughput.measure(task, optimizer, sizes, peers, folder, effort.rounds, effort.call)
+        rounds, seconds = _rounds(task, effort), _turn(task, effort)
+        return throughput.measure(task, optimizer, sizes, peers, folder, rounds, seconds)
 
     weight = 4 * _weight(task) * (len(sizes) + len(peers))
     return Job("throughput", f"throughput {task}, {optimizer}", weight, measure)
@@ -150,6 +152,15 @@ def _compilation(task: str, quick: bool) -> Job:
         return compilation.measure(task, runs, setups.UNITS[2])
 
     return Job("compilation", f"compilation {task}", 12 + 4 * _weight(task), measure)
+
+
+def _rounds(task: str, effort: Effort) -> int:
+    return effort.rounds if setups.network(task) == "mlp" else effort.few
+
+
+def _turn(task: str, effort: Effort) -> float:
+    """Seconds; evaluations, every 250 steps, cut an MLP's calls before they are full."""
+    return min(2.0, effort.call) if setups.network(task) == "mlp" else effort.call
 
 
 def _weight(task: str) -> float:
