@@ -1,10 +1,5 @@
 """optax's contract, one test for each clause, over every public optimizer."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,6 +8,7 @@ import orbax.checkpoint as ocp
 import pytest
 
 import rllc
+from tests.processes import output_on_two_devices
 
 OPTIMIZERS = {
     "lm_rllc": lambda rate: rllc.lm_rllc("M(0.9)+M(0.0)", rate),
@@ -206,13 +202,4 @@ print("equal")
 
 
 def test_sharded_parameters_on_two_devices_equal_one_device():
-    flags = "--xla_force_host_platform_device_count=2"
-    result = subprocess.run(
-        [sys.executable, "-c", SHARDED],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "PYTHONPATH": ".", "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
-        cwd=Path(__file__).parents[2],
-    )
-    assert result.stdout.strip() == "equal", result.stderr[-2000:]
+    assert output_on_two_devices(SHARDED) == "equal"

@@ -1,10 +1,5 @@
 """The clauses of optax's contract over the memory rules with hidden state, and sharded leaves."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,6 +8,7 @@ import pytest
 
 import rllc
 from tests.method import test_contract as contract
+from tests.processes import output_on_two_devices
 
 RULES = {
     "gradient_history": lambda: rllc.gradient_history((0, 2)),
@@ -108,13 +104,4 @@ print("equal")
 
 
 def test_the_others_are_the_same_with_sharded_parameters():
-    flags = "--xla_force_host_platform_device_count=2"
-    result = subprocess.run(
-        [sys.executable, "-c", SHARDED],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "PYTHONPATH": ".", "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
-        cwd=Path(__file__).parents[2],
-    )
-    assert result.stdout.strip() == "equal", result.stderr[-2000:]
+    assert output_on_two_devices(SHARDED) == "equal"

@@ -1,16 +1,12 @@
 """Inner products on a CPU: right for every shape, in vectors where they can be, never gathered."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from rllc.reduction import IN_CACHE, inner_products
+from tests.processes import output_on_two_devices
 
 SHAPES = [(), (0,), (10,), (128,), (3, 1000), (7, 64), (40, 512), (2, 3, 16, 128), (5, 4099)]
 
@@ -87,13 +83,4 @@ print("stayed")
 
 
 def test_a_sharded_leaf_is_not_gathered():
-    flags = "--xla_force_host_platform_device_count=2"
-    result = subprocess.run(
-        [sys.executable, "-c", GATHERED],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "PYTHONPATH": ".", "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
-        cwd=Path(__file__).parents[2],
-    )
-    assert result.stdout.strip() == "stayed", result.stderr[-2000:]
+    assert output_on_two_devices(GATHERED) == "stayed"

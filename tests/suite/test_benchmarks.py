@@ -44,6 +44,11 @@ def test_flops_of_a_convolution_network_count_every_output_pixel():
     assert flops.nominal(tasks.make("mnist_conv"), 4) == 2 * 4 * (3 * macs - first)
 
 
+def test_flops_of_an_mlp_follow_its_width():
+    task = tasks.make("mnist_mlp", hidden=[64, 32])
+    assert flops.forward(task, 4) == 2 * 4 * (784 * 64 + 64 * 32 + 32 * 10)
+
+
 def test_flops_of_resnet20():
     """41 million multiply-accumulates per image, the count of the literature for option A."""
     level = [6 * 32**2 * 9 * 16**2, 5 * 16**2 * 9 * 32**2, 5 * 8**2 * 9 * 64**2]
@@ -67,7 +72,7 @@ def test_the_peers_network_is_the_tasks():
             sorted(
                 leaf.shape for leaf in jax.tree.leaves(jax.eval_shape(t.init, jax.random.key(0)))
             )
-            for t in (task, flops.plain_task(task))
+            for t in (task, flops.with_peers_network(task))
         ]
         assert shapes[0] == shapes[1]
 

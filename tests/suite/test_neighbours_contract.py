@@ -1,10 +1,5 @@
 """optax's contract, one test for each clause, over the neighbours made here."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import jax
 import jax.numpy as jnp
 import optax
@@ -17,6 +12,7 @@ from rllc.suite.neighbours.diffgrad import diffgrad
 from rllc.suite.neighbours.muon import muon
 from rllc.suite.neighbours.swats import swats
 from tests.method.test_contract import assert_close, start, steps
+from tests.processes import output_on_two_devices
 
 NEIGHBOURS = {
     "adabound": adabound,
@@ -126,13 +122,4 @@ print(len(jax.devices()), "devices equal one")
 
 
 def test_sharded_parameters_on_two_devices_equal_one_device():
-    flags = "--xla_force_host_platform_device_count=2"
-    result = subprocess.run(
-        [sys.executable, "-c", SHARDED],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "PYTHONPATH": ".", "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
-        cwd=Path(__file__).parents[2],
-    )
-    assert result.stdout.strip() == "2 devices equal one", result.stderr[-2000:]
+    assert output_on_two_devices(SHARDED) == "2 devices equal one"

@@ -2,6 +2,7 @@
 
 import resource
 import sys
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -62,6 +63,13 @@ def all_finite(group: SpeedTrainer) -> bool:
 
 
 def peak_gigabytes() -> float:
-    """Most memory this process has held so far, in GB (10⁹ bytes)."""
+    """Most memory this process has held so far, in GB (10⁹ bytes).
+
+    On Linux the kernel's `VmHWM`: `ru_maxrss` starts at what the parent process held.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
+        return 1024 * int(lines["VmHWM"].split()[0]) / 1e9
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9

@@ -39,7 +39,7 @@ def forward(task: Any, batch: int) -> int:
 
 
 def _forward_products(task: Any, batch: int) -> list[int]:
-    task = plain_task(task)  # its own convolutions may need fewer, or more
+    task = plain_task(task)  # the task's own convolutions may need fewer, or more
     params, state, x, _ = _shapes(task, batch)
     return in_products(jax.make_jaxpr(lambda p, s, v: task.apply(p, s, v, True))(params, state, x))
 
@@ -105,6 +105,11 @@ def compiled(task: Any, run: Run) -> float:
 
 
 def plain_task(task: Any) -> Any:
+    """The task; with convolutions, with the first peer's network, which writes them plainly."""
+    return task if setups.network(task.name) == "mlp" else with_peers_network(task)
+
+
+def with_peers_network(task: Any) -> Any:
     """The task with the first peer's network in the place of its own."""
     model = flax_loop.NETWORKS[setups.network(task.name)]()
 

@@ -59,7 +59,8 @@ def update_figure(table: pd.DataFrame, device: str) -> Figure:
         left.loglog(rows.n, rows.ns_per_parameter, line, color=colour, label=case, marker=".")
     left.set_xlabel("parameters n")
     left.set_ylabel("ns per parameter")
-    left.legend(fontsize=7)
+    left.set_ylim(top=4 * table.ns_per_parameter.max())
+    left.legend(fontsize=6, ncols=3, loc="upper left")
     _bytes_model(right, table)
     figure.suptitle("Update alone, in place")
     figure.supxlabel(device, fontsize=8, color=GREY)
@@ -87,10 +88,12 @@ def scaling_figure(table: pd.DataFrame, device: str) -> Figure:
         rows = table[table["axis"] == axis].sort_values("size")
         panel.loglog(rows["size"], rows.milliseconds, "-", color=BLUE, marker="o", markersize=4)
         if len(rows):
-            first = rows.iloc[-1]
-            line = rows["size"] * first.milliseconds / first["size"]
-            panel.loglog(rows["size"], line, ":", color=GREY, label="proportional")
+            known = rows.gflop.notna().all()
+            cost, label = (rows.gflop, "FLOPs") if known else (rows["size"], "units")
+            line = cost * rows.milliseconds.iloc[-1] / cost.iloc[-1]
+            panel.loglog(rows["size"], line, ":", color=GREY, label=f"proportional to {label}")
             panel.legend(fontsize=7)
+            _sizes_as_ticks(panel, rows["size"])
         panel.set_xlabel(labels[0])
         panel.set_ylabel(labels[1])
     figure.supxlabel(device, fontsize=8, color=GREY)
@@ -106,12 +109,21 @@ def throughput_figure(table: pd.DataFrame, device: str) -> Figure:
     for panel in axes.flat[len(tasks) :]:
         panel.set_axis_off()
     for task, panel in zip(tasks, axes.flat, strict=False):
-        _throughput_panel(panel, table[table.task == task])
+        here = table[table.task == task]
+        _throughput_panel(panel, here)
+        _sizes_as_ticks(panel, here.runs[here.case == ENGINE])
         panel.set_title(str(paper.title(task)), fontsize=9)
     axes.flat[0].legend(fontsize=6)
     figure.supxlabel(f"runs in one program; {device}", fontsize=8, color=GREY)
     figure.supylabel("run-steps per second", fontsize=8)
     return figure
+
+
+def _sizes_as_ticks(axes: Axes, sizes: pd.Series) -> None:
+    """The measured sizes in place of powers of ten."""
+    shown = sorted(set(sizes))
+    axes.set_xticks(shown, [str(size) for size in shown])
+    axes.set_xticks([], minor=True)
 
 
 def _throughput_panel(axes: Axes, table: pd.DataFrame) -> None:

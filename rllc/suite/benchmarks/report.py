@@ -88,7 +88,8 @@ def to_markdown(folder: Path) -> str:
 
 _INTRO = (
     "Made by `make benchmark`. Within a table all cases took turns (A B C A B C …) in one run, and "
-    "medians over the rounds are shown. GFLOP/s counts the network's matrix products only; "
+    "medians over the rounds are shown. GFLOP/s counts the products of the plain network; "
+    "Winograd convolutions need fewer, so a fraction may exceed 100 %; "
     "`summary.csv` holds one row per headline figure, the other CSV files every number here, the "
     "JSON files versions, dates and notes."
 )
