@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jax import lax
+from jax.custom_batching import custom_vmap
 
 from tasks.convolution import convolution
 from tasks.normalisation import BatchNorm, relu
@@ -57,7 +58,41 @@ def _save(x, w):
 def _pull_back(saved, dy):
     x, w = saved
     dx = lax.dot_general(dy, w, (((1,), (1,)), ((), ())))
-    return dx, lax.dot_general(x, dy, (((0,), (0,)), ((), ())))
+    return dx, _weight_gradient(x, dy)
+
+
+@custom_vmap
+def _transposed_product(x, dy):
+    return lax.dot_general(x, dy, (((0,), (0,)), ((), ())))
+
+
+@_transposed_product.def_vmap
+def _transposed_products(runs, batched, x, dy):
+    """The gradients of many runs, (r, i, o).
+
+    In the first layer x (b, i) is the same for all runs: one product of (b, r·o) for all. On a CPU
+    the barrier keeps that order, (i, r·o), where XLA would turn to (r·o, i) and the optimizer would
+    read in strides again.
+    """
+    x_batched, dy_batched = batched
+    if x_batched or not dy_batched or jax.default_backend() != "cpu":
+        axes = (0 if x_batched else None, 0 if dy_batched else None)
+        return jax.vmap(_transposed_product.fun, axes)(x, dy), True
+    side_by_side = jnp.swapaxes(dy, 0, 1).reshape(dy.shape[1], -1)
+    joined = lax.optimization_barrier(_transposed_product.fun(x, side_by_side))
+    return jnp.swapaxes(joined.reshape(x.shape[1], runs, -1), 0, 1), True
+
+
+@jax.custom_vjp
+def _weight_gradient(x, dy):
+    """xᵀ dy: x (b, i), dy (b, o) -> (i, o)."""
+    return _transposed_product(x, dy)
+
+
+_weight_gradient.defvjp(
+    lambda x, dy: (_transposed_product(x, dy), (x, dy)),
+    lambda saved, d: (saved[1] @ d.T, saved[0] @ d),
+)
 
 
 product.defvjp(_save, _pull_back)
