@@ -106,17 +106,29 @@ def _heat_map(axes: Axes, points: pd.DataFrame, chosen: pd.DataFrame, norm: Boun
     return image
 
 
+def _short(value: float) -> str:
+    """0.001 and up as they are, smaller numbers as 3e-4.
+
+    >>> _short(0.003), _short(0.0003), _short(1e-12)
+    ('0.003', '3e-4', '1e-12')
+    """
+    if value == 0 or abs(value) >= 1e-3:
+        return f"{value:g}"
+    digits, exponent = f"{value:e}".split("e")
+    return f"{float(digits):g}e{int(exponent)}"
+
+
 def _ticks(axes: Axes, grid: pd.DataFrame, label: str) -> None:
     many = len(grid.columns) > 8
     places = range(0, len(grid.columns), 2 if many else 1)
-    axes.set_xticks(list(places), [f"{grid.columns[i]:g}" for i in places], fontsize=7)
+    axes.set_xticks(list(places), [_short(grid.columns[i]) for i in places], fontsize=7)
     if many:
         axes.tick_params(axis="x", rotation=60)
     axes.set_xlabel("learning rate", fontsize=8)
     if grid.index[0] < 0:
         axes.set_yticks([])
         return
-    axes.set_yticks(range(len(grid.index)), [f"{x:g}" for x in grid.index], fontsize=7)
+    axes.set_yticks(range(len(grid.index)), [_short(x) for x in grid.index], fontsize=7)
     axes.set_ylabel(label.replace("_", " "), fontsize=8)
 
 
