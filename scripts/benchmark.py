@@ -1,6 +1,6 @@
 """Measures speed and writes results/benchmarks: tables, plots, summary.csv.
 
-  python scripts/benchmark.py                              # everything, about 25 minutes on 2 cores
+  python scripts/benchmark.py                              # everything, about 35 minutes on 2 cores
   python scripts/benchmark.py --only update step --tasks cifar10_mlp
   python scripts/benchmark.py --quick --output local/benchmarks     # tiny sizes: does it work?
 
