@@ -112,8 +112,9 @@ def resolve_initial_law(initial_law: Any, k: int) -> np.ndarray:
     The paper only says that L_0 is not 0 (remark 3.4), so this is a setting.
 
     Args:
-      initial_law: "ones", "first" (1, 0, …), "mean" (1/k each), a number (in every unit), or k
-        values. Traced values are returned as a JAX array, with only their shape checked.
+      initial_law: "ones", "first" (1, 0, …, 0), "last" (0, …, 0, 1), "mean" (1/k each), a number (in
+        every unit), or k values. Traced values are returned as a JAX array, with only their shape
+        checked.
       k: the number of memory units.
 
     Returns:
@@ -146,7 +147,8 @@ def resolve_initial_law(initial_law: Any, k: int) -> np.ndarray:
 
 
 def _named_law(name: str, k: int) -> np.ndarray:
-    named = {"ones": np.ones(k), "first": np.eye(k)[0], "mean": np.full(k, 1 / k)}
+    units = np.eye(k)
+    named = {"ones": np.ones(k), "first": units[0], "last": units[-1], "mean": np.full(k, 1 / k)}
     if name not in named:
         raise ValueError(
             f"initial_law is {name!r}; the names are {', '.join(named)}, or give {k} values"

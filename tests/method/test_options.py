@@ -140,7 +140,13 @@ def _apply(tx, gradient, params, state):
 
 @pytest.mark.parametrize(
     ("name", "values"),
-    [("ones", [1, 1]), ("first", [1, 0]), ("mean", [0.5, 0.5]), (0.1, [0.1, 0.1])],
+    [
+        ("ones", [1, 1]),
+        ("first", [1, 0]),
+        ("last", [0, 1]),
+        ("mean", [0.5, 0.5]),
+        (0.1, [0.1, 0.1]),
+    ],
 )
 def test_initial_laws(name, values):
     np.testing.assert_array_equal(rllc.initial_law(name, 2), values)
@@ -160,7 +166,7 @@ def test_initial_laws(name, values):
         ({"gram": "lazy"}, "'recursive' or 'exact'|'exact' or 'recursive'"),
         ({"weight_decay": -1.0}, "weight_decay is -1.0"),
         ({"initial_law": (1, 2, 3)}, r"shape \(3,\).*2 memory units"),
-        ({"initial_law": "twos"}, "ones, first, mean"),
+        ({"initial_law": "twos"}, "ones, first, last, mean"),
         ({"initial_law": (0, 0)}, "differ from 0"),
         ({"initial_law": (1, float("nan"))}, "finite"),
         ({"propagator": "M(0.9"}, "position 2"),
