@@ -112,9 +112,9 @@ def resolve_initial_law(initial_law: Any, k: int) -> np.ndarray:
     The paper only says that L_0 is not 0 (remark 3.4), so this is a setting.
 
     Args:
-      initial_law: "ones", "first" (1, 0, …, 0), "last" (0, …, 0, 1), "mean" (1/k each), a number (in
-        every unit), or k values. Traced values are returned as a JAX array, with only their shape
-        checked.
+      initial_law: "ones", "first" (1, 0, …, 0), "last" (0, …, 0, 1), "mean" (1/k each), a number
+        (in every unit), or k values. Traced values are returned as a JAX array, with only their
+        shape checked.
       k: the number of memory units.
 
     Returns:
