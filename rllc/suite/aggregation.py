@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from rllc.suite import (
     deviations,
     figures,
+    initial_laws,
     law_figures,
     paper,
     plotting,
@@ -84,7 +85,9 @@ def _write_questions(a: Analysis, folder: Path) -> None:
     summary = question_verdicts.summary(a.deviations)
     tables.write_csv(summary, question_verdicts.COLUMNS, folder / "questions.csv")
     tables.write_csv(a.deviations, deviations.COLUMNS, folder / "questions_cells.csv")
-    _write(folder / "questions.md", question_report.to_markdown(a.deviations))
+    witnesses = initial_laws.witnesses(a.every, a.runs, a.records)
+    tables.write_csv(witnesses, initial_laws.COLUMNS, folder / "initial_laws.csv")
+    _write(folder / "questions.md", question_report.to_markdown(a.deviations, witnesses))
     searches = search.found(a)
     parts = [f.standing for f in searches] or [pd.DataFrame(columns=search.COLUMNS)]
     table = pd.concat(parts, ignore_index=True)
@@ -122,6 +125,11 @@ def all_figures(a: Analysis, law_task: str | None = None) -> dict[str, Callable[
     for task in paper.in_order(with_law.task, paper.TASKS):
         if task != shown:
             out[f"figure2_{task}"] = partial(law_figures.figure2, a.records, a.final, task)
+    for answer, final in a.elsewhere.items():
+        words = initial_laws.in_words(answer)
+        for task in paper.in_order(final.task, paper.TASKS):
+            draw = partial(law_figures.figure2, a.records, final, task, words)
+            out[f"figure2_{answer}_{task}"] = draw
     return out | _sweep_figures(a)
 
 

@@ -4,7 +4,16 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from rllc.suite import comparisons, deviations, provenance, readings, selection, sweeps, tables
+from rllc.suite import (
+    comparisons,
+    deviations,
+    initial_laws,
+    provenance,
+    readings,
+    selection,
+    sweeps,
+    tables,
+)
 from rllc.suite.selection import CANDIDATE, Defaults
 
 METRICS = ("test_accuracy", "test_loss")
@@ -30,6 +39,7 @@ class Analysis(NamedTuple):
       targets: steps of each final run to the best baseline's final accuracy.
       timings: run time of training steps (`TIMINGS`), empty where not measured.
       deviations: distance of every answer to an open question from the paper (`deviations`).
+      elsewhere: final runs from other initial laws than the default, by answer (`initial_laws`).
     """
 
     records: Any
@@ -47,6 +57,7 @@ class Analysis(NamedTuple):
     targets: pd.DataFrame
     timings: pd.DataFrame
     deviations: pd.DataFrame
+    elsewhere: dict[str, pd.DataFrame]
 
 
 def analyse(
@@ -81,6 +92,7 @@ def analyse(
         sweeps.target_steps(final, records.curves, summary),
         pd.DataFrame(columns=TIMINGS) if timings is None else timings,
         deviations.deviations(every, runs, records.curves),
+        initial_laws.final_runs(every, runs, records.curves),
     )  # fmt: skip
 
 

@@ -67,7 +67,7 @@ def _reported(tuning: pd.DataFrame) -> Iterator[pd.DataFrame]:
 
 
 def _settings(question: Question, tried: pd.DataFrame, variants: dict) -> Iterator[pd.DataFrame]:
-    members = _members(question, tried, variants)
+    members = answered(question, tried, variants)
     answers, cells = compared(members)
     for cell in cells:
         here = members[(members.task == cell[0]) & (members.optimizer == cell[1])]
@@ -84,18 +84,27 @@ def _best(runs: pd.DataFrame, rule: str) -> pd.DataFrame:
     return best.assign(points=len(points), rule=rule)
 
 
-def _members(question: Question, tuning: pd.DataFrame, variants: dict) -> pd.DataFrame:
-    """Runs that differ from their cell's default in the question's settings at most."""
+def answered(question: Question, tuning: pd.DataFrame, variants: dict) -> pd.DataFrame:
+    """Runs that differ from their cell's default in the question's settings at most.
+
+    Args:
+      question: any with settings.
+      tuning: tidy runs.
+      variants: the default variant of every cell (task, optimizer) of these runs.
+
+    Returns:
+      Rows of `tuning` with ``answer`` and ``is_default``.
+    """
     split = {text: questions.answer(question, text) for text in tuning.variant.unique()}
     cells = list(zip(tuning.task, tuning.optimizer, strict=True))
     defaults = {cell: questions.answer(question, variants[cell]) for cell in set(cells)}
     pairs = [(split[v], defaults[c]) for v, c in zip(tuning.variant, cells, strict=True)]
-    answered = tuning.assign(
+    every = tuning.assign(
         answer=[mine.answer for mine, _ in pairs],
-        is_default=[mine.answer == its.answer for mine, its in pairs],
+        is_default=np.array([mine.answer == its.answer for mine, its in pairs], bool),
     )
     same = [bool(mine.answer) and mine.rest == its.rest for mine, its in pairs]
-    return answered[np.array(same, bool)]
+    return every[np.array(same, bool)]
 
 
 def compared(members: pd.DataFrame) -> tuple[list[str], list[tuple[str, str]]]:

@@ -1,26 +1,46 @@
 """The paper's claims about the learning law over training (Figure 2)."""
 
-import numpy as np
+from collections.abc import Iterator
 
-from rllc.suite import law_dynamics, paper
+import numpy as np
+import pandas as pd
+
+from rllc.suite import initial_laws, law_dynamics, paper
 from rllc.suite.analysis import Analysis
 from rllc.suite.claims import NOT_SUPPORTED, Claim, reduced_note, verdict
-from rllc.suite.law_dynamics import COUPLED, MIXED
+from rllc.suite.law_dynamics import COUPLED, CROSSING_RANGE, MIXED, LawCurves
 
 MOST_SEEDS = 0.9  # all of three, nine of ten
-CROSSING_RANGE = (1_000, 4_000)  # within a factor of two of the paper's “around the 2k step”
 
 
 def law(a: Analysis) -> list[Claim]:
     """Figure 2: reversal of M(0.9) and M(0), Nesterov crossing, coupling of M(0.8) and M(0.7)."""
-    return [*_mixed(a), *_coupled(a)]
+    return [*_mixed(a, a.final), *_coupled(a, a.final)]
 
 
-def _tasks(a: Analysis, optimizer: str) -> list[str]:
-    return paper.in_order(a.final[a.final.optimizer == optimizer].task, paper.TASKS)
+def law_from_elsewhere(a: Analysis) -> list[Claim]:
+    """The same claims from each other initial law that there are final runs of.
+
+    The paper gives no initial law. Its Figure 2a begins near momentum SGD, which (1, 0) is.
+    """
+    elsewhere = a.elsewhere or {"first": a.final.iloc[:0]}
+    return [
+        claim._replace(claim=f"from {initial_laws.in_words(answer)}: {claim.claim}")
+        for answer, final in elsewhere.items()
+        for claim in (*_mixed(a, final), *_coupled(a, final))
+    ]
 
 
-def _mixed(a: Analysis) -> list[Claim]:
+def _measured(a: Analysis, final: pd.DataFrame, optimizer: str) -> Iterator[tuple[LawCurves, str]]:
+    """Laws on every task that has them, each with a note: the task, and what is reduced."""
+    for task in paper.in_order(final[final.optimizer == optimizer].task, paper.TASKS):
+        curves = law_dynamics.law_curves(a.records, final, task, optimizer)
+        if curves is not None:
+            reduced = reduced_note(a, task, optimizer) if final is a.final else ""
+            yield curves, "; ".join(part for part in (str(paper.title(task)), reduced) if part)
+
+
+def _mixed(a: Analysis, final: pd.DataFrame) -> list[Claim]:
     reversal = Claim(
         "M(0.9)⊕M(0.0): the coefficient of M(0.9) dominates first, that of M(0) later",
         "Figure 2a, section 6",
@@ -33,20 +53,15 @@ def _mixed(a: Analysis) -> list[Claim]:
         f"{CROSSING_RANGE[0]:,} to {CROSSING_RANGE[1]:,}",
     )
     out = []
-    for task in _tasks(a, MIXED):
-        curves = law_dynamics.law_curves(a.records, a.final, task, MIXED)
-        if curves is not None:
-            notes = "; ".join(
-                p for p in (str(paper.title(task)), reduced_note(a, task, MIXED)) if p
-            )
-            out.append(_reversal(reversal._replace(note=notes), curves))
-            out.append(_crossing(crossing._replace(note=notes), curves))
+    for curves, note in _measured(a, final, MIXED):
+        out.append(_reversal(reversal._replace(note=note), curves))
+        out.append(_crossing(crossing._replace(note=note), curves))
     return out or [reversal, crossing]
 
 
 def _reversal(claim: Claim, curves: law_dynamics.LawCurves) -> Claim:
     early, late = law_dynamics.dominance(curves.law)
-    both = (early > 0) & (late < 0)
+    both = law_dynamics.is_reversed(curves.law)
     return claim._replace(
         value=f"{both.sum()} of {len(both)} seeds",
         interval=f"L₁ − L₂: {early.mean():+.2f} first, {late.mean():+.2f} last",
@@ -62,7 +77,7 @@ def _crossing(claim: Claim, curves: law_dynamics.LawCurves) -> Claim:
         none = f"no crossing in {len(crossings)} seeds"
         return claim._replace(value=none, n=str(len(crossings)), verdict=NOT_SUPPORTED)
     middle = float(np.median(found))
-    inside = CROSSING_RANGE[0] <= middle <= CROSSING_RANGE[1]
+    inside = law_dynamics.is_as_in_paper(middle)
     return claim._replace(
         value=f"step {middle:,.0f}",
         interval=f"range {found.min():,.0f} to {found.max():,.0f}",
@@ -71,7 +86,7 @@ def _crossing(claim: Claim, curves: law_dynamics.LawCurves) -> Claim:
     )
 
 
-def _coupled(a: Analysis) -> list[Claim]:
+def _coupled(a: Analysis, final: pd.DataFrame) -> list[Claim]:
     claim = Claim(
         f"{paper.pretty(COUPLED)}: the coefficients of M(0.8) and M(0.7) are coupled with "
         "opposite sign",
@@ -80,20 +95,16 @@ def _coupled(a: Analysis) -> list[Claim]:
         "nine seeds in ten",
     )
     out = []
-    for task in _tasks(a, COUPLED):
-        curves = law_dynamics.law_curves(a.records, a.final, task, COUPLED)
-        if curves is None:
-            continue
+    for curves, note in _measured(a, final, COUPLED):
         correlation, opposite = law_dynamics.coupling(curves.law)
         holds = (correlation < -0.5) & (opposite >= 0.9)
-        notes = (str(paper.title(task)), reduced_note(a, task, COUPLED))
         out.append(
             claim._replace(
                 value=f"{holds.sum()} of {len(holds)} seeds; correlation {correlation.mean():.2f}",
                 interval=f"range {correlation.min():.2f} to {correlation.max():.2f}",
                 n=str(len(holds)),
                 verdict=verdict(holds.mean() >= MOST_SEEDS),
-                note="; ".join(part for part in notes if part),
+                note=note,
             )
         )
     return out or [claim]

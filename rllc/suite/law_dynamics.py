@@ -14,6 +14,7 @@ from rllc.suite.statistics import Floats
 MIXED = "M(0.9)+M(0.0)"  # the optimizer of Figure 2a
 COUPLED = "M(0.9)+M(0.8)+M(0.7)"  # the optimizer of Figure 2b
 DECAY = 0.9
+CROSSING_RANGE = (1_000, 4_000)  # within a factor of two of the paper's “around the 2k step”
 NESTEROV_ANGLE = float(np.degrees(np.arctan(DECAY)))  # 42°
 
 
@@ -104,6 +105,21 @@ def dominance(law: Floats, share: float = 0.1) -> tuple[Floats, Floats]:
     gap = law[:, 1:, 0] - law[:, 1:, 1]
     count = max(1, round(share * gap.shape[1]))
     return gap[:, :count].mean(axis=1), gap[:, -count:].mean(axis=1)
+
+
+def is_reversed(law: Floats) -> np.ndarray:
+    """Whether L_1 dominates in the first tenth of training and L_2 in the last, per seed: (s,).
+
+    Args:
+      law: (s, l, 2).
+    """
+    early, late = dominance(law)
+    return (early > 0) & (late < 0)
+
+
+def is_as_in_paper(crossing: float) -> bool:
+    """Whether a Nesterov crossing lies within `CROSSING_RANGE`; one that is NaN does not."""
+    return CROSSING_RANGE[0] <= crossing <= CROSSING_RANGE[1]
 
 
 def coupling(law: Floats) -> tuple[Floats, Floats]:

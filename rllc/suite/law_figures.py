@@ -31,13 +31,14 @@ REGIONS = (
 )
 
 
-def figure2(records, final: pd.DataFrame, task: str | None = None) -> Figure:
+def figure2(records, final: pd.DataFrame, task: str | None = None, start: str = "") -> Figure:
     """Figure 2: laws of M(0.9)⊕M(0.0) with its special laws, and of M(0.9)⊕M(0.8)⊕M(0.7).
 
     Args:
       records: anything with ``laws(runs)``.
       final: from `readings.final_runs`.
       task: whose laws; None takes the first task, in the paper's order, that has both.
+      start: the initial law in words, "" for the default.
     """
     task = task or default_task(final)
     with mpl.rc_context(RC):
@@ -52,7 +53,8 @@ def figure2(records, final: pd.DataFrame, task: str | None = None) -> Figure:
         if mixed is not None:
             _mark_crossing([mosaic["a"], mosaic["angle"]], mixed)
         note = "thin lines: seeds; thick: their mean"
-        figure.suptitle(f"Learning law over training, {paper.title(task)}", fontsize=11)
+        start = f", from {start}" if start else ""
+        figure.suptitle(f"Learning law over training, {paper.title(task)}{start}", fontsize=11)
         figure.supxlabel(note, fontsize=8, color=GREY)
     return figure
 

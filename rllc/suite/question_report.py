@@ -3,6 +3,7 @@
 import pandas as pd
 
 from rllc.suite import paper
+from rllc.suite.law_dynamics import CROSSING_RANGE, MIXED
 from rllc.suite.markdown import MISSING, markdown_table
 from rllc.suite.question_verdicts import (
     CLEAR,
@@ -18,11 +19,12 @@ from rllc.suite.questions import QUESTIONS, REPORTED, Question
 from rllc.suite.readings import READINGS
 
 
-def to_markdown(table: pd.DataFrame) -> str:
+def to_markdown(table: pd.DataFrame, witnesses: pd.DataFrame | None = None) -> str:
     """Every question with its verdict and the deviations behind it, in Markdown.
 
     Args:
       table: from `deviations.deviations`.
+      witnesses: from `initial_laws.witnesses`; None leaves them out.
     """
     parts = ["# Questions the paper leaves open", _INTRO, overview(table), _RULE]
     rows = summary(table)
@@ -33,6 +35,8 @@ def to_markdown(table: pd.DataFrame) -> str:
         parts += [_finding(verdict(here), here)]
         if len(here):
             parts.append(_answers(question, rows[rows.question == question.name]))
+            if question.name == "initial_law" and witnesses is not None and len(witnesses):
+                parts.append(_witnesses(witnesses))
         elif question is not REPORTED:
             parts[-1] += f" `python scripts/train.py -m experiment=question_{question.name}`"
     return "\n\n".join(parts) + "\n"
@@ -133,4 +137,34 @@ def _answers(question: Question, rows: pd.DataFrame) -> str:
         agree = ", ".join(f"{at.agree[s]}" for s in stops) + f" of {part.cells.max()}"
         body.append([label, str(part.wins.iloc[0]), *numbers, agree])
     text = "Mean over cells of ours minus the paper's (in brackets the mean misfit):"
+    return f"{text}\n\n{markdown_table(head, body)}"
+
+
+def _witnesses(table: pd.DataFrame) -> str:
+    """What the law of Figure 2a says about the initial law."""
+    low, high = (f"{step:,}" for step in CROSSING_RANGE)
+    shown = table[table.as_in_paper]
+    cases = [f"“{row.answer}” on {paper.title(row.task)}" for row in shown.itertuples()]
+    found = f"It is so from {', '.join(cases)}." if cases else "It is so from none of these."
+    text = (
+        "A second witness is Figure 2a, “transition between momentum SGD and SGD, briefly aligning "
+        f"with the NAG optimizer around the 2k step”: there the law of {paper.pretty(MIXED)} "
+        "begins with L₁ > L₂, ends with L₁ < L₂ (means of the first and the last tenth of "
+        f"training), and L₁ / L₂ passes 0.9 between steps {low} and {high}. {found} The law at the "
+        "best of all tuned points of each answer, tuning seeds:"
+    )
+    head = ["answer", "task", "grid points", "seeds", "rates", "L₁ − L₂, first", "last", "crossing"]
+    body = [
+        [
+            f"{row.answer} (default)" if row.is_default else row.answer,
+            str(paper.title(row.task)),
+            str(row.points),
+            str(row.seeds),
+            f"{row.learning_rate:g}, {row.law_learning_rate:g}",
+            f"{row.early:+.2f}",
+            f"{row.late:+.2f}",
+            MISSING if pd.isna(row.crossing) else f"step {row.crossing:,.0f}",
+        ]
+        for row in table.itertuples()
+    ]
     return f"{text}\n\n{markdown_table(head, body)}"

@@ -64,6 +64,13 @@ QUESTIONS = (
         ("task.rotation", "task.fill"), "“random rotation”, no angle and no filling",
     ),
 )  # fmt: skip
+
+
+def by_name(name: str) -> Question:
+    """The question of that name."""
+    return next(question for question in QUESTIONS if question.name == name)
+
+
 # What a setting is in records that leave it to the optimizer.
 LEFT_OUT = {"optimizer.epsilon_mode": "relative"}
 

@@ -31,6 +31,7 @@ SECTIONS: tuple[tuple[str, Callable[[Analysis], list[Claim]]], ...] = (
     ("Kinds of optimizers over tasks", family_claims.over_tasks),
     ("Convergence on ResNet-20", behaviour.convergence),
     ("The learning law over training", law_claims.law),
+    ("The learning law over training, from another initial law", law_claims.law_from_elsewhere),
     ("Run time", behaviour.run_time),
     ("Spread over seeds", behaviour.spread),
     ("Green cells of the paper's Table 1: test accuracy", claims.green_cells),

@@ -1,0 +1,110 @@
+"""Runs from other initial laws than the default, and what they say about Figure 2a.
+
+The paper gives no L_0 but shows a law: "transition between momentum SGD and SGD" (Figure 2a). So
+the law of M(0.9)⊕M(0.0) is a second witness to the open question, beside the accuracies.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from rllc.suite import deviations, law_dynamics, paper, questions, readings, selection
+from rllc.suite.law_dynamics import MIXED, LawCurves
+from rllc.suite.selection import CELL
+
+COLUMNS = [
+    "answer", "is_default", "task", "points", "seeds", "learning_rate", "law_learning_rate",
+    "early", "late", "crossing", "as_in_paper",
+]  # fmt: skip
+_WORDS = {"ones": "1 in every unit", "mean": "1/k in every unit"}
+_WORDS |= {"first": "(1, 0, …, 0)", "last": "(0, …, 0, 1)"}
+
+
+def in_words(answer: str) -> str:
+    """An initial law's answer as people write the law.
+
+    >>> in_words("first"), in_words("0.1")
+    ('(1, 0, …, 0)', '0.1 in every unit')
+    """
+    return _WORDS.get(answer, answer if "," in answer else f"{answer} in every unit")
+
+
+def final_runs(
+    every: pd.DataFrame, runs: pd.DataFrame, curves: pd.DataFrame
+) -> dict[str, pd.DataFrame]:
+    """Final runs from each initial law that is not the default, at rates tuned from that law.
+
+    Args:
+      every: from `selection.tidy`, all variants.
+      runs: from `selection.default_variants`.
+      curves: evaluations.
+
+    Returns:
+      By answer, rows as from `readings.final_runs`; answers without final runs are left out.
+    """
+    answered = _answered(every, runs)
+    found = {}
+    for answer, part in answered[~answered.is_default].groupby("answer", sort=True):
+        choices = selection.choose(selection.tuning_points(part, curves))
+        final = readings.final_runs(part, choices)
+        if len(final):
+            found[str(answer)] = final
+    return found
+
+
+def witnesses(every: pd.DataFrame, runs: pd.DataFrame, records: Any) -> pd.DataFrame:
+    """The law of M(0.9)⊕M(0.0) from each initial law, at the best of its tuning points.
+
+    Args:
+      every: from `selection.tidy`, all variants.
+      runs: from `selection.default_variants`.
+      records: anything with ``curves`` and ``laws(runs)``.
+
+    Returns:
+      `COLUMNS`, one row per answer and task: ``early`` and ``late`` are the mean of L_1 - L_2 in
+      the first and the last tenth of training, ``crossing`` the step where L_1 / L_2 passes 0.9
+      for the last time (median over the tuning seeds at that point); ``as_in_paper`` says
+      whether all three are as the paper shows them.
+    """
+    answered = _answered(every[every.optimizer == MIXED], runs)
+    table = pd.DataFrame(_rows(selection.tuning_runs(answered), records), columns=COLUMNS)
+    tasks = paper.in_order(table.task, paper.TASKS)
+    table = table.sort_values(
+        ["answer", "task"], key=lambda c: c.map(tasks.index) if c.name == "task" else c
+    )
+    return table.reset_index(drop=True)
+
+
+def _answered(every: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    question = questions.by_name("initial_law")
+    variants = {cell: group.iloc[0] for cell, group in runs.groupby(CELL).variant}
+    return deviations.answered(question, every, variants)
+
+
+def _rows(tuning: pd.DataFrame, records: Any) -> Iterator[dict]:
+    for (answer, task), part in tuning.groupby(["answer", "task"], sort=True):
+        choice = selection.choose(selection.tuning_points(part, records.curves)).iloc[0]
+        best = part[readings.uses(part, choice[selection.RATES])]
+        best = best[best.steps == choice.steps]
+        found = law_dynamics.law_curves(records, best, str(task), MIXED)
+        if found is None:
+            continue
+        yield {
+            "answer": answer, "task": task, "is_default": bool(part.is_default.iloc[0]),
+            "points": choice.grid_points, "seeds": best.seed.nunique(),
+            "learning_rate": choice.learning_rate, "law_learning_rate": choice.law_learning_rate,
+            **_course(found),
+        }  # fmt: skip
+
+
+def _course(found: LawCurves) -> dict[str, float | bool]:
+    early, late = law_dynamics.dominance(found.law)
+    crossing = law_dynamics.nesterov_crossing(found.steps, found.law)
+    middle = float(np.median(crossing))
+    turned = law_dynamics.is_reversed(found.law).all()
+    return {
+        "early": early.mean(), "late": late.mean(), "crossing": middle,
+        "as_in_paper": bool(turned and law_dynamics.is_as_in_paper(middle)),
+    }  # fmt: skip
