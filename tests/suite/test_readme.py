@@ -1,0 +1,63 @@
+"""The part of README.md that is generated."""
+
+import pandas as pd
+import pytest
+
+from rllc.suite import analysis, readme
+from tests.suite import synthetic_records as made
+
+
+@pytest.fixture
+def page(tmp_path):
+    path = tmp_path / "README.md"
+    path.write_text(f"before\n{readme.BEGIN}\nold\n{readme.END}\nafter\n")
+    return path
+
+
+def written(path, found=None, benchmarks=None):
+    readme.update(path, found or analysis.analyse(made.nothing()), benchmarks or path.parent)
+    return path.read_text()
+
+
+def test_only_the_text_between_the_markers_changes(page):
+    text = written(page)
+    assert text.startswith(f"before\n{readme.BEGIN}\n")
+    assert text.endswith(f"{readme.END}\nafter\n")
+    assert "old" not in text
+    assert "No final runs are recorded yet." in text
+    assert "Speed" not in text
+    assert written(page) == text
+
+
+@pytest.mark.parametrize("text", ["", readme.BEGIN, f"{readme.END} {readme.BEGIN}"])
+def test_missing_markers_are_an_error_and_nothing_is_written(page, text):
+    page.write_text(text)
+    with pytest.raises(ValueError, match="lacks"):
+        written(page)
+    assert page.read_text() == text
+
+
+def test_cells_stand_beside_the_papers(page):
+    pairs = [made.run("mnist_mlp", "SGD", s, floor=0.02, noise=0) for s in range(3)]
+    text = written(page, analysis.analyse(made.gather(pairs)))
+    assert "| test accuracy (%) | MNIST MLP |" in text
+    assert "| SGD | 98.00 ± 0.00, n=3 (98.16) |" in text
+    assert "Trained on: cpu (made up)." in text
+
+
+def test_speed_has_a_table_per_device(page):
+    rows = [
+        ("run_steps_per_second", "mnist_mlp", 2300.06, "cpu"),
+        ("matmul_fraction", "mnist_mlp", 0.8597, "cpu"),
+        ("run_steps_per_second", "cifar10_conv", 17.736, "gpu"),
+        ("speedup_over_loop", "cifar10_conv", 2.85, "gpu"),
+        ("update_time_over_adam", "k=1", 0.996, "gpu"),
+        ("update_time_over_adam", "k=2", 1.482, "gpu"),
+    ]
+    table = pd.DataFrame(rows, columns=["metric", "case", "value", "device"])
+    table.to_csv(page.parent / "summary.csv", index=False)
+    text = written(page)
+    assert "| MNIST MLP | 2,300 | 86% | – |" in text
+    assert "| CIFAR-10 Conv | 17.74 | – | ×2.85 |" in text
+    assert text.index("| cpu |") < text.index("| gpu |")
+    assert "gpu: k=1: ×1.00, k=2: ×1.48." in text
