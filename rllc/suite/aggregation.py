@@ -85,9 +85,8 @@ def _write_questions(a: Analysis, folder: Path) -> None:
     summary = question_verdicts.summary(a.deviations)
     tables.write_csv(summary, question_verdicts.COLUMNS, folder / "questions.csv")
     tables.write_csv(a.deviations, deviations.COLUMNS, folder / "questions_cells.csv")
-    witnesses = initial_laws.witnesses(a.every, a.runs, a.records)
-    tables.write_csv(witnesses, initial_laws.COLUMNS, folder / "initial_laws.csv")
-    _write(folder / "questions.md", question_report.to_markdown(a.deviations, witnesses))
+    tables.write_csv(a.witnesses, initial_laws.COLUMNS, folder / "initial_laws.csv")
+    _write(folder / "questions.md", question_report.to_markdown(a.deviations, a.witnesses))
     searches = search.found(a)
     parts = [f.standing for f in searches] or [pd.DataFrame(columns=search.COLUMNS)]
     table = pd.concat(parts, ignore_index=True)

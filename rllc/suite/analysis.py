@@ -40,6 +40,7 @@ class Analysis(NamedTuple):
       timings: run time of training steps (`TIMINGS`), empty where not measured.
       deviations: distance of every answer to an open question from the paper (`deviations`).
       elsewhere: final runs from other initial laws than the default, by answer (`initial_laws`).
+      witnesses: the law of Figure 2a from each initial law (`initial_laws.witnesses`).
     """
 
     records: Any
@@ -58,6 +59,7 @@ class Analysis(NamedTuple):
     timings: pd.DataFrame
     deviations: pd.DataFrame
     elsewhere: dict[str, pd.DataFrame]
+    witnesses: pd.DataFrame
 
 
 def analyse(
@@ -93,6 +95,7 @@ def analyse(
         pd.DataFrame(columns=TIMINGS) if timings is None else timings,
         deviations.deviations(every, runs, records.curves),
         initial_laws.final_runs(every, runs, records.curves),
+        initial_laws.witnesses(every, runs, records),
     )  # fmt: skip
 
 

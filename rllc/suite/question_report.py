@@ -140,17 +140,29 @@ def _answers(question: Question, rows: pd.DataFrame) -> str:
     return f"{text}\n\n{markdown_table(head, body)}"
 
 
-def _witnesses(table: pd.DataFrame) -> str:
-    """What the law of Figure 2a says about the initial law."""
-    low, high = (f"{step:,}" for step in CROSSING_RANGE)
+def witness_sentence(table: pd.DataFrame) -> str:
+    """From which initial laws the law goes as in the paper's Figure 2a.
+
+    Args:
+      table: from `initial_laws.witnesses`, not empty.
+    """
     shown = table[table.as_in_paper]
     cases = [f"“{row.answer}” on {paper.title(row.task)}" for row in shown.itertuples()]
-    found = f"It is so from {', '.join(cases)}." if cases else "It is so from none of these."
+    others = sorted(set(table.answer) - set(shown.answer))
+    found = f"from {', '.join(cases)}" if cases else "from no initial law"
+    low, high = (f"{step:,}" for step in CROSSING_RANGE)
+    return (
+        f"The law of {paper.pretty(MIXED)} goes as there (L₁ > L₂ in the first tenth of training, "
+        f"L₁ < L₂ in the last, L₁ / L₂ passes 0.9 between steps {low} and {high}) {found}"
+        f"{'; not from ' if others else ''}{', '.join(others)}."
+    )
+
+
+def _witnesses(table: pd.DataFrame) -> str:
+    """What the law of Figure 2a says about the initial law."""
     text = (
         "A second witness is Figure 2a, “transition between momentum SGD and SGD, briefly aligning "
-        f"with the NAG optimizer around the 2k step”: there the law of {paper.pretty(MIXED)} "
-        "begins with L₁ > L₂, ends with L₁ < L₂ (means of the first and the last tenth of "
-        f"training), and L₁ / L₂ passes 0.9 between steps {low} and {high}. {found} The law at the "
+        f"with the NAG optimizer around the 2k step”. {witness_sentence(table)} The law at the "
         "best of all tuned points of each answer, tuning seeds:"
     )
     head = ["answer", "task", "grid points", "seeds", "rates", "L₁ − L₂, first", "last", "crossing"]

@@ -69,6 +69,8 @@ def _beyond(a: Analysis) -> str:
     """Verdicts on the open questions, and of a search beyond the paper's propagators."""
     verdicts = question_report.one_line(a.deviations)
     lines = [f"[Questions the paper leaves open](results/tables/questions.md): {verdicts}."]
+    if len(a.witnesses):
+        lines.append(question_report.witness_sentence(a.witnesses))
     lines += [
         f"{search.sentence(found)} [All candidates](results/tables/propagator_search.md)."
         for found in search.found(a)

@@ -89,7 +89,7 @@ def test_final_runs_are_at_the_rates_tuned_from_that_law(found):
 
 
 def test_the_law_is_that_of_the_best_tuning_point(found):
-    table = initial_laws.witnesses(found.every, found.runs, found.records).set_index("answer")
+    table = found.witnesses.set_index("answer")
     assert list(table.index) == ["first", "ones"]
     assert list(table.learning_rate) == [0.1, 0.03]
     assert list(table.points) == [3, 3]
@@ -100,12 +100,15 @@ def test_the_law_is_that_of_the_best_tuning_point(found):
 
 
 def test_the_question_reports_the_witness(found):
-    table = initial_laws.witnesses(found.every, found.runs, found.records)
+    table = found.witnesses
     text = question_report.to_markdown(found.deviations, table)
-    assert "It is so from “first” on MNIST MLP." in text
+    assert (
+        "passes 0.9 between steps 1,000 and 4,000) from “first” on MNIST MLP; not from ones."
+        in text
+    )
     assert "| ones (default) | MNIST MLP | 3 | 1 |" in text
     none = question_report.to_markdown(found.deviations, table[~table.as_in_paper])
-    assert "It is so from none of these." in none
+    assert "from no initial law; not from ones." in none
     assert "second witness" not in question_report.to_markdown(found.deviations)
 
 
@@ -134,4 +137,4 @@ def test_every_law_has_its_figure(found):
 def test_without_runs_nothing_is_said():
     found = analysis.analyse(made.nothing())
     assert found.elsewhere == {}
-    assert initial_laws.witnesses(found.every, found.runs, found.records).empty
+    assert found.witnesses.empty
