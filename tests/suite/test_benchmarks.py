@@ -24,6 +24,7 @@ from rllc.suite.benchmarks import (
     timing,
     update,
 )
+from tests.processes import output_on_two_devices
 from tests.suite import toy
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -203,6 +204,17 @@ def fill(folder, device=DEVICE):
     store.write(folder, "scaling", scales, device)
     store.write(folder, "compilation", compile_rows, device)
     report.write(folder, device)
+
+
+def test_peak_memory_is_that_of_the_process_and_not_of_its_parent():
+    code = (
+        "import numpy as np; from rllc.suite.benchmarks.engine import peak_gigabytes as peak;"
+        "before = peak(); held = np.ones(50_000_000); del held; print(before, peak() - before)"
+    )
+    here = np.ones(125_000_000)  # 1 GB in this process, which the other one starts from
+    before, gained = map(float, output_on_two_devices(code).split())
+    assert before < 0.9 * here.nbytes / 1e9
+    assert 0.35 < gained < 0.45
 
 
 def test_summary_has_a_row_per_figure(tmp_path):
