@@ -147,14 +147,15 @@ def witness_sentence(table: pd.DataFrame) -> str:
       table: from `initial_laws.witnesses`, not empty.
     """
     shown = table[table.as_in_paper]
-    cases = [f"“{row.answer}” on {paper.title(row.task)}" for row in shown.itertuples()]
+    tasks = {answer: rows.task.map(paper.title) for answer, rows in shown.groupby("answer")}
+    cases = [f"“{answer}” ({', '.join(map(str, titles))})" for answer, titles in tasks.items()]
     others = sorted(set(table.answer) - set(shown.answer))
     found = f"from {', '.join(cases)}" if cases else "from no initial law"
     low, high = (f"{step:,}" for step in CROSSING_RANGE)
     return (
-        f"The law of {paper.pretty(MIXED)} goes as there (L₁ > L₂ in the first tenth of training, "
-        f"L₁ < L₂ in the last, L₁ / L₂ passes 0.9 between steps {low} and {high}) {found}"
-        f"{'; not from ' if others else ''}{', '.join(others)}."
+        f"The law of {paper.pretty(MIXED)} goes as in the paper's Figure 2a (L₁ > L₂ in the first "
+        f"tenth of training, L₁ < L₂ in the last, L₁ / L₂ passes 0.9 between steps {low} and "
+        f"{high}) {found}{'; not from ' if others else ''}{', '.join(others)}."
     )
 
 

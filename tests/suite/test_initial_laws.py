@@ -103,8 +103,7 @@ def test_the_question_reports_the_witness(found):
     table = found.witnesses
     text = question_report.to_markdown(found.deviations, table)
     assert (
-        "passes 0.9 between steps 1,000 and 4,000) from “first” on MNIST MLP; not from ones."
-        in text
+        "passes 0.9 between steps 1,000 and 4,000) from “first” (MNIST MLP); not from ones." in text
     )
     assert "| ones (default) | MNIST MLP | 3 | 1 |" in text
     none = question_report.to_markdown(found.deviations, table[~table.as_in_paper])
