@@ -86,7 +86,10 @@ def _write_questions(a: Analysis, folder: Path) -> None:
     tables.write_csv(summary, question_verdicts.COLUMNS, folder / "questions.csv")
     tables.write_csv(a.deviations, deviations.COLUMNS, folder / "questions_cells.csv")
     tables.write_csv(a.witnesses, initial_laws.COLUMNS, folder / "initial_laws.csv")
-    _write(folder / "questions.md", question_report.to_markdown(a.deviations, a.witnesses))
+    accuracies = initial_laws.accuracies(a.elsewhere, a.records.curves, a.summary)
+    _write(
+        folder / "questions.md", question_report.to_markdown(a.deviations, a.witnesses, accuracies)
+    )
     searches = search.found(a)
     parts = [f.standing for f in searches] or [pd.DataFrame(columns=search.COLUMNS)]
     table = pd.concat(parts, ignore_index=True)

@@ -10,7 +10,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rllc.suite import deviations, law_dynamics, paper, questions, readings, selection
+from rllc.suite import (
+    deviations,
+    law_dynamics,
+    paper,
+    questions,
+    readings,
+    selection,
+    tables,
+)
 from rllc.suite.law_dynamics import MIXED, LawCurves
 from rllc.suite.selection import CELL
 
@@ -75,6 +83,40 @@ def witnesses(every: pd.DataFrame, runs: pd.DataFrame, records: Any) -> pd.DataF
         ["answer", "task"], key=lambda c: c.map(tasks.index) if c.name == "task" else c
     )
     return table.reset_index(drop=True)
+
+
+def accuracies(
+    elsewhere: dict[str, pd.DataFrame], curves: pd.DataFrame, summary: pd.DataFrame
+) -> pd.DataFrame:
+    """Test accuracy of the final runs from other laws, beside the default's and the paper's.
+
+    Args:
+      elsewhere: from `final_runs`.
+      curves: evaluations.
+      summary: from `readings.summarize`, of the default settings.
+
+    Returns:
+      answer, optimizer, task, seeds, mean and std (%, headline reading), default_mean,
+      default_std, paper_mean; in the order of the paper's tables.
+    """
+    columns = ["answer", "optimizer", "task", "seeds", "mean", "std"]
+    parts = [
+        _headline(readings.summarize(readings.readings(final, curves))).assign(answer=answer)
+        for answer, final in elsewhere.items()
+    ]
+    if not parts:
+        return pd.DataFrame(columns=[*columns, "default_mean", "default_std", "paper_mean"])
+    default = _headline(summary)[[*CELL, "mean", "std"]]
+    default = default.rename(columns={"mean": "default_mean", "std": "default_std"})
+    theirs = paper.cells().rename(columns={"test_accuracy_mean": "paper_mean"})
+    table = pd.concat(parts)[columns].merge(default, on=CELL, how="left")
+    table = table.merge(theirs[[*CELL, "paper_mean"]], on=CELL, how="left")
+    return tables.in_paper_order(table)
+
+
+def _headline(summary: pd.DataFrame) -> pd.DataFrame:
+    names = {"test_accuracy_mean": "mean", "test_accuracy_std": "std"}
+    return summary[summary.reading == readings.HEADLINE].rename(columns=names)
 
 
 def _answered(every: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:

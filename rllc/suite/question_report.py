@@ -19,12 +19,17 @@ from rllc.suite.questions import QUESTIONS, REPORTED, Question
 from rllc.suite.readings import READINGS
 
 
-def to_markdown(table: pd.DataFrame, witnesses: pd.DataFrame | None = None) -> str:
+def to_markdown(
+    table: pd.DataFrame,
+    witnesses: pd.DataFrame | None = None,
+    accuracies: pd.DataFrame | None = None,
+) -> str:
     """Every question with its verdict and the deviations behind it, in Markdown.
 
     Args:
       table: from `deviations.deviations`.
       witnesses: from `initial_laws.witnesses`; None leaves them out.
+      accuracies: from `initial_laws.accuracies`; None leaves them out.
     """
     parts = ["# Questions the paper leaves open", _INTRO, overview(table), _RULE]
     rows = summary(table)
@@ -37,6 +42,7 @@ def to_markdown(table: pd.DataFrame, witnesses: pd.DataFrame | None = None) -> s
             parts.append(_answers(question, rows[rows.question == question.name]))
             if question.name == "initial_law" and witnesses is not None and len(witnesses):
                 parts.append(_witnesses(witnesses))
+                parts += [_final_runs(accuracies)] if accuracies is not None else []
         elif question is not REPORTED:
             parts[-1] += f" `python scripts/train.py -m experiment=question_{question.name}`"
     return "\n\n".join(parts) + "\n"
@@ -156,6 +162,29 @@ def witness_sentence(table: pd.DataFrame) -> str:
         f"The law of {paper.pretty(MIXED)} goes as in the paper's Figure 2a (L₁ > L₂ in the first "
         f"tenth of training, L₁ < L₂ in the last, L₁ / L₂ passes 0.9 between steps {low} and "
         f"{high}) {found}{'; not from ' if others else ''}{', '.join(others)}."
+    )
+
+
+def _final_runs(table: pd.DataFrame) -> str:
+    """Accuracies from other initial laws on final seeds."""
+    if table.empty:
+        return "No final runs from another initial law are recorded."
+    number = lambda mean, std: MISSING if pd.isna(mean) else f"{mean:.2f} ± {std:.2f}"  # noqa: E731
+    body = [
+        [
+            row.answer,
+            paper.pretty(row.optimizer),
+            str(paper.title(row.task)),
+            f"{number(row.mean, row.std)}, n={row.seeds}",
+            number(row.default_mean, row.default_std),
+            f"{row.paper_mean:.2f}",
+        ]
+        for row in table.itertuples()
+    ]
+    head = ["answer", "optimizer", "task", "test accuracy (%)", "from the default", "paper"]
+    return (
+        "Final runs from another initial law, at the rates tuned from it (step chosen on "
+        f"validation data):\n\n{markdown_table(head, body)}"
     )
 
 

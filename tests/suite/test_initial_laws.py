@@ -111,6 +111,28 @@ def test_the_question_reports_the_witness(found):
     assert "second witness" not in question_report.to_markdown(found.deviations)
 
 
+def test_accuracies_stand_beside_the_defaults_and_the_papers(found):
+    table = initial_laws.accuracies(found.elsewhere, found.records.curves, found.summary)
+    (row,) = table.itertuples()
+    cells = paper.cells().set_index(["task", "optimizer"]).test_accuracy_mean
+    assert (row.answer, row.seeds, row.paper_mean) == ("first", 3, cells[TASK, MIXED])
+    mine, default = (
+        curves.groupby("run").test_accuracy.max().mean() * 100
+        for curves in (
+            found.records.curves[found.records.curves.run.isin(final.run)]
+            for final in (found.elsewhere["first"], found.final)
+        )
+    )
+    assert row.mean == pytest.approx(mine)
+    assert row.default_mean == pytest.approx(default)
+    assert row.mean != pytest.approx(row.default_mean)
+    text = question_report.to_markdown(found.deviations, found.witnesses, table)
+    assert f"{row.mean:.2f} ± {row.std:.2f}, n=3 | {row.default_mean:.2f} ±" in text
+    none = initial_laws.accuracies({}, found.records.curves, found.summary)
+    text = question_report.to_markdown(found.deviations, found.witnesses, none)
+    assert "No final runs from another initial law" in text
+
+
 def test_claims_from_another_law_have_a_section_of_their_own(found):
     assert {c.verdict for c in law_claims.law(found) if paper.pretty(MIXED) in c.claim} == {
         NOT_SUPPORTED
