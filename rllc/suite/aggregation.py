@@ -1,5 +1,6 @@
 """From records to every committed table, figure and report, the same bytes every time."""
 
+import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -128,10 +129,10 @@ def all_figures(a: Analysis, law_task: str | None = None) -> dict[str, Callable[
         if task != shown:
             out[f"figure2_{task}"] = partial(law_figures.figure2, a.records, a.final, task)
     for answer, final in a.elsewhere.items():
-        words = initial_laws.in_words(answer)
+        words, name = initial_laws.in_words(answer), re.sub(r"[^\w.]+", "_", answer).strip("_")
         for task in paper.in_order(final.task, paper.TASKS):
             draw = partial(law_figures.figure2, a.records, final, task, words)
-            out[f"figure2_{answer}_{task}"] = draw
+            out[f"figure2_{name}_{task}"] = draw
     return out | _sweep_figures(a)
 
 
