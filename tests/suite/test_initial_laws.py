@@ -99,6 +99,12 @@ def test_the_law_is_that_of_the_best_tuning_point(found):
     assert table.early["first"] > 0 > table.late["first"]
 
 
+def test_a_reversal_with_a_crossing_elsewhere_is_not_the_papers(found, monkeypatch):
+    monkeypatch.setattr(initial_laws.law_dynamics, "CROSSING_RANGE", (100, 3_000))
+    table = initial_laws.witnesses(found.every, found.runs, found.records)
+    assert not table.as_in_paper.any()
+
+
 def test_the_question_reports_the_witness(found):
     table = found.witnesses
     text = question_report.to_markdown(found.deviations, table)
