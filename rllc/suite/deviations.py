@@ -49,7 +49,7 @@ def deviations(runs: pd.DataFrame, defaults: pd.DataFrame, curves: pd.DataFrame)
     cells = zip(tried.task, tried.optimizer, strict=True)
     tried = tried[np.array([cell in known for cell in cells], bool)]
     tried = tried.assign(**{m: lowest_or_highest(tried, curves, m) for m in RULES})
-    variants = {cell: group.iloc[0] for cell, group in defaults.groupby(CELL).variant}
+    variants = selection.variant_by_cell(defaults)
     chosen = list(_reported(tuning_runs(tried[tried.run.isin(set(defaults.run))])))
     for question in QUESTIONS[1:]:
         chosen += list(_settings(question, tried, variants))

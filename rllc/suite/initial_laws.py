@@ -121,8 +121,7 @@ def _headline(summary: pd.DataFrame) -> pd.DataFrame:
 
 def _answered(every: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     question = questions.by_name("initial_law")
-    variants = {cell: group.iloc[0] for cell, group in runs.groupby(CELL).variant}
-    return deviations.answered(question, every, variants)
+    return deviations.answered(question, every, selection.variant_by_cell(runs))
 
 
 def _rows(tuning: pd.DataFrame, records: Any) -> Iterator[dict]:

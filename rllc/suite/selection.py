@@ -96,6 +96,11 @@ def default_variants(runs: pd.DataFrame, defaults: Defaults | None = None) -> pd
     return pd.concat(kept, ignore_index=True)
 
 
+def variant_by_cell(runs: pd.DataFrame) -> dict[tuple[str, str], str]:
+    """The one variant that each cell (task, optimizer) has in `default_variants`."""
+    return {cell: group.iloc[0] for cell, group in runs.groupby(CELL).variant}
+
+
 def tuning_runs(runs: pd.DataFrame) -> pd.DataFrame:
     """The rows of `runs` that choose rates, by their seeds."""
     return runs[(runs.seed >= FIRST_TUNING_SEED) & (runs.seed < FIRST_QUESTION_SEED)]
