@@ -138,8 +138,9 @@ def all_figures(a: Analysis, law_task: str | None = None) -> dict[str, Callable[
 
 def _sweep_figures(a: Analysis) -> dict[str, Callable[[], Figure]]:
     out: dict[str, Callable[[], Figure]] = {}
-    for task in sweeps.measured_tasks(a.points):
-        here = a.points[a.points.task == task]
+    points = sweeps.longest(a.points)
+    for task in sweeps.measured_tasks(points):
+        here = points[points.task == task]
         shown = here.optimizer.isin(sweep_figures.tabled(here.optimizer))
         for name, part in ((task, here[shown]), (f"{task}_others", here[~shown])):
             if len(part):

@@ -6,7 +6,7 @@ from scipy import stats
 
 from rllc.suite import paper
 from rllc.suite.analysis import Analysis
-from rllc.suite.claims import Claim, reduced_note, verdict
+from rllc.suite.claims import NOT_MEASURED, Claim, reduced_note, verdict
 from rllc.suite.provenance import full_cells
 from rllc.suite.readings import HEADLINE
 from rllc.suite.statistics import pooled_std
@@ -42,11 +42,14 @@ def _faster(a: Analysis, claim: Claim) -> Claim:
     quick = here[here.median_steps < here.baseline_median_steps]
     steps = f"median steps {here.median_steps.min():g} to {here.median_steps.max():g}"
     base = f"{here.baseline.iloc[0]} {here.baseline_median_steps.iloc[0]:g}"
+    enough = here.runs.min() >= paper.SEEDS
+    notes = [steps, base, reduced_note(a, _RESNET, *here.optimizer)]
+    notes += [] if enough else ["too few seeds for a verdict"]
     return claim._replace(
         value=f"{len(quick)} of {len(here)} optimizers",
         n=f"{here.runs.min()} seeds",
-        verdict=verdict(2 * len(quick) > len(here)),
-        note=f"{steps}; {base}; {reduced_note(a, _RESNET, *here.optimizer)}".rstrip("; "),
+        verdict=verdict(2 * len(quick) > len(here)) if enough else NOT_MEASURED,
+        note="; ".join(note for note in notes if note),
     )
 
 

@@ -40,16 +40,20 @@ def verdict(holds: bool) -> str:
 
 
 def from_difference(claim: Claim, row: dict | None, unit: str, note: str = "") -> Claim:
-    """Fills a claim from a paired difference (`comparisons.difference`) in the given unit."""
-    if row is None or row["n"] < 2:
+    """Fills a claim from a paired difference (`comparisons.difference`) in the given unit.
+
+    One pair gives its difference, but no interval and so no verdict.
+    """
+    if row is None or not row["n"]:
         return claim._replace(note=note)
     low, high, digits = row["low"], row["high"], 4 if unit == "" else 2
+    claim = claim._replace(value=f"{row['difference']:+.{digits}f}{unit}", n=str(row["n"]))
+    if row["n"] < 2:
+        return claim._replace(note="; ".join(p for p in ("one pair: no verdict", note) if p))
     sign = "interval includes 0" if low <= 0 <= high else "the opposite holds" if high < 0 else ""
     return claim._replace(
-        value=f"{row['difference']:+.{digits}f}{unit}",
         interval=f"[{low:+.{digits}f}, {high:+.{digits}f}]",
-        n=str(row["n"]),
-        verdict=SUPPORTED if low > 0 else NOT_SUPPORTED,
+        verdict=verdict(low > 0),
         note="; ".join(part for part in (sign, note) if part),
     )
 

@@ -88,7 +88,24 @@ def test_verdict_of_a_difference(low, high, verdict, note):
 
 def test_one_pair_gives_no_verdict():
     row = {"difference": 1.0, "low": float("nan"), "high": float("nan"), "n": 1}
-    assert claims.from_difference(Claim("c", "w", "m"), row, "").verdict == NOT_MEASURED
+    claim = claims.from_difference(Claim("c", "w", "m"), row, " points")
+    assert (claim.verdict, claim.interval) == (NOT_MEASURED, "–")
+    assert (claim.value, claim.n, claim.note) == ("+1.00 points", "1", "one pair: no verdict")
+
+
+@pytest.mark.parametrize(
+    ("seeds", "verdict"), [(1, NOT_MEASURED), (2, NOT_MEASURED), (3, SUPPORTED)]
+)
+def test_faster_convergence_needs_the_papers_number_of_seeds(seeds, verdict):
+    pairs = [
+        made.run("cifar10_resnet20", name, seed, noise=1e-5)
+        for name in paper.OPTIMIZERS
+        for seed in range(seeds)
+    ]
+    faster = behaviour.convergence(analysis.analyse(made.gather(pairs)))[0]
+    assert faster.verdict == verdict
+    assert faster.n == f"{seeds} seeds"
+    assert ("too few seeds for a verdict" in faster.note) == (seeds < 3)
 
 
 def test_claims_over_tasks_wait_for_most_of_them():

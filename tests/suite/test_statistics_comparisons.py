@@ -148,3 +148,8 @@ def test_sweep_tables_on_a_grid_by_hand():
     assert list(budget.trials) == [1, 2, 3, 4]
     mean = (1.0 + 1.005 + 1.04 + np.log(10)) / 4  # the diverged point counts as guessing
     assert budget.expected_best.iloc[[0, -1]].tolist() == pytest.approx([mean, 1.0])
+    shorter = points.assign(task="cifar10_resnet20", steps=300)
+    both, all_runs = pd.concat([points, shorter]), pd.concat([runs, runs])
+    assert set(sweeps.budget_table(both).task) == {"mnist_mlp"}
+    assert set(sweeps.sensitivity_table(both, all_runs).task) == {"mnist_mlp"}
+    assert set(sweeps.budget_table(shorter).task) == {"cifar10_resnet20"}
