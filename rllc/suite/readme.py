@@ -7,6 +7,7 @@ import pandas as pd
 from rllc.suite import paper, question_report, replication, search
 from rllc.suite.analysis import Analysis
 from rllc.suite.markdown import markdown_table
+from rllc.suite.provenance import FULL
 from rllc.suite.readings import HEADLINE
 from rllc.suite.tables import in_paper_order
 
@@ -54,15 +55,25 @@ def _cell(row) -> str:
 
 
 def _provenance(a: Analysis) -> str:
-    """Devices and tuning, so that a number never stands without how it was made."""
-    if a.made.empty:
+    """Devices and what falls short of the paper's protocol, so that no number stands without it."""
+    made = a.made[a.made.optimizer.isin(paper.OPTIMIZERS)]
+    if made.empty:
         return ""
-    devices = ", ".join(sorted(set(a.made.device.dropna())))
-    tuning = "; ".join(sorted({f"tuning: {text}" for text in a.made.tuning}))
-    return (
-        f"Trained on: {devices}. Hyperparameters: the paper's grids, chosen by validation accuracy "
-        f"on tuning seeds that no final run shares ({tuning}).\n\n"
-    )
+    devices = ", ".join(sorted(set(made.device.dropna())))
+    lines = [
+        f"Trained on: {devices}. Hyperparameters: points of the paper's grids, chosen by "
+        "validation accuracy on tuning seeds that no final run shares."
+    ]
+    for what in ("training", "tuning"):
+        short = made[made[what] != FULL]
+        by_text = short.groupby(what, sort=True).task.unique()
+        parts = [
+            f"{text} ({', '.join(str(paper.title(t)) for t in paper.in_order(tasks, paper.TASKS))})"
+            for text, tasks in by_text.items()
+        ]
+        if parts:
+            lines.append(f"Short of the paper's {what}: {', '.join(parts)}.")
+    return " ".join(lines) + "\n\n"
 
 
 def _beyond(a: Analysis) -> str:
