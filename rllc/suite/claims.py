@@ -169,10 +169,11 @@ def errors_saved(a: Analysis, optimizer: str, other: str) -> tuple[Interval, int
     """Share of the other's test errors that an optimizer saves, in percent, over tasks.
 
     Returns:
-      (interquartile mean with its interval, number of tasks that have both).
+      (interquartile mean with its interval, number of tasks that have more than one pair).
     """
     rows = a.rows[a.rows.reading == HEADLINE]
-    tasks = [task for task in paper.TASKS if pair(a, task, optimizer, other) is not None]
+    pairs = {task: pair(a, task, optimizer, other) for task in paper.TASKS}
+    tasks = [task for task, row in pairs.items() if row and row["n"] > 1]
     if not tasks:
         return Interval(np.nan, np.nan, np.nan, 0), 0
     ours, theirs = scores(rows[rows.task.isin(tasks)], [optimizer, other], tasks)

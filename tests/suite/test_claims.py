@@ -108,6 +108,19 @@ def test_faster_convergence_needs_the_papers_number_of_seeds(seeds, verdict):
     assert ("too few seeds for a verdict" in faster.note) == (seeds < 3)
 
 
+def test_one_pair_does_not_make_a_task_of_a_claim_over_tasks():
+    seeds = dict(zip(paper.TASKS, (3, 2, 2, 1), strict=False))
+    pairs = [
+        made.run(task, name, seed)
+        for task, count in seeds.items()
+        for name in ("M(0.9)", "Momentum SGD")
+        for seed in range(count)
+    ]
+    found = analysis.analyse(made.gather(pairs))
+    interval, tasks = claims.errors_saved(found, "M(0.9)", "Momentum SGD")
+    assert (interval.n, tasks) == (7, 3)
+
+
 def test_claims_over_tasks_wait_for_most_of_them():
     claim = Claim("c", "w", "m")
     few = claims.count_over_tasks(claim, {"mnist_mlp": True, "mnist_conv": True})
