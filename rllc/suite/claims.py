@@ -13,7 +13,7 @@ import pandas as pd
 from rllc.suite import comparisons, paper
 from rllc.suite.analysis import Analysis
 from rllc.suite.comparisons import scores, stream
-from rllc.suite.provenance import FULL
+from rllc.suite.provenance import FULL, NO_TUNING
 from rllc.suite.readings import HEADLINE, READINGS
 from rllc.suite.statistics import Interval, stratified_interquartile_mean
 
@@ -59,9 +59,13 @@ def from_difference(claim: Claim, row: dict | None, unit: str, note: str = "") -
 
 
 def reduced_note(a: Analysis, task: str, *optimizers: str) -> str:
-    """``reduced: …`` where any of the cells was not trained at the paper's full protocol."""
+    """``reduced: …`` where any of the cells was not trained or tuned at the paper's protocol.
+
+    That every point of a grid has fewer seeds is said once, in `replication.headline`.
+    """
     cells = a.made[(a.made.task == task) & a.made.optimizer.isin(optimizers)]
     short = sorted(set(cells.training) - {FULL})
+    short += [f"tuned on {text}" for text in sorted(set(cells.grid) - {FULL, NO_TUNING})]
     return f"reduced: {'; '.join(short)}" if short else ""
 
 

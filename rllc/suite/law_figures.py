@@ -81,7 +81,7 @@ def _coefficients(axes: Axes, curves: LawCurves | None, optimizer: str, letter: 
     axes.set_ylabel("coefficient of the law")
     low, high = axes.get_ylim()
     axes.set_ylim(low, high + 0.16 * (high - low))  # room for the legend
-    axes.legend(loc="upper center", ncols=4, columnspacing=1, handlelength=1.5)
+    _legend(axes)
     axes.xaxis.set_major_formatter(thousands)
     axes.set_xlabel("iteration")
 
@@ -92,7 +92,11 @@ def _sum_of_last_two(axes: Axes, curves: LawCurves | None) -> None:
     total = curves.law[:, :, -2:].sum(axis=2).mean(axis=0)
     label = "sum of the last two"
     axes.plot(curves.steps, total, color=BLACK, linestyle="--", linewidth=1, label=label)
-    axes.legend(loc="upper center", ncols=4, columnspacing=1, handlelength=1.5)
+    _legend(axes)
+
+
+def _legend(axes: Axes) -> None:
+    axes.legend(loc="upper center", ncols=4, columnspacing=1, handlelength=1.5, fontsize=8)
 
 
 def _direction(axes: Axes, curves: LawCurves | None) -> None:

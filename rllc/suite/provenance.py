@@ -11,10 +11,11 @@ from rllc.suite.paper import BATCH_SIZE, GRID_POINTS, SEEDS, STEPS
 from rllc.suite.selection import CELL, FIRST_TUNING_SEED, RATES
 
 FULL = "full"
+NO_TUNING = "no tuning records"
 MADE = [
     *CELL, "family", "device", "seeds", "diverged", "steps", *RATES, "further", "grid_points",
     "paper_grid_points", "tuning_seeds", "grid_seeds", "tuning_steps", "edges", "settings",
-    "training", "tuning",
+    "training", "grid", "tuning",
 ]  # fmt: skip
 
 
@@ -30,7 +31,8 @@ def provenance(final: pd.DataFrame, choices: pd.DataFrame) -> pd.DataFrame:
       paper_grid_points (0 where the paper has none), tuning_seeds (of the chosen point), grid_seeds
       (of every point), tuning_steps, edges, settings
       (whether they are today's defaults), and
-      ``training`` and ``tuning``: `FULL`, or what falls short of the paper's protocol.
+      ``training``, ``grid`` (its points and their steps) and ``tuning`` (grid and its seeds):
+      `FULL`, or what falls short of the paper's protocol.
     """
     keyed = {(row["task"], row["optimizer"]): row for row in choices.to_dict("records")}
     rows = [
@@ -65,7 +67,7 @@ def _made(runs: pd.DataFrame, choice: dict[str, Any]) -> dict[str, Any]:
         "settings": "default" if first.is_default else "not today's default",
     }
     training = _training(made, json.loads(first.variant))
-    return {**made, "training": training, "tuning": _tuning(made)}
+    return {**made, "training": training, "grid": _grid(made), "tuning": _tuning(made)}
 
 
 def _count(value: Any) -> int:
@@ -86,16 +88,22 @@ def _training(made: dict[str, Any], variant: dict[str, Any]) -> str:
     return "; ".join(text for fails, text in short if fails) or FULL
 
 
-def _tuning(made: dict[str, Any]) -> str:
+def _grid(made: dict[str, Any]) -> str:
     if not made["grid_points"]:
-        return "no tuning records"
+        return NO_TUNING
     points, wanted = made["grid_points"], made["paper_grid_points"]
     short = [
         (points < wanted, f"{points} of {wanted} grid points"),
-        (made["grid_seeds"] < SEEDS, _tuning_seeds(made)),
         (made["tuning_steps"] < STEPS, f"{made['tuning_steps']} of {STEPS} steps"),
     ]
     return "; ".join(text for fails, text in short if fails) or FULL
+
+
+def _tuning(made: dict[str, Any]) -> str:
+    grid = _grid(made)
+    if not made["grid_points"] or made["grid_seeds"] >= SEEDS:
+        return grid
+    return _tuning_seeds(made) if grid == FULL else f"{grid}; {_tuning_seeds(made)}"
 
 
 def _tuning_seeds(made: dict[str, Any]) -> str:

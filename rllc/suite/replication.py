@@ -55,8 +55,8 @@ def coverage(a: Analysis) -> pd.DataFrame:
 
     Returns:
       reading, cells (of the paper), measured, full (trained at the paper's full protocol),
-      fully_tuned (of those: tuned on its whole grid with its seeds), agree (of the full ones),
-      agree_any (of all measured).
+      whole_grid (of those: tuned on its whole grid), fully_tuned (and that with its seeds), agree
+      (of the full ones), agree_any (of all measured).
     """
     full = full_cells(a.made)
     known = a.cells[a.cells.paper_accuracy.notna()]
@@ -68,6 +68,7 @@ def coverage(a: Analysis) -> pd.DataFrame:
             "cells": len(paper.cells()),
             "measured": len(here),
             "full": int(at_full[here.index].sum()),
+            "whole_grid": int((at_full[here.index] & (here.grid == FULL)).sum()),
             "fully_tuned": int((at_full[here.index] & (here.tuning == FULL)).sum()),
             "agree": int((here.agrees & at_full[here.index]).sum()),
             "agree_any": int(here.agrees.sum()),
@@ -85,8 +86,9 @@ def headline(a: Analysis) -> str:
     agreement = ", ".join(f"{table.loc[r].agree} ({r})" for r in ORDER)
     return (
         f"**{first.full} of the paper's {first.cells} cells are measured at full protocol** "
-        f"({paper.STEPS:,} steps, at least {paper.SEEDS} seeds; {first.fully_tuned} of them tuned "
-        f"on the paper's whole grid with {paper.SEEDS} seeds). Of these, the number that agrees "
+        f"({paper.STEPS:,} steps, at least {paper.SEEDS} seeds; {first.whole_grid} of them tuned "
+        f"on the paper's whole grid, {first.fully_tuned} with {paper.SEEDS} seeds at every point). "
+        "Of these, the number that agrees "
         f"with the paper's accuracy within max({TOLERANCE} points, 2 pooled standard deviations) "
         f"is {agreement}, by stopping point."
     )
@@ -114,8 +116,9 @@ def _reading_note() -> str:
 
 def _coverage_table(a: Analysis) -> str:
     head = [
-        "reading", "cells in the paper", "measured", "at full protocol", "of these fully tuned",
-        "of these agree", "agree, of all measured",
+        "reading", "cells in the paper", "measured", "at full protocol",
+        "of these tuned on the whole grid", f"and that with {paper.SEEDS} seeds",
+        "of full protocol agree", "of all measured agree",
     ]  # fmt: skip
     return markdown_table(head, coverage(a).to_numpy().tolist())
 
@@ -134,8 +137,9 @@ def _how_to_read() -> str:
         f"Verdicts use the {HEADLINE} stopping point; notes say what the others would give. "
         "Intervals are 95 %: Student's t for fewer than six seeds, bootstrap from six on. A "
         "difference supports a claim when its interval lies above zero; Holm's p corrects for all "
-        "comparisons of its kind. Runs with fewer seeds or steps than the paper's are called "
-        "reduced. Diverged runs count with chance accuracy."
+        "comparisons of its kind. Runs with fewer seeds or steps than the paper's, or rates from "
+        "fewer points or shorter runs than its grids, are called reduced. Diverged runs "
+        "count with chance accuracy."
     )
 
 

@@ -50,10 +50,11 @@ def cells(rows: pd.DataFrame, summary: pd.DataFrame, made: pd.DataFrame) -> pd.D
       made: from `provenance.provenance`.
 
     Returns:
-      Rows of `comparisons.beside_paper` with ``training`` and ``tuning``, in the paper's order.
+      Rows of `comparisons.beside_paper` with ``training``, ``grid`` and ``tuning``, in the paper's
+      order.
     """
     table = comparisons.beside_paper(rows, summary)
-    table = table.merge(made[[*CELL, "training", "tuning"]], on=CELL, how="left")
+    table = table.merge(made[[*CELL, "training", "grid", "tuning"]], on=CELL, how="left")
     return in_paper_order(table)
 
 
