@@ -114,7 +114,7 @@ def all_figures(a: Analysis, law_task: str | None = None) -> dict[str, Callable[
       a: the analysis.
       law_task: task of Figure 2; None for the first that has its records.
     """
-    curves = figures.curve_table(a.final, a.records.curves)
+    curves = figures.curve_table(a.final, a.records.curves, a.made)
     out: dict[str, Callable[[], Figure]] = {
         "figure1": lambda: figures.figure1(curves),
         "figure2": lambda: law_figures.figure2(a.records, a.final, law_task),

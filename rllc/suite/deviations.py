@@ -60,10 +60,11 @@ def deviations(runs: pd.DataFrame, defaults: pd.DataFrame, curves: pd.DataFrame)
 
 
 def _reported(tuning: pd.DataFrame) -> Iterator[pd.DataFrame]:
-    for _, members in tuning.groupby(CELL, sort=True):
-        longest = _rectangle(members[members.steps == members.steps.max()])
+    """The best points of the grids of most steps: shorter ones only preselect rates."""
+    for _, members in tuning[tuning.steps == tuning.steps.max()].groupby(CELL, sort=True):
         for rule in RULES:
-            yield _best(longest, rule).assign(question=REPORTED.name, answer="", is_default=False)
+            best = _best(_rectangle(members), rule)
+            yield best.assign(question=REPORTED.name, answer="", is_default=False)
 
 
 def _settings(question: Question, tried: pd.DataFrame, variants: dict) -> Iterator[pd.DataFrame]:

@@ -20,6 +20,8 @@ from rllc.suite.plotting import (
     not_measured,
     style,
 )
+from rllc.suite.provenance import FULL, NO_TUNING
+from rllc.suite.selection import CELL
 
 # Drawn in Figures 1, 4 and 5: all eleven would hide each other.
 FEATURED = (
@@ -37,9 +39,18 @@ BAND_TEXT = {
 }
 
 
-def curve_table(final: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
-    """Test accuracy (%) along training of the final runs: task, optimizer, seed, step, accuracy."""
-    keyed = final[["run", "task", "optimizer", "seed"]]
+def curve_table(final: pd.DataFrame, curves: pd.DataFrame, made: pd.DataFrame) -> pd.DataFrame:
+    """Test accuracy (%) along training of the final runs.
+
+    Args:
+      final: from `readings.final_runs`.
+      curves: evaluations.
+      made: from `provenance.provenance`.
+
+    Returns:
+      task, optimizer, seed, step, accuracy and ``grid`` (as in `made`).
+    """
+    keyed = final[["run", *CELL, "seed"]].merge(made[[*CELL, "grid"]], on=CELL)
     joined = keyed.merge(curves[["run", "step", "test_accuracy"]], on="run")
     return joined.assign(accuracy=100.0 * joined.test_accuracy.astype(float))
 
@@ -141,10 +152,15 @@ def _limits(means: list[pd.Series]) -> tuple[float, float]:
 
 
 def _count(table: pd.DataFrame, shown: list[str], wanted: int) -> str:
-    seeds = table[table.optimizer.isin(shown)].groupby("optimizer").seed.nunique()
+    here = table[table.optimizer.isin(shown)]
+    seeds = here.groupby("optimizer").seed.nunique()
     n = f"{seeds.min()}" if seeds.min() == seeds.max() else f"{seeds.min()}–{seeds.max()}"
-    part = "" if len(shown) == wanted else f"\n{len(shown)} of {wanted} optimizers measured"
-    return f"n = {n} seeds{part}"
+    lines = [f"n = {n} seed{'' if n == '1' else 's'}"]
+    if len(shown) < wanted:
+        lines.append(f"{len(shown)} of {wanted} optimizers measured")
+    if set(here.grid) - {FULL, NO_TUNING}:
+        lines.append("rates from part of the grid or shorter runs")
+    return "\n".join(lines)
 
 
 def figure3(timings: pd.DataFrame) -> Figure:

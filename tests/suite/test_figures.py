@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rllc.suite import aggregation, analysis, figures, law_figures, paper, plotting
+from rllc.suite import aggregation, analysis, figures, law_figures, paper, plotting, provenance
 from tests.suite import synthetic_records as made
 
 
@@ -39,7 +39,7 @@ def test_every_figure_is_drawn_twice_the_same(known, tmp_path):
 
 
 def test_panels_without_records_say_so(known):
-    curves = figures.curve_table(known.final, known.records.curves)
+    curves = figures.curve_table(known.final, known.records.curves, known.made)
     text = words(figures.figure4(curves))
     assert text.count(plotting.NOT_MEASURED) == 5  # one of six is measured
     assert plotting.NOT_MEASURED not in words(figures.figure1(curves))
@@ -47,7 +47,7 @@ def test_panels_without_records_say_so(known):
 
 
 def test_the_number_of_seeds_and_the_band_are_stated(known):
-    curves = figures.curve_table(known.final, known.records.curves)
+    curves = figures.curve_table(known.final, known.records.curves, known.made)
     one = words(figures.figure1(curves))
     assert "n = 3 seeds" in one
     assert "± 1 standard deviation" in one
@@ -55,13 +55,27 @@ def test_the_number_of_seeds_and_the_band_are_stated(known):
     assert "lowest to highest" in words(figures.figure5(curves))
 
 
+def test_a_panel_of_one_seed_and_a_short_grid_says_so():
+    pairs = [made.run("cifar10_resnet20", "SGD", 0)]
+    pairs += [made.run("cifar10_resnet20", "SGD", 100, rate, steps=300) for rate in (0.03, 0.1)]
+    found = analysis.analyse(made.gather(pairs))
+    curves = figures.curve_table(found.final, found.records.curves, found.made)
+    text = words(figures.figure1(curves))
+    assert (
+        "n = 1 seed\n1 of 7 optimizers measured\nrates from part of the grid or shorter runs"
+        in text
+    )
+    whole = curves.assign(grid=provenance.FULL)
+    assert "rates from part" not in words(figures.figure1(whole))
+
+
 def test_figure5_bands_are_the_range_of_the_first_three_seeds():
     pairs = [
         made.run("mnist_mlp", "SGD", seed, floor=0.02 + 0.01 * seed, noise=0) for seed in range(5)
     ]
     records = made.gather(pairs)
-    final = analysis.analyse(records).final
-    figure = figures.figure5(figures.curve_table(final, records.curves))
+    found = analysis.analyse(records)
+    figure = figures.figure5(figures.curve_table(found.final, records.curves, found.made))
     (band,) = figure.axes[0].collections
     at_end = band.get_paths()[0].vertices
     at_end = at_end[at_end[:, 0] == 10_000][:, 1]

@@ -136,6 +136,8 @@ def test_which_value_is_reported():
     assert by.accuracy["validated, by loss"] == by.accuracy["best, by accuracy"]
     assert list(by.index[by.is_default]) == ["validated, by accuracy"]
     assert set(by.learning_rate) == {0.03}
+    shorter = [made.run("cifar10_resnet20", "Adam", 100, steps=300)]
+    assert table(pairs + shorter).equals(found)
 
 
 def rows(misfits, cells=4, steps=10_000):
