@@ -44,10 +44,12 @@ def test_a_questions_sweep_varies_its_settings(question):
 
 
 def test_an_experiment_becomes_runs_and_words_replace_its_own():
-    runs = sweep.experiment_runs(CONF, "question_pooling", ["optimizer.learning_rate=0.1"])
+    words = ["optimizer.learning_rate=0.1", "protocol.steps=500"]
+    runs = sweep.experiment_runs(CONF, "question_pooling", words)
     assert [run.task["pooling"] for run in runs] == ["average", "max"]
     assert {run.traced["learning_rate"] for run in runs} == {0.1}
-    assert {run.protocol["steps"] for run in runs} == {3000}
+    assert {run.seed for run in runs} == {200}
+    assert {run.protocol["steps"] for run in runs} == {500}
     with pytest.raises(sweep.PlanError, match="unknown experiment"):
         sweep.experiment_runs(CONF, "nothing")
 
