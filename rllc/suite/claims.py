@@ -39,10 +39,13 @@ def verdict(holds: bool) -> str:
     return SUPPORTED if holds else NOT_SUPPORTED
 
 
-def from_difference(claim: Claim, row: dict | None, unit: str, note: str = "") -> Claim:
+def from_difference(
+    claim: Claim, row: dict | None, unit: str, note: str = "", no_verdict: str = ""
+) -> Claim:
     """Fills a claim from a paired difference (`comparisons.difference`) in the given unit.
 
-    One pair gives its difference, but no interval and so no verdict.
+    One pair gives its difference, but no interval and so no verdict; nor is there one for the
+    reason `no_verdict` (`withheld`).
     """
     if row is None or not row["n"]:
         return claim._replace(note=note)
@@ -53,8 +56,8 @@ def from_difference(claim: Claim, row: dict | None, unit: str, note: str = "") -
     sign = "interval includes 0" if low <= 0 <= high else "the opposite holds" if high < 0 else ""
     return claim._replace(
         interval=f"[{low:+.{digits}f}, {high:+.{digits}f}]",
-        verdict=verdict(low > 0),
-        note="; ".join(part for part in (sign, note) if part),
+        verdict=NOT_MEASURED if no_verdict else verdict(low > 0),
+        note="; ".join(part for part in (no_verdict or sign, note) if part),
     )
 
 
@@ -67,6 +70,18 @@ def reduced_note(a: Analysis, task: str, *optimizers: str) -> str:
     short = sorted(set(cells.training) - {FULL})
     short += [f"tuned on {text}" for text in sorted(set(cells.grid) - {FULL, NO_TUNING})]
     return f"reduced: {'; '.join(short)}" if short else ""
+
+
+def short_grid(a: Analysis, task: str, *optimizers: str) -> bool:
+    """Whether any of the cells took its rates from part of its grid or from shorter runs."""
+    cells = a.made[(a.made.task == task) & a.made.optimizer.isin(optimizers)]
+    return bool(set(cells.grid) - {FULL, NO_TUNING})
+
+
+def withheld(a: Analysis, task: str, *optimizers: str) -> str:
+    """Why there is no verdict on the difference of these cells, empty if there is one."""
+    short = short_grid(a, task, *optimizers)
+    return "no verdict: a short grid does not tell the best rates" if short else ""
 
 
 def green_cells(a: Analysis, metric: str = "test_accuracy") -> list[Claim]:
@@ -101,7 +116,9 @@ def _green_cell(a: Analysis, cell, metric: str) -> Claim:
     ]
     notes = [f"against {row.baseline}", f"Holm p = {row.p_holm:.2g}", *others]
     notes.append(reduced_note(a, cell.task, cell.optimizer, row.baseline))
-    return from_difference(claim, row.to_dict(), unit, "; ".join(part for part in notes if part))
+    note = "; ".join(part for part in notes if part)
+    why_not = withheld(a, cell.task, cell.optimizer, row.baseline)
+    return from_difference(claim, row.to_dict(), unit, note, why_not)
 
 
 def best_of_task(a: Analysis) -> list[Claim]:
@@ -128,7 +145,8 @@ def _best_of_task(a: Analysis, task: str) -> Claim:
     count = "" if len(here) == len(paper.RLLC) else f"{len(here)} of {len(paper.RLLC)} measured"
     reduced = reduced_note(a, task, row.optimizer, row.baseline)
     parts = (f"{paper.pretty(row.optimizer)} against {row.baseline}", count, reduced)
-    return from_difference(claim, row.to_dict(), " points", "; ".join(p for p in parts if p))
+    note, why_not = "; ".join(p for p in parts if p), withheld(a, task, row.optimizer, row.baseline)
+    return from_difference(claim, row.to_dict(), " points", note, why_not)
 
 
 def _validation_accuracies(a: Analysis, task: str) -> pd.Series:
@@ -156,9 +174,8 @@ def _beats(a: Analysis, task: str, optimizer: str, other: str, where: str) -> Cl
         where,
         "paired difference of test accuracy",
     )
-    return from_difference(
-        claim, pair(a, task, optimizer, other), " points", reduced_note(a, task, optimizer, other)
-    )
+    row, note = pair(a, task, optimizer, other), reduced_note(a, task, optimizer, other)
+    return from_difference(claim, row, " points", note, withheld(a, task, optimizer, other))
 
 
 def pair(a: Analysis, task: str, optimizer: str, other: str) -> dict | None:
@@ -173,10 +190,15 @@ def errors_saved(a: Analysis, optimizer: str, other: str) -> tuple[Interval, int
     """Share of the other's test errors that an optimizer saves, in percent, over tasks.
 
     Returns:
-      (interquartile mean with its interval, number of tasks that have more than one pair).
+      (interquartile mean with its interval, number of tasks: those with more than one pair and
+      rates from whole grids).
     """
     rows = a.rows[a.rows.reading == HEADLINE]
-    pairs = {task: pair(a, task, optimizer, other) for task in paper.TASKS}
+    pairs = {
+        task: pair(a, task, optimizer, other)
+        for task in paper.TASKS
+        if not short_grid(a, task, optimizer, other)
+    }
     tasks = [task for task, row in pairs.items() if row and row["n"] > 1]
     if not tasks:
         return Interval(np.nan, np.nan, np.nan, 0), 0

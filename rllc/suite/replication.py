@@ -138,8 +138,8 @@ def _how_to_read() -> str:
         "Intervals are 95 %: Student's t for fewer than six seeds, bootstrap from six on. A "
         "difference supports a claim when its interval lies above zero; Holm's p corrects for all "
         "comparisons of its kind. Runs with fewer seeds or steps than the paper's, or rates from "
-        "fewer points or shorter runs than its grids, are called reduced. Diverged runs "
-        "count with chance accuracy."
+        "fewer points or shorter runs than its grids, are called reduced; with such "
+        "rates there is no verdict on a difference. Diverged runs count with chance accuracy."
     )
 
 

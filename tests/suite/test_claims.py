@@ -85,11 +85,15 @@ def test_a_short_grid_is_told_from_a_whole_one():
     assert "1 of them tuned on the paper's whole grid, 0 with 3 seeds" in replication.headline(
         found
     )
-    notes = {claim.claim: claim.note for claim in claims.adaptive_momentum(found)}
-    assert notes["M(0.9) beats Momentum SGD on MNIST Conv"].endswith(
-        "reduced: tuned on 2 of 15 grid points; 1000 of 10000 steps"
-    )
-    assert "reduced" not in notes["M(0.9) beats Momentum SGD on MNIST MLP"]
+    rows = {claim.claim: claim for claim in claims.adaptive_momentum(found)}
+    conv = rows["M(0.9) beats Momentum SGD on MNIST Conv"]
+    assert conv.note.startswith("no verdict: a short grid does not tell the best rates; reduced")
+    assert conv.note.endswith("reduced: tuned on 2 of 15 grid points; 1000 of 10000 steps")
+    assert (conv.verdict, conv.n) == (NOT_MEASURED, "3")
+    mlp = rows["M(0.9) beats Momentum SGD on MNIST MLP"]
+    assert mlp.verdict != NOT_MEASURED
+    assert "reduced" not in mlp.note
+    assert claims.errors_saved(found, "M(0.9)", "Momentum SGD")[1] == 1
 
 
 def test_nothing_measured_is_no_verdict():
