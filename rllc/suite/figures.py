@@ -159,7 +159,7 @@ def _count(table: pd.DataFrame, shown: list[str], wanted: int) -> str:
     if len(shown) < wanted:
         lines.append(f"{len(shown)} of {wanted} optimizers measured")
     if set(here.grid) - {FULL, NO_TUNING}:
-        lines.append("rates from part of the grid or shorter runs")
+        lines.append("rates from a short grid")
     return "\n".join(lines)
 
 

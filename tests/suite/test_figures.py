@@ -61,12 +61,9 @@ def test_a_panel_of_one_seed_and_a_short_grid_says_so():
     found = analysis.analyse(made.gather(pairs))
     curves = figures.curve_table(found.final, found.records.curves, found.made)
     text = words(figures.figure1(curves))
-    assert (
-        "n = 1 seed\n1 of 7 optimizers measured\nrates from part of the grid or shorter runs"
-        in text
-    )
+    assert "n = 1 seed\n1 of 7 optimizers measured\nrates from a short grid" in text
     whole = curves.assign(grid=provenance.FULL)
-    assert "rates from part" not in words(figures.figure1(whole))
+    assert "short grid" not in words(figures.figure1(whole))
 
 
 def test_figure5_bands_are_the_range_of_the_first_three_seeds():
