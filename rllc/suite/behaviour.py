@@ -6,7 +6,7 @@ from scipy import stats
 
 from rllc.suite import paper
 from rllc.suite.analysis import Analysis
-from rllc.suite.claims import NOT_MEASURED, Claim, reduced_note, verdict
+from rllc.suite.claims import NOT_MEASURED, Claim, reduced_note, short_grids, verdict, withheld
 from rllc.suite.provenance import full_cells
 from rllc.suite.readings import HEADLINE
 from rllc.suite.statistics import pooled_std
@@ -42,13 +42,14 @@ def _faster(a: Analysis, claim: Claim) -> Claim:
     quick = here[here.median_steps < here.baseline_median_steps]
     steps = f"median steps {here.median_steps.min():g} to {here.median_steps.max():g}"
     base = f"{here.baseline.iloc[0]} {here.baseline_median_steps.iloc[0]:g}"
-    enough = here.runs.min() >= paper.SEEDS
-    notes = [steps, base, reduced_note(a, _RESNET, *here.optimizer)]
-    notes += [] if enough else ["too few seeds for a verdict"]
+    compared = (here.baseline.iloc[0], *here.optimizer)
+    few = "too few seeds for a verdict" if here.runs.min() < paper.SEEDS else ""
+    why_not = withheld(a, _RESNET, *compared) or few
+    notes = [why_not, steps, base, reduced_note(a, _RESNET, *compared)]
     return claim._replace(
         value=f"{len(quick)} of {len(here)} optimizers",
         n=f"{here.runs.min()} seeds",
-        verdict=verdict(2 * len(quick) > len(here)) if enough else NOT_MEASURED,
+        verdict=NOT_MEASURED if why_not else verdict(2 * len(quick) > len(here)),
         note="; ".join(note for note in notes if note),
     )
 
@@ -59,12 +60,14 @@ def _better(a: Analysis, claim: Claim) -> Claim:
     if here.empty:
         return claim
     above = int((here.low > 0).sum())
+    compared = (here.baseline.iloc[0], *here.optimizer)
+    why_not = withheld(a, _RESNET, *compared)
     return claim._replace(
         value=f"{above} of {len(here)} optimizers",
         interval=f"differences [{here.difference.min():+.2f}, {here.difference.max():+.2f}]",
         n=f"{here.n.min()} pairs",
-        verdict=verdict(2 * above > len(here)),
-        note=reduced_note(a, _RESNET, *here.optimizer),
+        verdict=NOT_MEASURED if why_not else verdict(2 * above > len(here)),
+        note="; ".join(n for n in (why_not, reduced_note(a, _RESNET, *compared)) if n),
     )
 
 
@@ -150,6 +153,7 @@ def _gains(a: Analysis) -> Claim:
     found = [
         row.difference > stds.test_accuracy_std[row.task, row.optimizer]
         for row in here.itertuples()
+        if not short_grids(a, row.task, row.optimizer, row.baseline)
     ]
     if not found:
         return claim

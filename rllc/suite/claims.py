@@ -18,6 +18,7 @@ from rllc.suite.readings import HEADLINE, READINGS
 from rllc.suite.statistics import Interval, stratified_interquartile_mean
 
 SUPPORTED, NOT_SUPPORTED, NOT_MEASURED = "supported", "not supported", "not yet measured"
+SHORT_GRID = "no verdict: a short grid does not tell the best rates"
 MOST_TASKS = 4  # of seven: fewer measured tasks give no verdict on a claim over tasks
 
 
@@ -68,20 +69,19 @@ def reduced_note(a: Analysis, task: str, *optimizers: str) -> str:
     """
     cells = a.made[(a.made.task == task) & a.made.optimizer.isin(optimizers)]
     short = sorted(set(cells.training) - {FULL})
-    short += [f"tuned on {text}" for text in sorted(set(cells.grid) - {FULL, NO_TUNING})]
+    short += [f"tuned on {text}" for text in short_grids(a, task, *optimizers)]
     return f"reduced: {'; '.join(short)}" if short else ""
 
 
-def short_grid(a: Analysis, task: str, *optimizers: str) -> bool:
-    """Whether any of the cells took its rates from part of its grid or from shorter runs."""
+def short_grids(a: Analysis, task: str, *optimizers: str) -> list[str]:
+    """How the grids fall short from which any of the cells took its rates; empty if none does."""
     cells = a.made[(a.made.task == task) & a.made.optimizer.isin(optimizers)]
-    return bool(set(cells.grid) - {FULL, NO_TUNING})
+    return sorted(set(cells.grid) - {FULL, NO_TUNING})
 
 
 def withheld(a: Analysis, task: str, *optimizers: str) -> str:
     """Why there is no verdict on the difference of these cells, empty if there is one."""
-    short = short_grid(a, task, *optimizers)
-    return "no verdict: a short grid does not tell the best rates" if short else ""
+    return SHORT_GRID if short_grids(a, task, *optimizers) else ""
 
 
 def green_cells(a: Analysis, metric: str = "test_accuracy") -> list[Claim]:
@@ -197,7 +197,7 @@ def errors_saved(a: Analysis, optimizer: str, other: str) -> tuple[Interval, int
     pairs = {
         task: pair(a, task, optimizer, other)
         for task in paper.TASKS
-        if not short_grid(a, task, optimizer, other)
+        if not short_grids(a, task, optimizer, other)
     }
     tasks = [task for task, row in pairs.items() if row and row["n"] > 1]
     if not tasks:
