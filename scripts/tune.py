@@ -1,13 +1,15 @@
 """Trains tuning grids and chooses hyperparameters on validation data.
 
   python scripts/tune.py --tasks mnist_mlp --optimizers sgd adam m_0.9 --seeds 100
-  python scripts/tune.py --tasks mnist_mlp --best 3 --more-seeds 101 102    a second round
+  python scripts/tune.py --tasks mnist_mlp --best 3 --more-seeds 101 102      a second round
+  python scripts/tune.py --tasks mnist_conv --screen 3000      3,000 steps, the best 3 to the end
 
 Grids stand in conf/optimizer/*.yaml. Records go to --records; `make records` moves them to the
 committed ones, from which `make tables` writes results/tuning/choices.csv.
 """
 
 import argparse
+import itertools
 import sys
 from pathlib import Path
 
@@ -41,6 +43,12 @@ def main() -> None:
         "--best", type=int, default=0, metavar="N",
         help="afterwards train the N best points of each grid with --more-seeds too",
     )  # fmt: skip
+    parser.add_argument(
+        "--screen", type=_positive, metavar="STEPS",
+        help="train whole grids for STEPS only, and to the end what --keep leaves "
+        "(results/figures/tuning_steps.png shows what that loses)",
+    )  # fmt: skip
+    parser.add_argument("--keep", type=_positive, default=3, help="points to keep then")
     parser.add_argument("--more-seeds", nargs="*", type=int, default=(101, 102))
     parser.add_argument("--records", type=Path, default=Path("local/records"))
     parser.add_argument(
@@ -51,14 +59,23 @@ def main() -> None:
     try:
         tasks = sweep.check_names(CONF, "task", arguments.tasks)
         optimizers = sweep.check_names(CONF, "optimizer", arguments.optimizers)
-        runs = [
-            run
-            for task in tasks
-            for optimizer in optimizers
-            for run in sweep.grid_runs(CONF, task, optimizer, arguments.seeds, arguments.set)
-        ]
+
+        def grids(*overrides: str) -> list[Run]:
+            words = [*arguments.set, *overrides]
+            cells = itertools.product(tasks, optimizers)
+            return [r for c in cells for r in sweep.grid_runs(CONF, *c, arguments.seeds, words)]
+
         options = Options(folder=arguments.records)
-        failed = train(runs, options, "grid runs")
+        runs, failed = grids(), False
+        whole = min(run.protocol["steps"] for run in runs)
+        if arguments.screen and arguments.screen >= whole:
+            parser.error(f"--screen {arguments.screen}: must be below the {whole} steps of a run")
+        if arguments.screen:
+            short = grids(f"protocol.steps={arguments.screen}")
+            failed = train(short, options, f"grid runs of {arguments.screen} steps")
+            kept = sweep.best_points(short, arguments.records, arguments.keep)
+            runs = sweep.at_points(runs, kept)
+        failed = train(runs, options, "grid runs") or failed
         if arguments.best and not failed:
             best = sweep.best_points(runs, arguments.records, arguments.best)
             again = [run._replace(seed=seed) for run in best for seed in arguments.more_seeds]
@@ -66,6 +83,13 @@ def main() -> None:
     except (PlanError, RecordsError) as error:
         sys.exit(f"error: {error}")
     sys.exit(bool(failed))
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not positive")
+    return number
 
 
 def train(runs: list[Run], options: Options, what: str) -> bool:

@@ -22,6 +22,7 @@ from rllc.suite import (
     ranking,
     replication,
     search,
+    short_tuning,
     sweep_figures,
     sweeps,
     tables,
@@ -60,6 +61,7 @@ def write_tables(a: Analysis, output: Path) -> None:
         tables.write_csv(sensitivity, sweeps.SENSITIVITY, folder / "sensitivity.csv")
         budget = sweeps.budget_table(a.points)
         tables.write_csv(budget, sweeps.BUDGET, folder / "tuning_budget.csv")
+    tables.write_csv(a.early, short_tuning.COLUMNS, folder / "tuning_steps.csv")
 
 
 def _write(path: Path, text: str) -> None:
@@ -148,6 +150,8 @@ def _sweep_figures(a: Analysis) -> dict[str, Callable[[], Figure]]:
                 out[f"sensitivity_{name}"] = draw
     if len(a.points):
         out["tuning_budget"] = lambda: sweep_figures.budget_figure(sweeps.budget_table(a.points))
+    if len(a.early):
+        out["tuning_steps"] = lambda: short_tuning.figure(a.early)
     field = ranking.field(a.rows, a.summary)
     if field.tasks:
         out["profiles"] = lambda: sweep_figures.profile_figure(field, a.targets)

@@ -11,6 +11,7 @@ from rllc.suite import (
     provenance,
     readings,
     selection,
+    short_tuning,
     sweeps,
     tables,
 )
@@ -41,6 +42,7 @@ class Analysis(NamedTuple):
       deviations: distance of every answer to an open question from the paper (`deviations`).
       elsewhere: final runs from other initial laws than the default, by answer (`initial_laws`).
       witnesses: the law of Figure 2a from each initial law (`initial_laws.witnesses`).
+      early: what choosing rates before the end loses (`short_tuning.table`).
     """
 
     records: Any
@@ -60,6 +62,7 @@ class Analysis(NamedTuple):
     deviations: pd.DataFrame
     elsewhere: dict[str, pd.DataFrame]
     witnesses: pd.DataFrame
+    early: pd.DataFrame
 
 
 def analyse(
@@ -96,6 +99,7 @@ def analyse(
         deviations.deviations(every, runs, records.curves),
         initial_laws.final_runs(every, runs, records.curves),
         initial_laws.witnesses(every, runs, records),
+        short_tuning.table(runs, records.curves),
     )  # fmt: skip
 
 

@@ -14,7 +14,8 @@ FULL = "full"
 NO_TUNING = "no tuning records"
 MADE = [
     *CELL, "family", "device", "seeds", "diverged", "steps", *RATES, "further", "grid_points",
-    "paper_grid_points", "tuning_seeds", "grid_seeds", "tuning_steps", "edges", "settings",
+    "paper_grid_points", "tuning_seeds", "grid_seeds", "tuning_steps", "screened_points",
+    "screened_steps", "edges", "settings",
     "training", "grid", "tuning",
 ]  # fmt: skip
 
@@ -29,8 +30,9 @@ def provenance(final: pd.DataFrame, choices: pd.DataFrame) -> pd.DataFrame:
     Returns:
       task, optimizer, family, device, seeds, diverged, steps, rates, grid_points,
       paper_grid_points (0 where the paper has none), tuning_seeds (of the chosen point), grid_seeds
-      (of every point), tuning_steps, edges, settings
-      (whether they are today's defaults), and
+      (of every point), tuning_steps, screened_points and screened_steps (of shorter runs that
+      chose which points to train that long), edges, settings (whether they are today's
+      defaults), and
       ``training``, ``grid`` (its points and their steps) and ``tuning`` (grid and its seeds):
       `FULL`, or what falls short of the paper's protocol.
     """
@@ -63,6 +65,8 @@ def _made(runs: pd.DataFrame, choice: dict[str, Any]) -> dict[str, Any]:
         "tuning_seeds": _count(choice.get("seeds")),
         "grid_seeds": _count(choice.get("grid_seeds")),
         "tuning_steps": _count(choice.get("steps")),
+        "screened_points": _count(choice.get("screened_points")),
+        "screened_steps": _count(choice.get("screened_steps")),
         "edges": _text(choice.get("edges")),
         "settings": "default" if first.is_default else "not today's default",
     }
@@ -92,8 +96,11 @@ def _grid(made: dict[str, Any]) -> str:
     if not made["grid_points"]:
         return NO_TUNING
     points, wanted = made["grid_points"], made["paper_grid_points"]
+    kept = ""
+    if made["screened_points"]:
+        kept = f", kept of {made['screened_points']} after {made['screened_steps']} steps"
     short = [
-        (points < wanted, f"{points} of {wanted} grid points"),
+        (points < wanted, f"{points} of {wanted} grid points{kept}"),
         (made["tuning_steps"] < STEPS, f"{made['tuning_steps']} of {STEPS} steps"),
     ]
     return "; ".join(text for fails, text in short if fails) or FULL

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from rllc.suite import paper, question_report, replication, search
+from rllc.suite import paper, question_report, replication, search, short_tuning
 from rllc.suite.analysis import Analysis
-from rllc.suite.markdown import markdown_table
+from rllc.suite.markdown import MISSING, markdown_table
 from rllc.suite.provenance import FULL
 from rllc.suite.readings import HEADLINE
 from rllc.suite.tables import in_paper_order
@@ -60,20 +60,30 @@ def _provenance(a: Analysis) -> str:
     if made.empty:
         return ""
     devices = ", ".join(sorted(set(made.device.dropna())))
-    lines = [
+    text = (
         f"Trained on: {devices}. Hyperparameters: points of the paper's grids, chosen by "
-        "validation accuracy on tuning seeds that no final run shares."
+        "validation accuracy on tuning seeds that no final run shares.\n\n"
+    )
+    parts = ("training", "tuning")
+    body = [
+        [str(paper.title(task)), *(_short(made[made.task == task], part) for part in parts)]
+        for task in paper.in_order(made.task, paper.TASKS)
     ]
-    for what in ("training", "tuning"):
-        short = made[made[what] != FULL]
-        by_text = short.groupby(what, sort=True).task.unique()
-        parts = [
-            f"{text} ({', '.join(str(paper.title(t)) for t in paper.in_order(tasks, paper.TASKS))})"
-            for text, tasks in by_text.items()
-        ]
-        if parts:
-            lines.append(f"Short of the paper's {what}: {', '.join(parts)}.")
-    return " ".join(lines) + "\n\n"
+    body = [row for row in body if row[1:] != [MISSING, MISSING]]
+    if body:
+        text += markdown_table(["short of the paper's protocol", *parts], body) + "\n\n"
+    if early := short_tuning.sentence(a.early):
+        text += f"{early} [By step](results/figures/tuning_steps.png).\n\n"
+    return text
+
+
+def _short(made: pd.DataFrame, part: str) -> str:
+    """What the cells of one task lack, most common first, with their number where they differ."""
+    counts = made[made[part] != FULL][part].value_counts(sort=False).sort_index()
+    counts = counts.sort_values(ascending=False, kind="stable")
+    if list(counts) == [len(made)]:
+        return str(counts.index[0])
+    return ", ".join(f"{text} ({n} of {len(made)} cells)" for text, n in counts.items()) or MISSING
 
 
 def _beyond(a: Analysis) -> str:

@@ -31,7 +31,8 @@ RUN_COLUMNS = [
 ]  # fmt: skip
 CHOICE_COLUMNS = [
     *CELL, *RATES, "further", "metric", "value", "seeds", "grid_seeds", "grid_points", "steps",
-    "diverged_runs", "edge", "edges", *(f"runner_up_{key}" for key in (*RATES, "value")),
+    "screened_points", "screened_steps", "diverged_runs", "edge", "edges",
+    *(f"runner_up_{key}" for key in (*RATES, "value")),
 ]  # fmt: skip
 
 Defaults = Mapping[tuple[str, str], str]  # (task, optimizer label) -> variant
@@ -152,8 +153,10 @@ def choose(points: pd.DataFrame, metric: str = RULE) -> pd.DataFrame:
     """Chosen hyperparameters with their evidence, one row per cell (`CHOICE_COLUMNS`).
 
     ``edge`` is true where a chosen rate is the lowest or highest of its grid, so that a wider
-    grid might do better; ``edges`` names it. ``grid_points`` counts all points tried, each with
-    at least ``grid_seeds`` seeds; the chosen one has ``seeds``.
+    grid might do better; ``edges`` names it. ``grid_points`` counts the points trained for
+    ``steps``, the most of all, each with at least ``grid_seeds`` seeds; the chosen one has
+    ``seeds``. Where more points were tried in shorter runs, ``screened_points`` counts all
+    points and ``screened_steps`` are the most steps of those others; else both are 0.
     """
     rows = [
         {"task": task, "optimizer": optimizer, "metric": metric, **_choice(members, metric)}
@@ -163,14 +166,16 @@ def choose(points: pd.DataFrame, metric: str = RULE) -> pd.DataFrame:
 
 
 def _choice(points: pd.DataFrame, metric: str) -> dict[str, Any]:
-    longest = points[points.steps == points.steps.max()]
+    is_long = points.steps == points.steps.max()
+    longest, tried = points[is_long], points[RATES].drop_duplicates()
+    screened = len(tried) > len(longest)
     ascending = [is_loss(metric), *[True] * len(RATES)]
     order = longest.sort_values(["value", *RATES], ascending=ascending)
     chosen = order[order.seeds == order.seeds.max()].iloc[0]
     others = order.drop(index=chosen.name)
     runner_up = others.iloc[0] if len(others) else None
     further = points["further"].iloc[0] if "further" in points else ""
-    tried = points[RATES].rename(columns={"further_value": further})
+    tried = tried.rename(columns={"further_value": further})
     edges = [
         edge
         for name, rate in zip(tried, RATES, strict=True)
@@ -180,8 +185,10 @@ def _choice(points: pd.DataFrame, metric: str) -> dict[str, Any]:
         **{rate: chosen[rate] for rate in RATES},
         "further": further,
         **{key: chosen[key] for key in ("value", "seeds", "steps")},
-        "grid_seeds": points.seeds.min(),
-        "grid_points": len(points[RATES].drop_duplicates()),
+        "grid_seeds": longest.seeds.min(),
+        "grid_points": len(longest),
+        "screened_points": len(tried) if screened else 0,
+        "screened_steps": points.steps[~is_long].max() if screened else 0,
         "diverged_runs": points.diverged.sum(),
         "edge": bool(edges),
         "edges": "; ".join(edges),

@@ -65,8 +65,8 @@ def best_points(runs: Iterable[Run], folder: Path, count: int) -> list[Run]:
     cells: dict[tuple[str, str], dict[str, list[Run]]] = {}
     for run in runs:
         if run.name in usable:
-            cell = cells.setdefault((run.task["name"], run.optimizer["name"]), {})
-            cell.setdefault(json.dumps(run.traced, sort_keys=True), []).append(run)
+            *cell, point = _place(run)
+            cells.setdefault((cell[0], cell[1]), {}).setdefault(point, []).append(run)
 
     def score(point: list[Run]) -> float:
         return sign * float(value[[run.name for run in point]].mean())
@@ -76,6 +76,16 @@ def best_points(runs: Iterable[Run], folder: Path, count: int) -> list[Run]:
         for points in cells.values()
         for point in sorted(points.values(), key=score)[:count]
     ]
+
+
+def at_points(runs: Iterable[Run], points: Iterable[Run]) -> list[Run]:
+    """Those of `runs` at the same task, optimizer and hyperparameters as one of `points`."""
+    wanted = {_place(point) for point in points}
+    return [run for run in runs if _place(run) in wanted]
+
+
+def _place(run: Run) -> tuple[str, str, str]:
+    return run.task["name"], run.optimizer["name"], json.dumps(run.traced, sort_keys=True)
 
 
 def cell_runs(

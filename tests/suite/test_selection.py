@@ -70,6 +70,20 @@ def test_points_with_more_seeds_or_steps_decide():
     assert only_choice(runs, curves).learning_rate == 0.1
 
 
+def test_points_of_shorter_runs_are_screened_not_tried():
+    grid = {(r, 0.01, 100): [r] for r in (0.1, 0.2, 0.3, 0.4)}
+    whole = only_choice(*tuned(grid))
+    assert (whole.grid_points, whole.screened_points, whole.screened_steps) == (4, 0, 0)
+    runs, curves = tuned(grid)
+    long, more = tuned({(r, 0.01, 100): [r] for r in (0.1, 0.2)})
+    long["run"], more["run"] = long.run + "-long", more.run + "-long"
+    both = pd.concat([runs.assign(steps=3_000), long], ignore_index=True)
+    choice = only_choice(both, pd.concat([curves, more]))
+    assert (choice.grid_points, choice.steps) == (2, 10_000)
+    assert (choice.screened_points, choice.screened_steps) == (4, 3_000)
+    assert choice.edges == "lowest learning_rate"
+
+
 @pytest.mark.parametrize(
     ("best", "edges"),
     [

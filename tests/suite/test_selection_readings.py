@@ -122,6 +122,14 @@ def test_provenance_of_a_cell_at_full_protocol():
     assert (row.training, row.tuning) == ("full", "full")
 
 
+def test_a_screened_grid_is_not_a_whole_one():
+    numbers = {"grid_points": 3, "screened_points": 18, "screened_steps": 3_000}
+    evidence = choice(seeds=3, grid_seeds=3, steps=10_000, **numbers)
+    _, shown = select([made.run(TASK, NAME, seed) for seed in (0, 1, 2)], evidence)
+    row = provenance.provenance(shown, evidence).iloc[0]
+    assert row.grid == "3 of 18 grid points, kept of 18 after 3000 steps"
+
+
 def test_a_grid_of_one_seed_is_said_though_the_best_points_have_more():
     evidence = choice(seeds=3, grid_seeds=1, grid_points=18, steps=10_000)
     _, shown = select([made.run(TASK, NAME, seed) for seed in (0, 1, 2)], evidence)

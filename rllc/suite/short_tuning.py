@@ -1,0 +1,143 @@
+"""What it costs to choose rates before training ends, read off the curves of whole grids."""
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
+
+from rllc.suite import comparisons, paper
+from rllc.suite.plotting import BLUE, GREY, RC, grid_figure, legend_below, not_measured
+from rllc.suite.selection import CELL, RATES, RULE, tuning_runs
+
+KEPT = 3  # points of the grid that the milder rule trains to the end
+SHORT = 1_000  # steps that `sentence` speaks of
+COLUMNS = [*CELL, "family", "grid_points", "seeds", "steps", "lost", "lost_of_kept"]
+FAMILIES = {"baseline": ("baselines", GREY), "rllc": ("RLLC", BLUE)}
+
+
+def table(runs: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
+    """Validation accuracy lost by choosing rates early, one row per cell and evaluation.
+
+    Only grids of the paper's size, trained for the paper's steps, over the seeds that trained
+    every point. Losses are measured on the data that choose, so they overstate a little.
+
+    Args:
+      runs: tidy runs, of one variant per cell.
+      curves: evaluations.
+
+    Returns:
+      `COLUMNS`: ``lost`` is what the best point after ``steps`` steps has less (accuracy
+      points) than the best at the end, each at its own best step; ``lost_of_kept`` the same for
+      the best of the `KEPT` points that lead after ``steps`` steps.
+    """
+    tuning = tuning_runs(runs)
+    tuning = tuning[tuning.steps == paper.STEPS]
+    parts = [
+        _cell(members, curves).assign(**dict(zip(CELL, cell, strict=True)))
+        for cell, members in tuning.groupby(CELL, sort=True)
+        if _whole(members)
+    ]
+    return pd.concat(parts)[COLUMNS] if parts else pd.DataFrame(columns=COLUMNS)
+
+
+def _whole(runs: pd.DataFrame) -> bool:
+    wanted = paper.GRID_POINTS.get(runs.family.iloc[0], paper.GRID_POINTS["rllc"])
+    return runs.groupby("seed").size().max() >= wanted
+
+
+def _cell(runs: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
+    by_seed = runs.groupby("seed").size()
+    seeds = by_seed.index[by_seed == by_seed.max()]
+    runs = runs[runs.seed.isin(seeds)].sort_values(RATES, kind="stable")
+    wide = curves[curves.run.isin(set(runs.run))].pivot(index="run", columns="step", values=RULE)
+    wide = wide.loc[runs.run, [step for step in wide.columns if step > 0]]
+    best = np.maximum.accumulate(100 * wide.fillna(0.0).to_numpy(float), axis=1)
+    end = np.where(runs.status == "diverged", comparisons.CHANCE, best[:, -1])
+    point = runs.groupby(RATES, dropna=False, sort=True).ngroup().to_numpy()
+    so_far, at_end = (pd.DataFrame(x).groupby(point).mean().to_numpy() for x in (best, end))
+    leaders = np.argsort(-so_far, axis=0, kind="stable")
+    lost = at_end.max() - at_end[leaders, 0]
+    return pd.DataFrame(
+        {
+            "family": runs.family.iloc[0], "grid_points": len(at_end), "seeds": len(seeds),
+            "steps": wide.columns, "lost": lost[0], "lost_of_kept": lost[:KEPT].min(axis=0),
+        }
+    )  # fmt: skip
+
+
+def sentence(lost: pd.DataFrame) -> str:
+    """The mean loss of the paper's optimizers after `SHORT` steps; empty where nothing is known.
+
+    Args:
+      lost: from `table`.
+    """
+    early = lost[(lost.steps == SHORT) & lost.family.isin(FAMILIES)]
+    if early.empty:
+        return ""
+    words = [
+        f"{members.lost.mean():.2f} points for {FAMILIES[family][0]} (at most "
+        f"{members.lost.max():.2f}; best {KEPT} kept and trained to the end: "
+        f"{members.lost_of_kept.mean():.2f})"
+        for family, members in early.groupby("family", sort=True)
+    ]
+    tasks = ", ".join(str(paper.title(t)) for t in paper.in_order(early.task, paper.TASKS))
+    return (
+        f"Rates chosen on the whole grid after {SHORT:,} of {paper.STEPS:,} steps would have lost, "
+        f"of validation accuracy and in the mean over {len(early)} grids ({tasks}), "
+        f"{' and '.join(words)}."
+    )
+
+
+def figure(lost: pd.DataFrame) -> Figure:
+    """Validation accuracy lost against the step at which rates are chosen, a panel per task.
+
+    Args:
+      lost: from `table`; means over the optimizers of the paper.
+    """
+    lost = lost[lost.family.isin(FAMILIES)]
+    tasks = paper.in_order(lost.task, paper.TASKS) or [paper.TASKS[0]]
+    columns = min(4, len(tasks))
+    rows = -(-len(tasks) // columns)
+    with mpl.rc_context(RC):
+        drawn, axes = grid_figure(rows, columns, max(3.0 * columns, 6.4), 2.7 * rows + 1.0)
+        for panel in axes.flat[len(tasks) :]:
+            panel.set_axis_off()
+        for task, panel in zip(tasks, axes.flat, strict=False):
+            panel.set_title(str(paper.title(task)))
+            _panel(panel, lost[lost.task == task])
+        counts = lost.groupby("family").optimizer.nunique()
+        n = ", ".join(f"{FAMILIES[name][0]} n = {count}" for name, count in counts.items())
+        seeds = sorted(lost.seeds.unique())
+        note = f"mean over optimizers ({n}), whole grids of {_range(seeds)} seed each; no band"
+        legend_below(drawn, axes.flat, note, columns=2)
+    return drawn
+
+
+def _range(seeds: list[int]) -> str:
+    return "–".join(str(seed) for seed in dict.fromkeys([*seeds[:1], *seeds[-1:]]))
+
+
+def _panel(axes: Axes, lost: pd.DataFrame) -> None:
+    if lost.empty:
+        not_measured(axes)
+        return
+    for family, (label, colour) in FAMILIES.items():
+        means = lost[lost.family == family].groupby("steps")[["lost", "lost_of_kept"]].mean()
+        for column, dashes, words in (
+            ("lost", "-", "the best point"),
+            ("lost_of_kept", "--", f"the best {KEPT}, trained to the end"),
+        ):
+            axes.plot(
+                means.index, means[column], color=colour, linestyle=dashes,
+                label=f"{label}: {words}",
+            )  # fmt: skip
+    axes.set_xscale("log")
+    axes.set_xticks([250, 500, 1_000, 2_000, 5_000, 10_000])
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.tick_params(axis="x", labelsize=8)
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("step at which rates are chosen")
+    axes.set_ylabel("validation accuracy lost (points)")

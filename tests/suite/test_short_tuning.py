@@ -1,0 +1,110 @@
+"""What choosing rates before the end loses: grids whose answer is known by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from rllc.suite import analysis, paper, short_tuning
+from tests.suite import synthetic_records as made
+
+STEPS = [0, 500, 1_000, 10_000]
+FLAT = [0.1, 0.2, 0.2, 0.2]
+
+
+def grid(*leading, seeds=(100,), optimizer="SGD", family="baseline"):
+    """Runs and curves of a whole grid: the given accuracies at `STEPS`, then points that stay low.
+
+    Each of `leading` holds one curve per seed.
+    """
+    points = [*leading, *[[FLAT] * len(seeds)] * (paper.GRID_POINTS[family] - len(leading))]
+    runs, curves = [], []
+    for i, by_seed in enumerate(points):
+        for seed, accuracy in zip(seeds, by_seed, strict=True):
+            run = f"{optimizer}-{i}-{seed}"
+            row = {"run": run, "task": "mnist_mlp", "optimizer": optimizer, "family": family}
+            rates = {"learning_rate": 10.0**-i, "law_learning_rate": np.nan}
+            rest = {"further_value": np.nan, "seed": seed, "steps": 10_000, "status": "finished"}
+            runs.append(row | rates | rest)
+            curves.append(pd.DataFrame({"run": run, "step": STEPS, short_tuning.RULE: accuracy}))
+    return pd.DataFrame(runs), pd.concat(curves)
+
+
+def lost(runs, curves):
+    return short_tuning.table(runs, curves).set_index("steps")
+
+
+QUICK, MIDDLING, SLOW = [0.1, 0.5, 0.55, 0.6], [0.1, 0.45, 0.6, 0.7], [0.1, 0.3, 0.4, 0.9]
+
+
+def test_the_leader_of_each_step_against_the_best_at_the_end():
+    table = lost(*grid([QUICK], [MIDDLING], [SLOW]))
+    assert list(table.index) == [500, 1_000, 10_000]  # nothing is chosen before training
+    assert list(table.lost) == pytest.approx([30, 20, 0])
+    assert list(table.lost_of_kept) == pytest.approx([0, 0, 0])
+    assert set(table.grid_points) == {15}
+    ahead = [0.1, 0.4, 0.5, 0.5]
+    table = lost(*grid([QUICK], [MIDDLING], [ahead], [SLOW]))  # three others lead at first
+    assert list(table.lost_of_kept) == pytest.approx([20, 20, 0])
+
+
+def test_a_point_that_falls_back_keeps_its_best_and_one_that_diverges_loses_all():
+    back = [0.1, 0.8, 0.3, 0.3]
+    table = lost(*grid([back], [SLOW]))
+    assert list(table.lost) == pytest.approx([10, 10, 0])
+    runs, curves = grid([back], [SLOW])
+    runs.loc[0, "status"] = "diverged"
+    assert list(lost(runs, curves).lost) == pytest.approx([80, 80, 0])
+
+
+def test_seeds_are_averaged_before_the_choice():
+    quick = [QUICK, [0.1, 0.1, 0.1, 0.2]]  # 0.3 after 500 steps, 0.4 at the end
+    even = [[0.1, 0.4, 0.4, 0.5]] * 2
+    table = lost(*grid(quick, even, [SLOW, SLOW], seeds=(100, 101)))
+    assert set(table.seeds) == {2}
+    assert list(table.lost) == pytest.approx([40, 0, 0])  # even leads, then slow (a tie, both 0.4)
+
+
+def test_further_seeds_of_a_few_points_do_not_count():
+    runs, curves = grid([QUICK], [MIDDLING], [SLOW])
+    again = runs.iloc[:1].assign(seed=101, run="again")
+    more = pd.DataFrame({"run": "again", "step": STEPS, short_tuning.RULE: 1.0})
+    table = lost(pd.concat([runs, again]), pd.concat([curves, more]))
+    assert list(table.lost) == pytest.approx([30, 20, 0])
+
+
+@pytest.mark.parametrize("change", ["points", "steps", "seeds"])
+def test_only_whole_grids_of_whole_runs_tell(change):
+    runs, curves = grid([QUICK], [MIDDLING], [SLOW])
+    short = {
+        "points": runs.iloc[1:],
+        "steps": runs.assign(steps=3_000),
+        "seeds": runs.assign(seed=0),
+    }
+    table = short_tuning.table(short[change], curves)
+    assert table.empty
+    assert list(table.columns) == short_tuning.COLUMNS
+    assert short_tuning.sentence(table) == ""
+
+
+def test_the_sentence_has_both_families():
+    parts = [
+        grid([QUICK], [MIDDLING], [SLOW]),
+        grid([QUICK], [SLOW], optimizer="M(0.9)", family="rllc"),
+    ]
+    table = short_tuning.table(*map(pd.concat, zip(*parts, strict=True)))
+    assert short_tuning.sentence(table) == (
+        "Rates chosen on the whole grid after 1,000 of 10,000 steps would have lost, of validation "
+        "accuracy and in the mean over 2 grids (MNIST MLP), 20.00 points for baselines (at most "
+        "20.00; best 3 kept and trained to the end: 0.00) and 30.00 points for RLLC (at most "
+        "30.00; best 3 kept and trained to the end: 0.00)."
+    )
+
+
+def test_the_figure_says_how_many_optimizers_and_seeds():
+    rates = np.geomspace(1e-5, 1, 15)
+    pairs = [made.run("mnist_mlp", "SGD", 100, learning_rate=rate) for rate in rates]
+    found = analysis.analyse(made.gather(pairs))
+    drawn = short_tuning.figure(found.early)
+    text = "\n".join(t.get_text() for t in drawn.findobj(lambda x: hasattr(x, "get_text")))
+    assert "baselines n = 1" in text
+    assert "whole grids of 1 seed each" in text

@@ -1,0 +1,67 @@
+"""scripts/tune.py on made-up data: whole grids, screened grids, second rounds, bad numbers."""
+
+import sys
+
+import pytest
+
+from rllc.suite import records
+from scripts import tune as script
+
+REHEARSAL = ("protocol=rehearsal", "protocol.steps=4", "protocol.eval_every=2")
+RATES = "optimizer.grid.learning_rate=[0.001,0.01,0.1,1.0]"
+
+
+@pytest.fixture
+def tune(monkeypatch, capsys, tmp_path):
+    """Runs the script in this process; returns (exit value, stdout, stderr)."""
+
+    def run(*words, settings=()):
+        fixed = ["--tasks", "mnist_mlp", "--optimizers", "sgd", "--records", str(tmp_path)]
+        overrides = ["--set", *REHEARSAL, RATES, *settings]
+        monkeypatch.setattr(sys, "argv", ["tune.py", *fixed, *words, *overrides])
+        with pytest.raises(SystemExit) as end:
+            script.main()
+        out, err = capsys.readouterr()
+        return end.value.code, out, err + str(end.value.code)
+
+    return run
+
+
+def test_a_screened_grid_trains_only_its_best_points_to_the_end(tune, tmp_path):
+    words = ("--screen", "2", "--keep", "2", "--best", "1", "--more-seeds", "101", "102")
+    code, out, _ = tune(*words)
+    assert code == 0
+    assert "4 grid runs of 2 steps, 4 to train" in out
+    assert "2 grid runs, 2 to train" in out
+    assert "2 runs of the best points, 2 to train" in out
+    loaded = records.load(tmp_path)
+    runs = loaded.runs
+    assert (runs.steps == 2).sum() == 4
+    best = loaded.curves.groupby("run").validation_accuracy.max()
+    whole = runs[(runs.steps == 4) & (runs.seed == 100)]
+    screened = runs[runs.steps == 2].set_index("learning_rate").run.map(best)
+    kept = screened.index.isin(whole.learning_rate)
+    assert (len(whole), kept.sum()) == (2, 2)
+    assert screened[kept].min() >= screened[~kept].max()
+    again = runs[runs.seed > 100]
+    assert set(again.seed) == {101, 102}
+    values = whole.set_index("learning_rate").run.map(best)
+    assert values[again.learning_rate].min() == values.max()
+    assert tune(*words)[1].count(" 0 to train as 0 programs") == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--screen", "0"), "0 is not positive"),
+        (("--screen", "4"), "--screen 4: must be below the 4 steps of a run"),
+        (("--screen", "2", "--keep", "-1"), "-1 is not positive"),
+        (("--screen", "two"), "invalid"),
+        (("--optimizers", "sdg"), "unknown optimizer 'sdg'"),
+    ],
+)
+def test_bad_numbers_are_errors_before_training(tune, tmp_path, words, message):
+    code, _, err = tune(*words)
+    assert code
+    assert message in err
+    assert not list(tmp_path.rglob("*.parquet"))
