@@ -13,7 +13,8 @@ from rllc.suite.selection import CELL, RATES, RULE, tuning_runs
 
 KEPT = 3  # points of the grid that the milder rule trains to the end
 SHORT = 1_000  # steps that `sentence` speaks of
-COLUMNS = [*CELL, "family", "grid_points", "seeds", "steps", "lost", "lost_of_kept"]
+LAW_RATE = "law_learning_rate"
+COLUMNS = [*CELL, "family", "grid_points", "seeds", "steps", *RATES, "lost", "lost_of_kept"]
 FAMILIES = {"baseline": ("baselines", GREY), "rllc": ("RLLC", BLUE)}
 
 
@@ -28,9 +29,9 @@ def table(runs: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
       curves: evaluations.
 
     Returns:
-      `COLUMNS`: ``lost`` is what the best point after ``steps`` steps has less (accuracy
-      points) than the best at the end, each at its own best step; ``lost_of_kept`` the same for
-      the best of the `KEPT` points that lead after ``steps`` steps.
+      `COLUMNS`: the rates of the best point after ``steps`` steps; ``lost`` is what it has less
+      (accuracy points) than the best at the end, each at its own best step; ``lost_of_kept`` the
+      same for the best of the `KEPT` points that lead after ``steps`` steps.
     """
     tuning = tuning_runs(runs)
     tuning = tuning[tuning.steps == paper.STEPS]
@@ -59,11 +60,10 @@ def _cell(runs: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
     so_far, at_end = (pd.DataFrame(x).groupby(point).mean().to_numpy() for x in (best, end))
     leaders = np.argsort(-so_far, axis=0, kind="stable")
     lost = at_end.max() - at_end[leaders, 0]
-    return pd.DataFrame(
-        {
-            "family": runs.family.iloc[0], "grid_points": len(at_end), "seeds": len(seeds),
-            "steps": wide.columns, "lost": lost[0], "lost_of_kept": lost[:KEPT].min(axis=0),
-        }
+    rates = runs[RATES].drop_duplicates().iloc[leaders[0]].reset_index(drop=True)
+    return rates.assign(
+        family=runs.family.iloc[0], grid_points=len(at_end), seeds=len(seeds),
+        steps=wide.columns, lost=lost[0], lost_of_kept=lost[:KEPT].min(axis=0),
     )  # fmt: skip
 
 
@@ -86,7 +86,22 @@ def sentence(lost: pd.DataFrame) -> str:
     return (
         f"Rates chosen on the whole grid after {SHORT:,} of {paper.STEPS:,} steps would have lost, "
         f"of validation accuracy and in the mean over {len(early)} grids ({tasks}), "
-        f"{' and '.join(words)}."
+        f"{' and '.join(words)}.{_law_sentence(lost, early)}"
+    )
+
+
+def _law_sentence(lost: pd.DataFrame, early: pd.DataFrame) -> str:
+    end = lost[lost.steps == paper.STEPS].set_index(CELL)[LAW_RATE]
+    early = early[early[LAW_RATE].notna()]
+    if early.empty:
+        return ""
+    change = np.sign(
+        early[LAW_RATE].to_numpy() - end[pd.MultiIndex.from_frame(early[CELL])].to_numpy()
+    )
+    return (
+        f" Short runs favour a fast law: of {len(early)} RLLC grids, the law rate chosen early was "
+        f"above the one chosen at the end in {(change > 0).sum()} and below it in "
+        f"{(change < 0).sum()}."
     )
 
 

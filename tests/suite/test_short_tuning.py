@@ -100,6 +100,22 @@ def test_the_sentence_has_both_families():
     )
 
 
+def test_law_rates_chosen_early_are_compared_with_those_of_the_end():
+    parts = []
+    for name, laws in (("M(0.9)", [0.03, 0.003]), ("M2(0.6)", [0.003, 0.01])):
+        runs, curves = grid([QUICK], [SLOW], optimizer=name, family="rllc")
+        runs["law_learning_rate"] = [*laws, *[0.01] * 16]
+        parts.append((runs, curves))
+    parts.append(grid([QUICK], [SLOW]))
+    table = short_tuning.table(*map(pd.concat, zip(*parts, strict=True)))
+    first = table[(table.optimizer == "M(0.9)") & (table.steps == 500)].iloc[0]
+    assert (first.learning_rate, first.law_learning_rate) == (1.0, 0.03)
+    assert short_tuning.sentence(table).endswith(
+        " Short runs favour a fast law: of 2 RLLC grids, the law rate chosen early was above the "
+        "one chosen at the end in 1 and below it in 1."
+    )
+
+
 def test_the_figure_says_how_many_optimizers_and_seeds():
     rates = np.geomspace(1e-5, 1, 15)
     pairs = [made.run("mnist_mlp", "SGD", 100, learning_rate=rate) for rate in rates]
