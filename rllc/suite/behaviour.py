@@ -2,14 +2,23 @@
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from rllc.suite import paper
 from rllc.suite.analysis import Analysis
-from rllc.suite.claims import NOT_MEASURED, Claim, reduced_note, short_grids, verdict, withheld
+from rllc.suite.claims import (
+    FEW_TASKS,
+    MOST_TASKS,
+    PARTLY,
+    Claim,
+    reduced_note,
+    short_grids,
+    verdict,
+    withheld,
+)
+from rllc.suite.comparisons import scores
 from rllc.suite.provenance import full_cells
 from rllc.suite.readings import HEADLINE
-from rllc.suite.statistics import pooled_std
+from rllc.suite.statistics import spread_ratio
 from rllc.suite.sweeps import target_table
 
 SIMILAR_TIME = 1.25  # “approximatively the same” run time: at most a quarter longer
@@ -42,14 +51,14 @@ def _faster(a: Analysis, claim: Claim) -> Claim:
     quick = here[here.median_steps < here.baseline_median_steps]
     steps = f"median steps {here.median_steps.min():g} to {here.median_steps.max():g}"
     base = f"{here.baseline.iloc[0]} {here.baseline_median_steps.iloc[0]:g}"
-    compared = (here.baseline.iloc[0], *here.optimizer)
+    compared = (*paper.BASELINES, *here.optimizer)
     few = "too few seeds for a verdict" if here.runs.min() < paper.SEEDS else ""
     why_not = withheld(a, _RESNET, *compared) or few
     notes = [why_not, steps, base, reduced_note(a, _RESNET, *compared)]
     return claim._replace(
         value=f"{len(quick)} of {len(here)} optimizers",
         n=f"{here.runs.min()} seeds",
-        verdict=NOT_MEASURED if why_not else verdict(2 * len(quick) > len(here)),
+        verdict=PARTLY if why_not else verdict(2 * len(quick) > len(here)),
         note="; ".join(note for note in notes if note),
     )
 
@@ -60,13 +69,13 @@ def _better(a: Analysis, claim: Claim) -> Claim:
     if here.empty:
         return claim
     above = int((here.low > 0).sum())
-    compared = (here.baseline.iloc[0], *here.optimizer)
+    compared = (*paper.BASELINES, *here.optimizer)
     why_not = withheld(a, _RESNET, *compared)
     return claim._replace(
         value=f"{above} of {len(here)} optimizers",
         interval=f"differences [{here.difference.min():+.2f}, {here.difference.max():+.2f}]",
         n=f"{here.n.min()} pairs",
-        verdict=NOT_MEASURED if why_not else verdict(2 * above > len(here)),
+        verdict=PARTLY if why_not else verdict(2 * above > len(here)),
         note="; ".join(n for n in (why_not, reduced_note(a, _RESNET, *compared)) if n),
     )
 
@@ -106,25 +115,26 @@ def _variation(a: Analysis) -> Claim:
     claim = Claim(
         "The test accuracy of RLLC varies little over seeds",
         "Figure 5, appendix A.7",
-        "standard deviation over seeds pooled over cells, RLLC's / the baselines'; at most "
-        f"{SIMILAR_SPREAD}",
+        "standard deviation over seeds pooled over a task's cells, RLLC's / the baselines'; "
+        f"geometric mean over tasks; at most {SIMILAR_SPREAD}",
     )
-    here = a.summary[(a.summary.reading == HEADLINE) & (a.summary.seeds > 1)]
-    ours, theirs = here[here.optimizer.isin(paper.RLLC)], here[here.family == "baseline"]
-    theirs = theirs[theirs.task.isin(ours.task)]
-    ours = ours[ours.task.isin(theirs.task)]
-    if ours.empty:
+    here = a.summary[(a.summary.reading == HEADLINE) & (a.summary.seeds - a.summary.diverged > 1)]
+    ours, theirs = (here[here.optimizer.isin(names)] for names in (paper.RLLC, paper.BASELINES))
+    tasks = [task for task in paper.TASKS if task in set(ours.task) & set(theirs.task)]
+    if not tasks:
         return claim
-    pooled = [pooled_std(group.test_accuracy_std, group.seeds) for group in (ours, theirs)]
-    freedom = [int((group.seeds - 1).sum()) for group in (ours, theirs)]
-    ratio = pooled[0] / pooled[1]
-    low, high = ratio / np.sqrt(stats.f.ppf([0.975, 0.025], *freedom))
+    ours = ours[ours.task.isin(tasks)]
+    rows = a.rows[(a.rows.reading == HEADLINE) & (a.rows.status != "diverged")]
+    names = (*paper.RLLC, *paper.BASELINES)
+    accuracy = np.moveaxis(scores(rows[rows.task.isin(tasks)], list(names), tasks), 0, 1)
+    ratio, low, high, _ = spread_ratio(accuracy, np.isin(names, paper.RLLC))
+    enough = len(tasks) >= MOST_TASKS
     return claim._replace(
-        value=f"×{ratio:.2f} ({pooled[0]:.2f} against {pooled[1]:.2f} points)",
-        interval=f"[{low:.2f}, {high:.2f}]",
-        n=f"{len(ours)} cells, {ours.task.nunique()} of {len(paper.TASKS)} tasks",
-        verdict=verdict(ratio <= SIMILAR_SPREAD),
-        note=_some_reduced(a, ours),
+        value=f"×{ratio:.2f}",
+        interval=f"[{low:.2f}, {high:.2f}]" if np.isfinite([low, high]).all() else claim.interval,
+        n=f"{len(ours)} cells, {len(tasks)} of {len(paper.TASKS)} tasks",
+        verdict=verdict(ratio <= SIMILAR_SPREAD) if enough else PARTLY,
+        note="; ".join(n for n in ("" if enough else FEW_TASKS, _some_reduced(a, ours)) if n),
     )
 
 
@@ -150,16 +160,16 @@ def _gains(a: Analysis) -> Claim:
     keys = {(cell.task, cell.optimizer) for cell in green.itertuples()}
     is_green = [key in keys for key in zip(here.task, here.optimizer, strict=True)]
     here = here[np.array(is_green, bool) & (here.n > 1)]
-    found = [
-        row.difference > stds.test_accuracy_std[row.task, row.optimizer]
-        for row in here.itertuples()
-        if not short_grids(a, row.task, row.optimizer, row.baseline)
-    ]
-    if not found:
+    whole = [not short_grids(a, r.task, r.optimizer, *paper.BASELINES) for r in here.itertuples()]
+    here = here[np.array(whole, bool)]
+    if here.empty:
         return claim
+    above = [r.difference > stds.test_accuracy_std[r.task, r.optimizer] for r in here.itertuples()]
+    tasks = here.task.nunique()
+    few = "" if tasks >= MOST_TASKS else FEW_TASKS
     return claim._replace(
-        value=f"{sum(found)} of {len(found)} cells",
-        n=f"{len(found)} of {len(green)} cells",
-        verdict=verdict(2 * sum(found) > len(found)),
-        note="; ".join(part for part in (claim.note, _some_reduced(a, here)) if part),
+        value=f"{sum(above)} of {len(above)} cells",
+        n=f"{len(above)} of {len(green)} cells, {tasks} of {len(paper.TASKS)} tasks",
+        verdict=PARTLY if few else verdict(2 * sum(above) > len(above)),
+        note="; ".join(part for part in (few, claim.note, _some_reduced(a, here)) if part),
     )

@@ -1,8 +1,9 @@
 """The paper's claims about Tables 1 and 2, each with our measure and a verdict.
 
-A difference supports a claim when its 95 % interval lies above zero. Claims over several tasks
-wait until most of the seven are measured (`family_claims`). Claims about the law are in
-`law_claims`, about speed and spread in `behaviour`.
+A difference supports a claim when its 95 % interval lies above zero. Where the numbers are there
+but are no evidence (one pair, rates from short grids, few of the tasks), the verdict is `PARTLY`.
+Claims over several tasks wait until most of the seven are measured (`family_claims`). Claims about
+the law are in `law_claims`, about speed and spread in `behaviour`.
 """
 
 from typing import NamedTuple
@@ -10,20 +11,25 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from rllc.suite import comparisons, paper
+from rllc.suite import comparisons, paper, selection
 from rllc.suite.analysis import Analysis
 from rllc.suite.comparisons import scores, stream
 from rllc.suite.provenance import FULL, NO_TUNING
 from rllc.suite.readings import HEADLINE, READINGS
-from rllc.suite.statistics import Interval, stratified_interquartile_mean
+from rllc.suite.statistics import Interval, holm, stratified_interquartile_mean
 
 SUPPORTED, NOT_SUPPORTED, NOT_MEASURED = "supported", "not supported", "not yet measured"
+PARTLY = "partly measured"
 SHORT_GRID = "no verdict: a short grid does not tell the best rates"
+FEW_TASKS = "too few tasks for a verdict"
 MOST_TASKS = 4  # of seven: fewer measured tasks give no verdict on a claim over tasks
 
 
 class Claim(NamedTuple):
-    """One row of the replication report; all text but `verdict` is for people."""
+    """One row of the replication report; all text but `verdict` is for people.
+
+    ``p_holm`` is the p-value of a paired difference, by Holm's method, NaN where there is none.
+    """
 
     claim: str
     where: str
@@ -31,6 +37,7 @@ class Claim(NamedTuple):
     value: str = "–"
     interval: str = "–"
     n: str = "0"
+    p_holm: float = float("nan")
     verdict: str = NOT_MEASURED
     note: str = ""
 
@@ -53,13 +60,21 @@ def from_difference(
     low, high, digits = row["low"], row["high"], 4 if unit == "" else 2
     claim = claim._replace(value=f"{row['difference']:+.{digits}f}{unit}", n=str(row["n"]))
     if row["n"] < 2:
-        return claim._replace(note="; ".join(p for p in ("one pair: no verdict", note) if p))
+        note = "; ".join(part for part in ("one pair: no verdict", note) if part)
+        return claim._replace(verdict=PARTLY, note=note)
     sign = "interval includes 0" if low <= 0 <= high else "the opposite holds" if high < 0 else ""
     return claim._replace(
         interval=f"[{low:+.{digits}f}, {high:+.{digits}f}]",
-        verdict=NOT_MEASURED if no_verdict else verdict(low > 0),
+        p_holm=row.get("p_holm", np.nan),
+        verdict=PARTLY if no_verdict else verdict(low > 0),
         note="; ".join(part for part in (no_verdict or sign, note) if part),
     )
+
+
+def with_holm(rows: list[dict | None]) -> list[dict | None]:
+    """Paired differences with ``p_holm``, corrected for all of them."""
+    adjusted = holm([row["p_value"] if row else np.nan for row in rows])
+    return [row and row | {"p_holm": p} for row, p in zip(rows, adjusted, strict=True)]
 
 
 def reduced_note(a: Analysis, task: str, *optimizers: str) -> str:
@@ -114,11 +129,10 @@ def _green_cell(a: Analysis, cell, metric: str) -> Claim:
         for reading in READINGS
         if reading != HEADLINE and reading in found.index
     ]
-    notes = [f"against {row.baseline}", f"Holm p = {row.p_holm:.2g}", *others]
-    notes.append(reduced_note(a, cell.task, cell.optimizer, row.baseline))
+    compared = (cell.optimizer, *paper.BASELINES)
+    notes = [f"against {row.baseline}", *others, reduced_note(a, cell.task, *compared)]
     note = "; ".join(part for part in notes if part)
-    why_not = withheld(a, cell.task, cell.optimizer, row.baseline)
-    return from_difference(claim, row.to_dict(), unit, note, why_not)
+    return from_difference(claim, row.to_dict(), unit, note, withheld(a, cell.task, *compared))
 
 
 def best_of_task(a: Analysis) -> list[Claim]:
@@ -127,54 +141,66 @@ def best_of_task(a: Analysis) -> list[Claim]:
     RLLC's entry is the one with the highest validation accuracy, so that it is not chosen on the
     test data it is judged by; the baseline is the best on test data.
     """
-    return [_best_of_task(a, task) for task in paper.TASKS]
+    rows = with_holm([_best_row(a, task) for task in paper.TASKS])
+    return [_best_of_task(a, task, row) for task, row in zip(paper.TASKS, rows, strict=True)]
 
 
-def _best_of_task(a: Analysis, task: str) -> Claim:
+def _best_row(a: Analysis, task: str) -> dict | None:
+    """The row of `Analysis.against` of RLLC's best optimizer by validation accuracy."""
+    here = a.against[(a.against.task == task) & (a.against.metric == "test_accuracy")]
+    here = here[(here.reading == HEADLINE) & here.optimizer.isin(paper.RLLC)]
+    if here.empty:
+        return None
+    highest = validation_accuracies(a, task)
+    return here.loc[here.optimizer.map(highest).idxmax()].to_dict() | {"measured": len(here)}
+
+
+def _best_of_task(a: Analysis, task: str, row: dict | None) -> Claim:
     claim = Claim(
         f"RLLC's best optimizer beats the best baseline on {paper.title(task)}",
         "abstract, section 6, Table 1",
         "paired difference of test accuracy; RLLC's chosen on validation accuracy",
     )
-    here = a.against[(a.against.task == task) & (a.against.metric == "test_accuracy")]
-    here = here[(here.reading == HEADLINE) & here.optimizer.isin(paper.RLLC)]
-    if here.empty:
+    if row is None:
         return claim
-    highest = _validation_accuracies(a, task)
-    row = here.loc[here.optimizer.map(highest).idxmax()]
-    count = "" if len(here) == len(paper.RLLC) else f"{len(here)} of {len(paper.RLLC)} measured"
-    reduced = reduced_note(a, task, row.optimizer, row.baseline)
-    parts = (f"{paper.pretty(row.optimizer)} against {row.baseline}", count, reduced)
-    note, why_not = "; ".join(p for p in parts if p), withheld(a, task, row.optimizer, row.baseline)
-    return from_difference(claim, row.to_dict(), " points", note, why_not)
+    compared = (*paper.RLLC, *paper.BASELINES)
+    pair = f"{paper.pretty(row['optimizer'])} against {row['baseline']}"
+    note = "; ".join(part for part in (pair, reduced_note(a, task, *compared)) if part)
+    missing = len(paper.RLLC) - row["measured"]
+    few = f"no verdict: {missing} of {len(paper.RLLC)} RLLC optimizers not measured"
+    why_not = withheld(a, task, *compared) or (few if missing else "")
+    return from_difference(claim, row, " points", note, why_not)
 
 
-def _validation_accuracies(a: Analysis, task: str) -> pd.Series:
-    """Mean over final runs of the highest validation accuracy, by optimizer."""
+def validation_accuracies(a: Analysis, task: str) -> pd.Series:
+    """Mean over final runs of the highest validation accuracy, by optimizer; diverged: guessing."""
     here = a.final[a.final.task == task]
-    highest = a.records.curves.groupby("run").validation_accuracy.max()
-    return here.run.map(highest).astype(float).groupby(here.optimizer).mean()
+    highest = selection.lowest_or_highest(here, a.records.curves, "validation_accuracy")
+    guessing = comparisons.CHANCE / 100
+    return highest.clip(lower=guessing).groupby(here.optimizer).mean()
 
 
 def adaptive_momentum(a: Analysis) -> list[Claim]:
     """M(0.9), an adaptive momentum SGD, beats momentum SGD: per task, and over tasks."""
-    claims = [_beats(a, task, "M(0.9)", "Momentum SGD", "section 6") for task in paper.TASKS]
+    names = ("M(0.9)", "Momentum SGD")
+    rows = with_holm([pair(a, task, *names) for task in paper.TASKS])
+    claims = [_beats(a, t, row, *names) for t, row in zip(paper.TASKS, rows, strict=True)]
     over = Claim(
         "M(0.9) beats momentum SGD over all tasks",
         "section 6, “RLLC based adaptive learning rate”",
         "interquartile mean of the share of errors saved (%)",
     )
-    interval, tasks = errors_saved(a, "M(0.9)", "Momentum SGD")
+    interval, tasks = errors_saved(a, *names)
     return [*claims, from_interval(over, interval, tasks)]
 
 
-def _beats(a: Analysis, task: str, optimizer: str, other: str, where: str) -> Claim:
+def _beats(a: Analysis, task: str, row: dict | None, optimizer: str, other: str) -> Claim:
     claim = Claim(
         f"{paper.pretty(optimizer)} beats {other} on {paper.title(task)}",
-        where,
+        "section 6",
         "paired difference of test accuracy",
     )
-    row, note = pair(a, task, optimizer, other), reduced_note(a, task, optimizer, other)
+    note = reduced_note(a, task, optimizer, other)
     return from_difference(claim, row, " points", note, withheld(a, task, optimizer, other))
 
 
@@ -213,13 +239,13 @@ def from_interval(claim: Claim, interval: Interval, tasks: int) -> Claim:
     if not interval.n:
         return claim
     enough = tasks >= MOST_TASKS and np.isfinite(interval.low)
-    holds = SUPPORTED if interval.low > 0 else NOT_SUPPORTED
+    known = np.isfinite(interval.low)
     return claim._replace(
         value=f"{interval.estimate:+.2f} %",
-        interval=f"[{interval.low:+.2f}, {interval.high:+.2f}]",
+        interval=f"[{interval.low:+.2f}, {interval.high:+.2f}]" if known else claim.interval,
         n=f"{interval.n} runs, {tasks} of {len(paper.TASKS)} tasks",
-        verdict=holds if enough else NOT_MEASURED,
-        note="" if enough else "too few tasks for a verdict",
+        verdict=verdict(interval.low > 0) if enough else PARTLY,
+        note="" if enough else FEW_TASKS,
     )
 
 
@@ -231,10 +257,10 @@ def count_over_tasks(
         return claim
     yes, enough = sum(outcomes.values()), len(outcomes) >= MOST_TASKS
     names = ", ".join(str(paper.title(task)) for task, holds in outcomes.items() if holds)
-    holds = SUPPORTED if yes >= least * len(outcomes) and yes else NOT_SUPPORTED
+    holds = verdict(yes >= least * len(outcomes) and yes > 0)
     return claim._replace(
         value=f"{yes} of {len(outcomes)} {what}",
         n=f"{len(outcomes)} of {len(paper.TASKS)} tasks",
-        verdict=holds if enough else NOT_MEASURED,
-        note="; ".join(p for p in (names, "" if enough else "too few tasks for a verdict") if p),
+        verdict=holds if enough else PARTLY,
+        note="; ".join(part for part in (names, "" if enough else FEW_TASKS) if part),
     )

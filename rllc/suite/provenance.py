@@ -116,11 +116,13 @@ def _tuning(made: dict[str, Any]) -> str:
 def _tuning_seeds(made: dict[str, Any]) -> str:
     text = f"{made['grid_seeds']} of {SEEDS} seeds"
     more = made["tuning_seeds"]
-    return text if more <= made["grid_seeds"] else f"{text}, the best points {more}"
+    return (
+        text if more <= made["grid_seeds"] else f"{text} per point ({more} at the leading points)"
+    )
 
 
 def unused(runs: pd.DataFrame, final: pd.DataFrame) -> pd.DataFrame:
-    """Final runs that no table shows, and why: nothing is dropped silently.
+    """Final runs that Tables 1 and 2 do not show, and why: nothing is dropped silently.
 
     Args:
       runs: all tidy runs.
@@ -168,7 +170,7 @@ def to_markdown(made: pd.DataFrame, left: pd.DataFrame) -> str:
         for row in made.itertuples()
     ]  # fmt: skip
     parts = ["# How each cell was made", _INTRO, markdown_table(head, body)]
-    parts += ["## Final runs that no table shows", _unused_markdown(left)]
+    parts += ["## Final runs that Tables 1 and 2 do not show", _unused_markdown(left)]
     return "\n\n".join(parts) + "\n"
 
 

@@ -3,6 +3,7 @@
 import pandas as pd
 
 from rllc.suite import paper
+from rllc.suite.comparisons import TOLERANCE
 from rllc.suite.law_dynamics import CROSSING_RANGE, MIXED
 from rllc.suite.markdown import MISSING, markdown_table
 from rllc.suite.question_verdicts import (
@@ -60,7 +61,8 @@ _RULE = (
     "deviation to expect between two such means from seeds alone (the paper's, pooled over the "
     f"task's column). A lead in accuracy is clear from {CLEAR:g} standard errors on. *Settled*: "
     "wins all, always clearly, without reduced cells. *Leaning*: wins more than half, once "
-    "clearly. *Undecided*: otherwise. Reduced cells (fewer steps than the paper's) count only "
+    "clearly. *Undecided*: otherwise. A cell agrees where it differs from the paper's by at most "
+    f"max({TOLERANCE} points, 2 σ). Reduced cells (fewer steps than the paper's) count only "
     "where they are better than the paper already, since more steps would not undo that."
 )
 
@@ -106,7 +108,10 @@ def _finding(v: Verdict, table: pd.DataFrame) -> str:
 def _winner(v: Verdict) -> str:
     if not v.best:
         return f"no answer wins more than half of the {v.comparisons} comparisons."
-    leads = ", ".join(f"{lead.value:+.1f} ± {lead.error:.1f} σ" for lead in v.leads)
+    leads = ", ".join(
+        f"{lead.value:+.1f} ± {lead.error:.1f} σ" + (f" ({reading})" if reading else "")
+        for reading, lead in v.leads.items()
+    )
     against = "which is the default" if v.best == v.default else f"the default is “{v.default}”"
     return (
         f"“{v.best}” fits best, {against}. It wins {v.wins[v.best]} of {v.comparisons} "

@@ -51,7 +51,7 @@ class Verdict(NamedTuple):
       default: today's answer.
       wins: comparisons won by each answer.
       comparisons: how many there are.
-      leads: at each stopping point, the lead in accuracy (spreads) of the answer with most wins.
+      leads: the lead in accuracy (spreads) of the answer with most wins, by stopping point.
       cells: cells compared.
       reduced: how many of them are shorter than the paper's protocol.
     """
@@ -61,7 +61,7 @@ class Verdict(NamedTuple):
     default: str = ""
     wins: Mapping[str, int] = MappingProxyType({})
     comparisons: int = 0
-    leads: tuple["Lead", ...] = ()
+    leads: Mapping[str, "Lead"] = MappingProxyType({})
     cells: int = 0
     reduced: int = 0
 
@@ -81,8 +81,9 @@ def verdict(table: pd.DataFrame) -> Verdict:
     best = max(wins, key=lambda answer: (wins[answer], -accuracy[answer]))
     cells = table.groupby(["task", "optimizer"]).steps.max()
     n, reduced = len(cells), int((cells < paper.STEPS).sum())
-    leads = tuple(_lead(rows, best) for _, rows in table.groupby("reading", sort=True))
-    sure, total = [lead.clear for lead in leads], 2 * len(leads)
+    by_reading = dict(iter(table.groupby("reading")))
+    leads = {r: _lead(by_reading[r], best) for r in ("", *READINGS) if r in by_reading}
+    sure, total = [lead.clear for lead in leads.values()], 2 * len(leads)
     most = 2 * wins[best] > total
     settled = wins[best] == total and all(sure) and not reduced
     leaning = most and any(sure)

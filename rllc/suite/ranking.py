@@ -15,21 +15,21 @@ from scipy import stats
 from rllc.suite import comparisons, paper
 from rllc.suite.markdown import markdown_table
 from rllc.suite.readings import HEADLINE
-from rllc.suite.statistics import Floats, stratified_interquartile_mean
+from rllc.suite.statistics import FINEST, RESAMPLES, Floats, stratified_interquartile_mean, tail
 
 COLUMNS = [
     "rank", "optimizer", "family", "tasks", "runs", "score", "score_low", "score_high",
     "mean_rank", "mean_rank_low", "mean_rank_high", "beats_best_baseline", "diverged_runs",
 ]  # fmt: skip
-RESAMPLES = 2_000
 _INTRO = """\
 # Ranking of all optimizers
 
 Reading: {reading}. The score is the interquartile mean, over all runs on the tasks of a table, \
 of how many fewer test errors a run makes than the best baseline of its task with the same seed \
 (in percent of that baseline's errors), every task counting the same; in brackets the 95 % \
-interval from resampling seeds within tasks. Intervals tell seeds apart, not tasks: others may \
-rank otherwise."""
+interval from resampling seeds within tasks, widened for few seeds (three of one task: Student's \
+t); none where seeds are too few. Intervals tell seeds apart, not tasks: others may rank \
+otherwise."""
 
 
 class Field(NamedTuple):
@@ -57,11 +57,11 @@ def field(rows: pd.DataFrame, summary: pd.DataFrame, reading: str = HEADLINE) ->
       reading: stopping point.
     """
     rows, summary = rows[rows.reading == reading], summary[summary.reading == reading]
+    best = comparisons.best_baselines(summary)
     tasks = paper.in_order(comparisons.complete_tasks(summary), paper.TASKS)
     rows = rows[rows.task.isin(tasks)]
     optimizers = paper.in_order(rows.optimizer, paper.OPTIMIZERS)
     accuracy = comparisons.scores(rows, optimizers, tasks)
-    best = comparisons.best_baselines(summary)
     base = np.array([accuracy[optimizers.index(best[t]), i] for i, t in enumerate(tasks)])
     errors = 100 - _mean(base)[:, None] if tasks else base
     return Field(optimizers, tasks, accuracy, 100 * (accuracy - base) / errors)
@@ -127,7 +127,7 @@ def _measured(whole: Field) -> np.ndarray:
 def _scored(whole: Field, o: int, tasks: np.ndarray) -> dict:
     name, score = whole.optimizers[o], whole.score[o, tasks]
     estimate, low, high, n = stratified_interquartile_mean(
-        score, comparisons.stream("ranking", name), RESAMPLES
+        score, comparisons.stream("ranking", name)
     )
     wins = int((_mean(score) > 1e-9).sum())
     interval = {"score": estimate, "score_low": low, "score_high": high}
@@ -147,22 +147,23 @@ def _mean(values: Floats) -> Floats:
 def _mean_ranks(accuracy: Floats) -> Floats:
     """Mean rank over tasks with its interval, (o, 3), from accuracies (o, t, s).
 
-    The interval resamples seeds, the same for all optimizers, so that pairing is kept.
+    The interval resamples seeds, the same for all optimizers, so that pairing is kept; its ends
+    are widened, or NaN, for the fewest seeds of any cell (`statistics.tail`).
     """
     rng = comparisons.stream("ranks")
-    seeds = accuracy.shape[2]
-    drawn = rng.integers(seeds, size=(RESAMPLES, seeds))
-    exact = _ranks(_mean(accuracy)[None])
-    if seeds < 2:
-        return np.stack([exact[0], *np.full((2, len(accuracy)), np.nan)], axis=1)
     known = np.isfinite(accuracy)
+    seeds, fewest = accuracy.shape[2], int(known.sum(axis=2).min())
+    exact = _ranks(_mean(accuracy)[None])
+    lowest = tail(fewest, fewest - 1) if fewest > 1 else 0.0
+    if lowest < FINEST:
+        return np.stack([exact[0], *np.full((2, len(accuracy)), np.nan)], axis=1)
+    drawn = rng.integers(seeds, size=(RESAMPLES, seeds))
     counts = np.stack([np.bincount(row, minlength=seeds) for row in drawn])  # (draws, s)
     totals = np.einsum("ots,ds->dot", np.where(known, accuracy, 0.0), counts)
     weights = np.einsum("ots,ds->dot", known.astype(float), counts)
-    resampled = _ranks(
-        totals[(weights > 0).all(axis=(1, 2))] / weights[(weights > 0).all(axis=(1, 2))]
-    )
-    low, high = np.quantile(resampled, [0.025, 0.975], axis=0)
+    usable = (weights > 0).all(axis=(1, 2))
+    resampled = _ranks(totals[usable] / weights[usable])
+    low, high = np.quantile(resampled, [lowest, 1 - lowest], axis=0)
     return np.stack([exact[0], low, high], axis=1)
 
 

@@ -1,8 +1,8 @@
 """What a finished run is worth: its test numbers at three stopping points.
 
 ``last``: at the last step. ``validated``: at the first step with the highest validation accuracy.
-``best``: the lowest test loss and the highest batch-mean test accuracy along the curve, which
-looks at test data to stop; it is the paper's likely reading and never our headline.
+``best``: the lowest test loss and the highest test accuracy along the curve, which looks at test
+data to stop; it is the paper's likely reading and never our headline.
 """
 
 from collections.abc import Iterable
@@ -70,8 +70,8 @@ def readings(final: pd.DataFrame, curves: pd.DataFrame, rule: str = RULE) -> pd.
     Returns:
       Rows (run, reading): task, optimizer, family, seed, run, steps, device, status, tuned,
       reading, step, test_loss, test_accuracy and batch_accuracy (the mean over 128-image
-      batches, the paper's metric), in percent. Under ``best`` both accuracies are the highest
-      batch_accuracy. A run that never gave a finite number has NaN.
+      batches, the paper's metric), in percent. Under ``best`` each is the best along the curve
+      by itself. A run that never gave a finite number has NaN.
     """
     curves = curves[curves.run.isin(set(final.run))].sort_values(["run", "step"])
     parts = [
@@ -109,9 +109,8 @@ def _chosen(curves: pd.DataFrame, rule: str) -> pd.Series:
 
 def _best(curves: pd.DataFrame) -> pd.DataFrame:
     lowest = _at(curves, _lowest(curves, "test_loss"))
-    highest = curves.groupby("run").test_accuracy_batch_mean.max()
-    accuracy = lowest.run.map(highest)
-    return lowest.assign(test_accuracy=accuracy, batch_accuracy=accuracy)
+    highest = curves.rename(columns=_KEPT).groupby("run")[["test_accuracy", "batch_accuracy"]].max()
+    return lowest.assign(**{column: lowest.run.map(highest[column]) for column in highest})
 
 
 def summarize(rows: pd.DataFrame) -> pd.DataFrame:

@@ -40,7 +40,7 @@ def _results(a: Analysis) -> str:
     return (
         f"{replication.headline(a)}\n\n"
         "Mean ± standard deviation over seeds at the step chosen on validation data, n runs; the "
-        "paper's mean in brackets.\n\n"
+        f"paper's mean in brackets{_metric_note(cells)}.\n\n"
         f"{table}\n\n{_provenance(a)}{_beyond(a)}"
         "All readings, losses and intervals: [Table 1](results/tables/table1.md), "
         "[Table 2](results/tables/table2.md), [how each cell was made]"
@@ -49,7 +49,20 @@ def _results(a: Analysis) -> str:
     )
 
 
+def _metric_note(cells: pd.DataFrame) -> str:
+    """How far the paper's metric, a mean over test batches, is from ours."""
+    if cells.empty:
+        return ""
+    change = cells.batch_accuracy_mean - cells.test_accuracy_mean
+    return (
+        " (a mean over test batches, which would change ours by "
+        f"{change.min():+.2f} to {change.max():+.2f} points)"
+    )
+
+
 def _cell(row) -> str:
+    if pd.isna(row.test_accuracy_mean):
+        return f"diverged, n={row.seeds} ({row.paper_accuracy:.2f})"
     spread = "" if pd.isna(row.test_accuracy_std) else f" ± {row.test_accuracy_std:.2f}"
     return f"{row.test_accuracy_mean:.2f}{spread}, n={row.seeds} ({row.paper_accuracy:.2f})"
 

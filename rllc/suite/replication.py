@@ -15,14 +15,15 @@ from rllc.suite import (
     search,
 )
 from rllc.suite.analysis import Analysis
-from rllc.suite.claims import NOT_MEASURED, NOT_SUPPORTED, SUPPORTED, Claim
+from rllc.suite.claims import NOT_MEASURED, NOT_SUPPORTED, PARTLY, SUPPORTED, Claim
 from rllc.suite.comparisons import TOLERANCE
-from rllc.suite.markdown import markdown_table
+from rllc.suite.markdown import MISSING, markdown_table
 from rllc.suite.provenance import FULL, full_cells
 from rllc.suite.readings import HEADLINE
 from rllc.suite.typesetting import ORDER, READING_TITLES
 
-COLUMNS = ["claim", "where", "our measure", "value", "interval", "n", "verdict", "notes"]
+COLUMNS = ["claim", "where", "our measure", "value", "interval", "n", "Holm p", "verdict", "notes"]
+SIGNIFICANT = 0.05
 
 
 SECTIONS: tuple[tuple[str, Callable[[Analysis], list[Claim]]], ...] = (
@@ -97,7 +98,7 @@ def headline(a: Analysis) -> str:
 def report(a: Analysis, sections: list[tuple[str, list[Claim]]]) -> str:
     """The replication report in Markdown."""
     parts = ["# Replication report", headline(a), _reading_note(), _coverage_table(a)]
-    parts += ["## Verdicts", _verdict_counts(sections), _how_to_read()]
+    parts += ["## Verdicts", _verdict_counts(sections), _how_to_read(), _after_holm(sections)]
     for title, found in sections:
         parts += [f"### {title}", _claims_markdown(found)]
     parts += ["## Cells that disagree with the paper", _disagreements(a)]
@@ -124,7 +125,7 @@ def _coverage_table(a: Analysis) -> str:
 
 
 def _verdict_counts(sections: list[tuple[str, list[Claim]]]) -> str:
-    head = ["section", SUPPORTED, NOT_SUPPORTED, NOT_MEASURED]
+    head = ["section", SUPPORTED, NOT_SUPPORTED, PARTLY, NOT_MEASURED]
     body = []
     for title, found in sections:
         count = Counter(claim.verdict for claim in found)
@@ -135,11 +136,24 @@ def _verdict_counts(sections: list[tuple[str, list[Claim]]]) -> str:
 def _how_to_read() -> str:
     return (
         f"Verdicts use the {HEADLINE} stopping point; notes say what the others would give. "
-        "Intervals are 95 %: Student's t for fewer than six seeds, bootstrap from six on. A "
-        "difference supports a claim when its interval lies above zero; Holm's p corrects for all "
-        "comparisons of its kind. Runs with fewer seeds or steps than the paper's, or rates from "
-        "fewer points or shorter runs than its grids, are called reduced; with such "
-        "rates there is no verdict on a difference. Diverged runs count with chance accuracy."
+        "Intervals are 95 %: Student's t for fewer than six seeds, from six on the bootstrap, "
+        "widened for few values. A difference supports a claim when its interval lies above zero. "
+        "Runs with fewer seeds or steps than the paper's, or rates from fewer points or shorter "
+        "runs than its grids, are called reduced; with such rates there is no verdict on a "
+        f"difference: *{PARTLY}*, as where only one pair or few of the tasks are there. Diverged "
+        "runs count with chance accuracy."
+    )
+
+
+def _after_holm(sections: list[tuple[str, list[Claim]]]) -> str:
+    """How many of the supported differences stay significant among all those beside them."""
+    p_values = [c.p_holm for _, found in sections for c in found if c.verdict == SUPPORTED]
+    known = [p for p in p_values if p == p]
+    return (
+        "Holm's p corrects the paired t-test for all comparisons of a section (green cells: for "
+        "all RLLC optimizers and tasks of that metric). Verdicts do not use it: of the "
+        f"{len(known)} supported differences, {sum(p < SIGNIFICANT for p in known)} have a Holm p "
+        f"below {SIGNIFICANT}."
     )
 
 
@@ -153,6 +167,7 @@ def _claims_markdown(found: list[Claim]) -> str:
             c.value,
             c.interval,
             c.n,
+            MISSING if pd.isna(c.p_holm) else f"{c.p_holm:.2g}",
             order.get(c.verdict, c.verdict),
             c.note,
         ]

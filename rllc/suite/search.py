@@ -80,7 +80,7 @@ def _found(a: Analysis, task: str) -> Found:
     tried = a.candidates[a.candidates.task == task]
     grid = set(map(tuple, tried[tried.seed >= FIRST_TUNING_SEED][RATES[:2]].to_numpy()))
     known = a.runs[(a.runs.task == task) & a.runs.optimizer.isin(paper.RLLC)]
-    on_grid = [rates in grid for rates in map(tuple, known[RATES[:2]].to_numpy())]
+    on_grid = np.array([tuple(rates) in grid for rates in known[RATES[:2]].to_numpy()], bool)
     curves = a.records.curves
     candidates = standing(tried, curves).assign(family=CANDIDATE)
     parts = [candidates, standing(known[on_grid], curves).assign(family="rllc")]

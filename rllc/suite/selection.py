@@ -3,7 +3,7 @@
 The rule (`RULE`): the point of the grid with the highest validation accuracy along the curve,
 averaged over the tuning seeds; a run that diverged counts as infinitely bad. Training stops
 where the validation accuracy is highest, too (`readings`). Of the rules that use validation
-data only, this one comes closest to the paper's numbers. Points are compared on equal
+data only, this one comes closest to the paper's accuracies. Points are compared on equal
 terms: those with the most steps, and among them those with the most seeds, so a second round
 that gives the best few points more seeds decides among those few.
 """

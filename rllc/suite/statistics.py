@@ -14,6 +14,7 @@ from scipy import stats
 Floats = NDArray[np.float64]
 LEVEL = 0.95  # confidence of every interval
 RESAMPLES = 10_000
+FINEST = 1e-3  # quantile of `RESAMPLES` resamples below which an interval would hang on a few
 SMALL = (
     6  # below this many values intervals are Student's t: few values have few distinct resamples
 )
@@ -39,8 +40,25 @@ class Comparison(NamedTuple):
     p_value: float
 
 
+def tail(n: int, freedom: int, level: float = LEVEL) -> float:
+    """Lower quantile of bootstrapped means at which an interval from few values begins.
+
+    Plain percentiles are too narrow: by sqrt((n - 1) / n), since resamples vary as if n values had
+    the variance with divisor n, and by the normal distribution in place of Student's t.
+    This quantile corrects both: the expanded percentile interval of Hesterberg (2015), What
+    teachers should know about the bootstrap.
+
+    Args:
+      n: values per stratum, at least 2.
+      freedom: degrees of freedom of the spread, n - 1 summed over strata.
+      level: confidence.
+    """
+    quantile = stats.t.ppf((1 - level) / 2, freedom)
+    return float(stats.norm.cdf(np.sqrt(n / (n - 1)) * quantile))
+
+
 def mean_interval(values: ArrayLike, rng: np.random.Generator, level: float = LEVEL) -> Interval:
-    """Mean of values (s,): Student's t for fewer than `SMALL`, else the percentile bootstrap.
+    """Mean of values (s,): Student's t for fewer than `SMALL`, else the bootstrap (`tail`).
 
     Non-finite values are left out.
     """
@@ -54,11 +72,11 @@ def mean_interval(values: ArrayLike, rng: np.random.Generator, level: float = LE
         half = float(stats.t.ppf((1 + level) / 2, n - 1) * x.std(ddof=1) / np.sqrt(n))
         return Interval(mean, mean - half, mean + half, n)
     means = rng.choice(x, (RESAMPLES, n)).mean(axis=1)
-    return Interval(mean, *_percentiles(means, level), n)
+    return Interval(mean, *_between(means, tail(n, n - 1, level)), n)
 
 
-def _percentiles(resampled: Floats, level: float) -> tuple[float, float]:
-    low, high = np.quantile(resampled, [(1 - level) / 2, (1 + level) / 2])
+def _between(resampled: Floats, lowest: float) -> tuple[float, float]:
+    low, high = np.quantile(resampled, [lowest, 1 - lowest])
     return float(low), float(high)
 
 
@@ -102,6 +120,42 @@ def pooled_std(stds: ArrayLike, counts: ArrayLike) -> float:
     return float(np.sqrt((variances[use] * freedom[use]).sum() / freedom[use].sum()))
 
 
+def spread_ratio(values: ArrayLike, is_ours: ArrayLike) -> Interval:
+    """How much more some rows vary over seeds than the others, with a jackknife interval.
+
+    The ratio of a task is that of its two pooled standard deviations; tasks are averaged on the log
+    scale. The jackknife leaves out one seed of one task for all rows at once, since seeds are
+    shared, and takes Student's t. ``n`` counts tasks.
+
+    Args:
+      values: (t, o, s), NaN where there is no run.
+      is_ours: mask (o,).
+    """
+    x, ours = np.asarray(values, float), np.asarray(is_ours, bool)
+
+    def log_ratio(task: Floats) -> float:
+        known = np.isfinite(task).sum(axis=1)
+        rows = [
+            (row[np.isfinite(row)].std(ddof=1) if n > 1 else np.nan, n)
+            for row, n in zip(task, known, strict=True)
+        ]
+        stds, counts = np.array(rows, float).T
+        return float(
+            np.log(pooled_std(stds[ours], counts[ours]) / pooled_std(stds[~ours], counts[~ours]))
+        )
+
+    logs, variance, freedom = [log_ratio(task) for task in x], 0.0, 0
+    for task in x:
+        seeds = np.flatnonzero(np.isfinite(task).any(axis=0))
+        left = np.array([log_ratio(np.delete(task, seed, axis=1)) for seed in seeds])
+        variance += (len(seeds) - 1) * left.var() / len(x) ** 2
+        freedom += len(seeds) - 1
+    mean = float(np.mean(logs))
+    half = float(stats.t.ppf((1 + LEVEL) / 2, freedom) * np.sqrt(variance))
+    ratio, low, high = map(float, np.exp([mean, mean - half, mean + half]))
+    return Interval(ratio, low, high, len(x))
+
+
 def welch(
     mean: ArrayLike, std: ArrayLike, n: ArrayLike,
     other_mean: ArrayLike, other_std: ArrayLike, other_n: ArrayLike,
@@ -129,12 +183,13 @@ def interquartile_mean(scores: ArrayLike) -> float:
 
 
 def stratified_interquartile_mean(
-    scores: ArrayLike, rng: np.random.Generator, resamples: int = 2_000, level: float = LEVEL
+    scores: ArrayLike, rng: np.random.Generator, level: float = LEVEL
 ) -> Interval:
     """Interquartile mean of scores (t, s) with a bootstrap that resamples seeds within tasks.
 
     Missing seeds are NaN. Every task counts the same, however many seeds it has. ``n`` counts
-    finite scores.
+    finite scores. Ends are widened for few seeds (`tail`), and NaN where that would be beyond
+    `FINEST`; up to three scores of one task, whose middle half is all of them, take Student's t.
 
     Reference: Agarwal et al. (2021), Deep RL at the edge of the statistical precipice.
     """
@@ -144,11 +199,15 @@ def stratified_interquartile_mean(
     if not n:
         return Interval(np.nan, np.nan, np.nan, 0)
     estimate = interquartile_mean(_balanced(tasks))
-    if max(map(len, tasks)) < 2:
+    if len(tasks) == 1 and n <= 3:
+        return mean_interval(tasks[0], rng, level)
+    fewest = min(map(len, tasks))
+    lowest = tail(fewest, n - len(tasks), level) if fewest > 1 else 0.0
+    if lowest < FINEST:
         return Interval(estimate, np.nan, np.nan, n)
-    drawn = [rng.choice(row, (resamples, len(row))) for row in tasks]
+    drawn = [rng.choice(row, (RESAMPLES, len(row))) for row in tasks]
     means = stats.trim_mean(_balanced(drawn), 0.25, axis=1)
-    return Interval(estimate, *_percentiles(means, level), n)
+    return Interval(estimate, *_between(means, lowest), n)
 
 
 def _balanced(tasks: list[Floats]) -> Floats:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from rllc.suite import comparisons, paper
-from rllc.suite.provenance import FULL
+from rllc.suite.provenance import FULL, NO_TUNING
 from rllc.suite.readings import READINGS
 from rllc.suite.selection import CELL, is_loss
 
@@ -28,7 +28,7 @@ TABLE2 = [
 
 
 class Mark(NamedTuple):
-    """How a number stands in its column.
+    """How a number stands in its column; nothing is marked until all three baselines are there.
 
     Attributes:
       is_best_baseline: the best of the three baselines (the paper's blue).
@@ -76,8 +76,8 @@ def marks(table: pd.DataFrame, column: str) -> dict[tuple[str, str], Mark]:
     sign = -1 if is_loss(column) else 1
     for task, members in table.groupby("task"):
         value = sign * members[column].set_axis(members.optimizer)
-        base = value[[name for name in value.index if name in paper.BASELINES]]
-        top, hardest = value.max(), base.max() if len(base) else np.nan
+        base = value.reindex(paper.BASELINES)
+        top, hardest = (value.max(), base.max()) if base.notna().all() else (np.nan, np.nan)
         for name, x in value.items():
             baseline = name in paper.BASELINES
             out[name, task] = Mark(
@@ -89,6 +89,11 @@ def marks(table: pd.DataFrame, column: str) -> dict[tuple[str, str], Mark]:
 def is_reduced(row: pd.Series) -> bool:
     """Whether a cell was trained with fewer seeds or steps than the paper's protocol."""
     return row.training != FULL
+
+
+def has_short_grid(row: pd.Series) -> bool:
+    """Whether a cell's rates come from part of its grid, or from shorter runs."""
+    return row.grid not in (FULL, NO_TUNING)
 
 
 def write_csv(table: pd.DataFrame, columns: list[str], path: Path) -> None:

@@ -12,12 +12,13 @@ import pandas as pd
 from rllc.suite import paper
 from rllc.suite.markdown import MISSING, markdown_table
 from rllc.suite.readings import HEADLINE, READINGS
-from rllc.suite.tables import Mark, is_reduced, marks
+from rllc.suite.tables import Mark, has_short_grid, is_reduced, marks
 
 ORDER = (HEADLINE, *(reading for reading in READINGS if reading != HEADLINE))
 READING_TITLES = {
-    "validated": "validated: at the step with the highest validation accuracy (headline)",
-    "last": "last: at the last step (headline)",
+    "validated": "validated: at the step with the highest validation accuracy (headline; verdicts "
+    "use it)",
+    "last": "last: at the last step (headline too)",
     "best": "best: best test value along the curve (the paper's likely reading; "
     "it looks at test data)",
 }
@@ -27,11 +28,12 @@ TITLES = {
 }
 LEGEND = """\
 Each cell: our mean over seeds, then the paper's number in brackets. 🔷 best baseline; 🟩 better \
-than the best baseline; **bold** best of the column. † fewer seeds or steps than the paper's \
-protocol (see [provenance](provenance.md)). ‡n: n runs diverged and are not in the mean. ≠ the \
+than the best baseline; **bold** best of the column (none of these where a baseline is missing). \
+† fewer seeds or steps than the paper's protocol; § rates from part of the paper's grid, or from \
+shorter runs (see [provenance](provenance.md)). ‡n: n runs diverged and are not in the mean. ≠ the \
 95 % interval of the difference of the two means excludes 0 (Welch; both in the paper's metric, \
-the mean over test batches of 128). Δ: our mean minus the paper's, in its metric. The number \
-of seeds stands in Table 2. – not yet measured."""
+the mean over test batches of 128; accuracies shown are over the whole test set). Δ: our mean \
+minus the paper's, in its metric. The number of seeds stands in Table 2. – not yet measured."""
 QUANTITIES = {1: ("loss", "accuracy"), 2: ("spread",)}
 _COLUMNS = {"loss": "test_loss", "accuracy": "test_accuracy", "spread": "test_accuracy"}
 
@@ -43,6 +45,7 @@ class Entry(NamedTuple):
     theirs: str
     mark: Mark = Mark(False, False, False)
     is_reduced: bool = False
+    has_short_grid: bool = False
     diverged: int = 0
     excludes_paper: bool = False
 
@@ -70,6 +73,7 @@ def entries(table: pd.DataFrame, reading: str, quantity: str) -> dict[tuple[str,
             _beside(row, reported.get((row.optimizer, row.task), _NOTHING).theirs, quantity),
             column_marks[row.optimizer, row.task],
             is_reduced(row),
+            has_short_grid(row),
             row.diverged,
             quantity != "loss" and row.excludes_paper,
         )
@@ -125,17 +129,19 @@ def _plain(text: str) -> str:
 
 class _Signs(NamedTuple):
     reduced: str
+    short_grid: str
     diverged: str
     excludes: str
 
 
-_SIGNS = _Signs("†", "‡", "≠")
-_LATEX_SIGNS = _Signs(r"$^\dagger$", r"$^\ddagger$", r"$^{\neq}$")
+_SIGNS = _Signs("†", "§", "‡", "≠")
+_LATEX_SIGNS = _Signs(r"$^\dagger$", r"$^\S$", r"$^\ddagger$", r"$^{\neq}$")
 
 
 def _notes(entry: Entry, signs: _Signs) -> str:
     count = f"{signs.diverged}{entry.diverged}" if entry.diverged else ""
     reduced = signs.reduced if entry.is_reduced else ""
+    reduced += signs.short_grid if entry.has_short_grid else ""
     return reduced + count + (signs.excludes if entry.excludes_paper else "")
 
 
@@ -199,7 +205,8 @@ def latex_table(head: Sequence[str], body: Sequence[Sequence[str]], caption: str
 
 _LATEX_LEGEND = (
     "In brackets the paper. Blue: best baseline; green: better than it; bold: best of the column; "
-    r"$\dagger$: fewer seeds or steps than the paper; $\ddagger n$: $n$ runs diverged; "
+    r"$\dagger$: fewer seeds or steps than the paper; $\S$: rates from part of its grid, or from "
+    r"shorter runs; $\ddagger n$: $n$ runs diverged; "
     r"$\neq$: the 95 % interval of the difference of the two means excludes 0."
 )
 

@@ -176,7 +176,7 @@ def test_verdicts(table, word, best):
 def test_a_lead_that_rests_on_one_cell_is_not_clear():
     table = rows({"a": 0.0, "b": 0.0})
     table.loc[(table.answer == "b") & (table.optimizer == SGD), "misfit"] = 8.0  # mean lead 2
-    lead = question_verdicts.verdict(table).leads[0]
+    lead = question_verdicts.verdict(table).leads["last"]
     assert lead.value == pytest.approx(2.0)
     assert lead.error == pytest.approx(np.std([8, 0, 0, 0], ddof=1) / 2)  # 2, not √(2/4)
     assert not lead.clear

@@ -46,6 +46,17 @@ def test_cells_stand_beside_the_papers(page):
     assert "| MNIST MLP | – | no tuning records |" in text
 
 
+def test_the_papers_metric_and_diverged_cells_are_explained(page):
+    pairs = [made.run("mnist_mlp", "SGD", s, floor=0.02, noise=0) for s in range(3)]
+    pairs += [made.run("mnist_mlp", "Adam", s, status="diverged") for s in range(3)]
+    runs = made.gather(pairs)
+    batch = runs.curves.test_accuracy_batch_mean + 0.0012
+    runs = runs._replace(curves=runs.curves.assign(test_accuracy_batch_mean=batch))
+    text = written(page, analysis.analyse(runs))
+    assert "(a mean over test batches, which would change ours by +0.12 to +0.12 points)" in text
+    assert "| Adam | diverged, n=3 (97.83) |" in text
+
+
 def test_what_falls_short_names_the_task(page):
     pairs = [made.run("mnist_mlp", "SGD", s) for s in range(3)]
     pairs += [made.run("mnist_mlp", "SGD", 100, learning_rate=rate) for rate in (0.03, 0.1)]

@@ -111,6 +111,13 @@ def test_an_unfinished_search_has_no_winner():
     assert "Not yet measured" in search.to_markdown([])
 
 
+def test_a_search_on_a_task_without_the_papers_optimizers():
+    pairs = [candidate("M(0.5)", seed, 0.05) for seed in (100, 101)]
+    (found,) = search.found(analysis.analyse(made.gather(pairs)))
+    assert list(found.standing.optimizer) == ["M(0.5)"]
+    assert found.rivals == []
+
+
 def test_the_script_trains_three_rounds(monkeypatch, tmp_path):
     """Made-up training: the second round goes to the three best, the third to the best of them."""
     trained = []

@@ -38,6 +38,18 @@ def test_intervals_depend_on_the_generator_alone():
     assert st.mean_interval(values, rng()) == st.mean_interval(values, rng())
 
 
+def test_bootstrap_ends_are_widened_for_few_values():
+    # Hesterberg (2015), table 1: 95 % of n = 10 takes 0.85 % at each end
+    assert st.tail(10, 9) == pytest.approx(0.0085, abs=1e-4)
+    assert st.tail(10**6, 10**6) == pytest.approx(0.025, abs=1e-5)
+    covered = 0
+    for seed in range(300):
+        draw = np.random.default_rng(seed)
+        interval = st.mean_interval(draw.normal(size=8), draw)
+        covered += interval.low <= 0 <= interval.high
+    assert covered / 300 > 0.91  # plain percentiles: 0.88
+
+
 def test_paired_difference_uses_the_pairing():
     base = np.array([0.0, 10.0, 20.0, 30.0])
     better = base + np.array([1.0, 1.1, 0.9, 1.0])
@@ -114,6 +126,40 @@ def test_stratified_interval_covers_the_noise_of_seeds():
     interval = st.stratified_interquartile_mean(scores, rng())
     assert interval.low < interval.estimate < interval.high
     assert interval.high - interval.low == pytest.approx(4 * 1.1 / np.sqrt(40), rel=0.5)
+
+
+def test_too_few_seeds_have_no_interval_of_the_interquartile_mean():
+    pair = st.stratified_interquartile_mean([[0.0, 1.0, 2.0], [0.0, 1.0, 3.0]], rng())
+    assert np.isfinite(pair.estimate)
+    assert np.isnan([pair.low, pair.high]).all()
+    alone = st.stratified_interquartile_mean([[1.0, 2.0, 3.0]], rng())
+    assert alone == st.mean_interval([1.0, 2.0, 3.0], rng())  # the middle half is all three
+    seven = st.stratified_interquartile_mean(rng().normal(size=(7, 3)), rng())
+    assert seven.low < seven.estimate < seven.high
+
+
+def test_ratio_of_spreads():
+    draw = rng()
+    values = draw.normal(size=(4, 6, 10))
+    values[:, :2] *= 3.0
+    ours = np.arange(6) < 2
+    found = st.spread_ratio(values, ours)
+    assert found.low < 3.0 < found.high
+    assert found.n == 4
+    assert st.spread_ratio(values, ~ours).estimate == pytest.approx(1 / found.estimate)
+    rows = [[1.0, 2.0, 3.0], [2.0, 4.0, 6.0], [0.0, 0.0, np.nan]]
+    assert st.spread_ratio([rows[:2]], [False, True]).estimate == pytest.approx(2.0)
+    # pooled with a row of two equal values: √((2 · 4 + 1 · 0) / 3)
+    assert st.spread_ratio([rows], [False, True, True]).estimate == pytest.approx(np.sqrt(8 / 3))
+
+
+def test_shared_seeds_move_both_spreads():
+    """Rows that repeat each other tell no more than one row: the interval stays as wide."""
+    one, other = rng().normal(size=(2, 1, 1, 10))
+    pair = np.concatenate([one, other], axis=1)
+    many = np.concatenate([np.repeat(one, 8, axis=1), np.repeat(other, 3, axis=1)], axis=1)
+    alone, repeated = st.spread_ratio(pair, [True, False]), st.spread_ratio(many, np.arange(11) < 8)
+    assert repeated == pytest.approx(alone)
 
 
 def test_performance_profile():

@@ -50,6 +50,23 @@ def test_the_hardest_baseline_is_compared_with(known):
     assert (against.p_holm >= against.p_value).all()
 
 
+def test_neighbours_do_not_touch_the_papers_p_values():
+    def against(*neighbours):
+        errors = ERRORS | dict.fromkeys(neighbours, 0.05)
+        pairs = [
+            made.run(TASKS[0], name, s, floor=error, noise=0.02)
+            for name, error in errors.items()
+            for s in range(6)
+        ]
+        return analysis.analyse(made.gather(pairs)).against
+
+    alone, both = against(), against("N1", "N2", "N3")
+    of_paper = both[both.optimizer.isin(paper.OPTIMIZERS)].reset_index(drop=True)
+    pd.testing.assert_frame_equal(of_paper, alone)
+    assert (alone.p_holm > alone.p_value).any()
+    assert (both.p_holm >= both.p_value).all()
+
+
 def test_without_all_three_baselines_there_is_no_comparison():
     pairs = [made.run("mnist_mlp", name, s) for name in ("SGD", "M(0.9)") for s in range(3)]
     assert analysis.analyse(made.gather(pairs)).against.empty

@@ -22,7 +22,8 @@ def analysed(errors, seeds=range(3), noise=1e-4, **settings):
 
 @pytest.fixture(scope="module")
 def known():
-    return analysed({"SGD": 0.03, "Adam": 0.02, "M(0.9)": 0.018, "M2(0.6)": 0.04})
+    errors = {"SGD": 0.03, "Momentum SGD": 0.025, "Adam": 0.02, "M(0.9)": 0.018, "M2(0.6)": 0.04}
+    return analysed(errors)
 
 
 def markdown_rows(text, optimizer, column="MNIST MLP"):
@@ -44,11 +45,27 @@ def test_marks_of_a_column(known):
     assert tables.marks(last, "test_loss_mean") == marks  # the loss is lowest where errors are
 
 
+def test_nothing_is_marked_while_a_baseline_is_missing():
+    cells = analysed({"SGD": 0.03, "Adam": 0.02, "M(0.9)": 0.018}).cells
+    marks = tables.marks(cells[cells.reading == "last"], "test_accuracy_mean")
+    assert set(marks.values()) == {tables.Mark(False, False, False)}
+
+
+def test_rates_from_a_short_grid_are_marked(known):
+    assert "§" in markdown_rows(typesetting.to_markdown(known.cells, 1), "SGD")[1]  # one point
+    pairs = [made.run(TASK, "SGD", seed) for seed in range(3)]
+    untuned = analysis.analyse(made.gather(pairs)).cells
+    assert "§" not in markdown_rows(typesetting.to_markdown(untuned, 1), "SGD")[1]
+    pairs += [made.run(TASK, "SGD", 100, made.BEST_RATE * 2.0**i) for i in range(15)]
+    whole = analysis.analyse(made.gather(pairs)).cells
+    assert "§" not in markdown_rows(typesetting.to_markdown(whole, 1), "SGD")[1]
+
+
 def test_markdown_shows_ours_the_papers_and_what_is_missing(known):
     text = typesetting.to_markdown(known.cells, 1)
     loss, accuracy = markdown_rows(text, "Adam")
-    assert re.fullmatch(r"🔷0\.0\d{3} \(0\.0758\)", loss)
-    assert re.fullmatch(r"🔷9[78]\.\d\d≠? \(97\.83\)", accuracy)
+    assert re.fullmatch(r"🔷0\.0\d{3}§ \(0\.0758\)", loss)
+    assert re.fullmatch(r"🔷9[78]\.\d\d§≠? \(97\.83\)", accuracy)
     assert markdown_rows(text, "M(0.9)")[1].startswith("🟩**98.")
     assert markdown_rows(text, "M3(0.6)") == ["– (0.0797)", "– (98.22)"]
     assert markdown_rows(text, "SGD", "CIFAR-10 Conv") == ["– (0.8359)", "– (71.37)"]
@@ -78,7 +95,7 @@ def test_reduced_and_diverged_runs_are_said_to_be():
 
 def test_table2_has_deviation_and_number_of_seeds(known):
     (cell,) = markdown_rows(typesetting.to_markdown(known.cells, 2), "SGD")
-    assert re.fullmatch(r"96\.\d\d ± 0\.\d\d, n=3≠? \(98\.16 ± 0\.03; Δ -1\.\d\d\)", cell)
+    assert re.fullmatch(r"96\.\d\d ± 0\.\d\d, n=3§≠? \(98\.16 ± 0\.03; Δ -1\.\d\d\)", cell)
 
 
 @pytest.mark.parametrize("number", [1, 2])
@@ -109,7 +126,7 @@ def test_long_form_csv(known, tmp_path):
     needed = "optimizer task reading seeds steps device test_loss_mean test_loss_std"
     needed += " test_accuracy_mean test_accuracy_std"
     assert set(needed.split()) <= set(table.columns)
-    assert len(table) == 4 * 3
+    assert len(table) == 5 * 3
     row = table[(table.optimizer == "M(0.9)") & (table.reading == "last")].iloc[0]
     assert row.test_accuracy_mean == pytest.approx(100 - 1.02 * 1.8, abs=0.05)  # percent
     assert (row.seeds, row.steps, row.device) == (3, 10_000, "cpu (made up)")
