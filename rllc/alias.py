@@ -163,7 +163,9 @@ def wrap(
       inner: a whole optimizer, such as ``optax.adam(1e-3)``.
       learning_rate: c₁, a factor on the inner optimizer's own rate.
       law_learning_rate: c₂. The correction is :math:`-\langle u_{t-1}, g_t\rangle / |u_{t-1}|^2`,
-        so its natural size goes with the inverse of the inner optimizer's step.
+        so c₂ has the unit of a step over a gradient: begin at 0.003 … 0.03 times the inner
+        optimizer's rate if its steps are rates times gradients (``wrap(optax.sgd(r), 1, c * r)``
+        is ``lm_rllc("M(0.0)", r, c)``), and with less if the law runs away from 1.
       initial_law: L_0, see `rllc.initial_law`.
       epsilon, epsilon_mode, law_groups, law_bounds, max_correction, memory_dtype: as in
         `rllc.scale_by_rllc`.
@@ -218,7 +220,7 @@ def mix(
     Args:
       *optimizers: whole optimizers, such as ``optax.sgd(0.1), optax.adam(1e-3)``.
       learning_rate: c₁, a factor on all steps.
-      law_learning_rate: c₂, see `rllc.wrap`.
+      law_learning_rate: c₂ in the unit of a step over a gradient, see `rllc.wrap`.
       initial_law: L_0; by default each optimizer has the same share and the shares sum to 1.
       epsilon, epsilon_mode, law_groups, law_bounds, max_correction, memory_dtype: as in
         `rllc.scale_by_rllc`.

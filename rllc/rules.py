@@ -174,10 +174,16 @@ def last_steps(*optimizers: optax.GradientTransformation) -> MemoryRule:
       A rule with one unit for each; their states are the hidden state.
 
     Raises:
-      ValueError: if there is none.
+      ValueError: if there is none, or one that is not an optimizer.
     """
     if not optimizers:
         raise ValueError("last steps of no optimizers; give at least one")
+    for optimizer in optimizers:
+        if not isinstance(optimizer, optax.GradientTransformation):
+            raise ValueError(
+                f"{optimizer!r} is not an optax optimizer; give one with its arguments, such as "
+                "optax.adam(1e-3)"
+            )
     inners = [optax.with_extra_args_support(optimizer) for optimizer in optimizers]
 
     def init(params: PyTree) -> tuple[Memory, PyTree]:

@@ -75,7 +75,7 @@ def scale_by_rllc(
       law_groups: None for one law over the whole tree (the paper); "leaf" for a law per leaf; or a
         tree of labels (a prefix of the parameters), or a callable from the parameters to one, for a
         law per label.
-      law_bounds: (low, high), the law's coefficients are clipped to it.
+      law_bounds: (low, high), the law's coefficients are clipped to it; low at most high.
       max_correction: an upper bound for the Euclidean norm of M^+ g.
       memory_dtype: dtype of the memory; None for the parameters' own. The law stays in at least
         float32.
@@ -103,6 +103,8 @@ def scale_by_rllc(
     recursive = _check_gram(gram) and propagator is not None and law_learning_rate is not None
     _check_epsilon(epsilon, epsilon_mode)
     check_rate("law_learning_rate", 0.0 if law_learning_rate is None else law_learning_rate)
+    check_rate("max_correction", 0.0 if max_correction is None else max_correction)
+    _check_bounds(law_bounds)
     if isinstance(rule, Propagator):
         resolve_initial_law(initial_law, rule.num_units)
 
@@ -187,6 +189,18 @@ def _check_epsilon(epsilon: Any, mode: str) -> None:
     check_rate("epsilon", epsilon)
     if mode not in EPSILON_MODES:
         raise ValueError(f"epsilon_mode is {mode!r}; the modes are {', '.join(EPSILON_MODES)}")
+
+
+def _check_bounds(bounds: Any) -> None:
+    if bounds is None:
+        return
+    wanted = f"law_bounds is {bounds!r}; it must be a pair (low, high) with low <= high"
+    if not isinstance(bounds, tuple | list) or len(bounds) != 2:
+        raise ValueError(wanted)
+    if any(isinstance(bound, jax.core.Tracer) for bound in bounds):
+        return
+    if not np.all(np.asarray(bounds[0]) <= np.asarray(bounds[1])):
+        raise ValueError(wanted)
 
 
 def _check_gram(gram: str) -> bool:

@@ -1,4 +1,7 @@
-"""Moves local records into the committed ones (`make records`), known runs excluded."""
+"""Moves local records into the committed ones (`make records`).
+
+Shards whose runs are all there already stay behind, and so do rehearsals on made-up data.
+"""
 
 import argparse
 import shutil
@@ -11,14 +14,17 @@ sys.path.insert(0, str(ROOT))
 from rllc.suite import records  # noqa: E402
 
 
-def move(source: Path, target: Path) -> tuple[int, int]:
+def move(source: Path, target: Path) -> tuple[int, int, int]:
     """Moves the shards of `source` that hold at least one run unknown to `target`.
 
     Returns:
-      (shards moved, shards left because all their runs are recorded already).
+      (shards moved, shards left because all their runs are recorded already, rehearsals left).
     """
-    known, moved, left = records.finished(target), 0, 0
+    known, moved, left, rehearsals = records.finished(target), 0, 0, 0
     for shard, header in records.headers(source).items():
+        if header["protocol"].get("data") == "synthetic":
+            rehearsals += 1
+            continue
         if {run["run"] for run in header["runs"]} <= known:
             left += 1
             continue
@@ -27,7 +33,7 @@ def move(source: Path, target: Path) -> tuple[int, int]:
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.move(source / f"{shard}{suffix}", place)
         moved += 1
-    return moved, left
+    return moved, left, rehearsals
 
 
 def main() -> None:
@@ -38,10 +44,13 @@ def main() -> None:
     arguments = parser.parse_args()
     try:
         records.check_writable(arguments.target)
-        moved, left = move(arguments.source, arguments.target)
+        moved, left, rehearsals = move(arguments.source, arguments.target)
     except records.RecordsError as error:
         sys.exit(f"error: {error}")
-    print(f"{moved} records moved to {arguments.target}, {left} left behind (runs already there)")
+    print(
+        f"{moved} records moved to {arguments.target}, left behind: {left} whose runs are there, "
+        f"{rehearsals} on made-up data"
+    )
 
 
 if __name__ == "__main__":

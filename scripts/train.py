@@ -34,8 +34,10 @@ def main(cfg: DictConfig) -> None:
         return
     outcome = execution.execute_group(groups[0], options)
     if outcome.error:
-        sys.exit(f"error: {outcome.error}")
+        sys.exit(f"error: {execution.in_words(outcome.error)}")
     print(f"run {run.name} -> {outcome.record}")
+    if note := execution.diverged_note([outcome]):
+        print(note, file=sys.stderr)
 
 
 def cli() -> None:

@@ -3,6 +3,7 @@
   python scripts/tune.py --tasks mnist_mlp --optimizers sgd adam m_0.9 --seeds 100
   python scripts/tune.py --tasks mnist_mlp --best 3 --more-seeds 101 102      a second round
   python scripts/tune.py --tasks mnist_conv --screen 3000      3,000 steps, the best 3 to the end
+  python scripts/tune.py --tasks mnist_conv --screen 3000 --best 3      a second round of these
 
 Grids stand in conf/optimizer/*.yaml. Records go to --records; `make records` moves them to the
 committed ones, from which `make tables` writes results/tuning/choices.csv.
@@ -20,7 +21,7 @@ from rllc.suite import devices  # noqa: E402
 
 devices.configure()
 
-from rllc.suite import execution, sweep  # noqa: E402
+from rllc.suite import execution, selection, sweep  # noqa: E402
 from rllc.suite.execution import Options  # noqa: E402
 from rllc.suite.plan import PlanError, Run  # noqa: E402
 from rllc.suite.records import RecordsError  # noqa: E402
@@ -36,11 +37,11 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="*", default=[], help="tasks (default: all)")
     parser.add_argument("--optimizers", nargs="*", default=[], help="optimizers (default: all)")
     parser.add_argument(
-        "--seeds", nargs="*", type=int, default=sweep.TUNING_SEEDS,
-        help="tuning seeds; tables take seeds from 100 on as tuning (default: 100)",
+        "--seeds", nargs="+", type=_tuning_seed, default=sweep.TUNING_SEEDS,
+        help="tuning seeds, 100 to 199: the tables take no others for tuning (default: 100)",
     )  # fmt: skip
     parser.add_argument(
-        "--best", type=int, default=0, metavar="N",
+        "--best", type=_positive, metavar="N",
         help="afterwards train the N best points of each grid with --more-seeds too",
     )  # fmt: skip
     parser.add_argument(
@@ -48,14 +49,19 @@ def main() -> None:
         help="train whole grids for STEPS only, and to the end what --keep leaves "
         "(results/figures/tuning_steps.png shows what that loses)",
     )  # fmt: skip
-    parser.add_argument("--keep", type=_positive, default=3, help="points to keep then")
-    parser.add_argument("--more-seeds", nargs="*", type=int, default=(101, 102))
+    parser.add_argument("--keep", type=_positive, help="points to keep then (default: 3)")
+    parser.add_argument(
+        "--more-seeds", nargs="+", type=_tuning_seed, help="for --best (default: 101 102)"
+    )
     parser.add_argument("--records", type=Path, default=Path("local/records"))
     parser.add_argument(
         "--set", nargs="*", default=[], metavar="KEY=VALUE",
         help="overrides for every run, such as optimizer.initial_law=mean",
     )  # fmt: skip
     arguments = parser.parse_args()
+    for word, needed in (("keep", "screen"), ("more_seeds", "best")):
+        if getattr(arguments, word) and not getattr(arguments, needed):
+            parser.error(f"--{word.replace('_', '-')} says nothing without --{needed}")
     try:
         tasks = sweep.check_names(CONF, "task", arguments.tasks)
         optimizers = sweep.check_names(CONF, "optimizer", arguments.optimizers)
@@ -73,12 +79,15 @@ def main() -> None:
         if arguments.screen:
             short = grids(f"protocol.steps={arguments.screen}")
             failed = train(short, options, f"grid runs of {arguments.screen} steps")
-            kept = sweep.best_points(short, arguments.records, arguments.keep)
+            kept = sweep.best_points(short, arguments.records, arguments.keep or 3)
             runs = sweep.at_points(runs, kept)
+            if not runs:
+                sys.exit("error: every point of the screen diverged; nothing to train to the end")
         failed = train(runs, options, "grid runs") or failed
         if arguments.best and not failed:
             best = sweep.best_points(runs, arguments.records, arguments.best)
-            again = [run._replace(seed=seed) for run in best for seed in arguments.more_seeds]
+            seeds = arguments.more_seeds or (101, 102)
+            again = [run._replace(seed=seed) for run in best for seed in seeds]
             failed = train(again, options, "runs of the best points")
     except (PlanError, RecordsError) as error:
         sys.exit(f"error: {error}")
@@ -92,15 +101,26 @@ def _positive(text: str) -> int:
     return number
 
 
+def _tuning_seed(text: str) -> int:
+    number = int(text)
+    if not selection.FIRST_TUNING_SEED <= number < selection.FIRST_QUESTION_SEED:
+        raise argparse.ArgumentTypeError(f"{text} is not a tuning seed (100 to 199)")
+    return number
+
+
 def train(runs: list[Run], options: Options, what: str) -> bool:
     """Trains what is not recorded yet; returns whether any group failed."""
     groups = execution.prepare(runs, options)
     todo = sum(map(len, groups))
     print(f"{len(runs)} {what}, {todo} to train as {len(groups)} programs", flush=True)
-    failed = [outcome for outcome in execution.execute(groups, options) if outcome.error]
-    for outcome in failed:
-        print(f"failed: {outcome.runs[0].optimizer['name']}: {outcome.error}", file=sys.stderr)
-    return bool(failed)
+    outcomes = execution.execute(groups, options)
+    if note := execution.diverged_note(outcomes):
+        print(note, file=sys.stderr)
+    for outcome in outcomes:
+        if outcome.error:
+            name, text = outcome.runs[0].optimizer["name"], execution.in_words(outcome.error)
+            print(f"failed: {name}: {text}", file=sys.stderr)
+    return any(outcome.error for outcome in outcomes)
 
 
 if __name__ == "__main__":

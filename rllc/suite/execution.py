@@ -91,6 +91,27 @@ def execute_group(group: list[Run], options: Options, prefix: str = "") -> Outco
         return Outcome(group, error=error)
 
 
+def in_words(error: BaseException) -> str:
+    """An error for people: the message, and for one that is not ours its type and traceback."""
+    if isinstance(error, PlanError | records.RecordsError):
+        return str(error)
+    return "\n".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", [])])
+
+
+def diverged_note(outcomes: Sequence[Outcome]) -> str:
+    """Which runs of these groups diverged, and when; empty if none did."""
+    headers = [json.loads(o.record.with_suffix(".json").read_text()) for o in outcomes if o.record]
+    runs = [(header["optimizer"]["name"], run) for header in headers for run in header["runs"]]
+    lost = [
+        f"{name}, learning_rate={run['learning_rate']:g}, seed {run['seed']}, at step "
+        f"{run['diverged_at']}"
+        for name, run in runs
+        if run["status"] == "diverged"
+    ]
+    more = [f"{len(lost) - 3} more"] if len(lost) > 3 else []
+    return f"{len(lost)} of {len(runs)} runs diverged: {'; '.join(lost[:3] + more)}" if lost else ""
+
+
 def make_task(run: Run) -> Any:
     """The Task of a run.
 

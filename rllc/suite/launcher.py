@@ -22,6 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 from rllc.suite import configuration, execution
 from rllc.suite.execution import Options, Outcome
 from rllc.suite.plan import PlanError, Run
+from rllc.suite.records import RecordsError
 
 
 class GroupedLauncher(Launcher):
@@ -53,6 +54,12 @@ class GroupedLauncher(Launcher):
     ) -> Sequence[JobReturn]:
         """Trains all jobs and reports each one's outcome."""
         del initial_job_idx
+        try:
+            return self._launch(job_overrides)
+        except (PlanError, RecordsError) as error:
+            sys.exit(f"error: {error}")
+
+    def _launch(self, job_overrides: Sequence[Sequence[str]]) -> "list[_Job]":
         jobs = [self._job(list(overrides)) for overrides in job_overrides]
         good = [(job, job.run) for job in jobs if job.run is not None]
         if good:
@@ -65,6 +72,9 @@ class GroupedLauncher(Launcher):
         failed = [job for job in jobs if job.status == JobStatus.FAILED]
         for job in failed:
             print(f"failed: {' '.join(job.words)}: {job.error}", file=sys.stderr)
+        for text in dict.fromkeys(execution.in_words(job.error) for job in failed if job.error):
+            if "\n" in text:  # not an error of ours: its traceback, once
+                print(text, file=sys.stderr)
         if failed:  # a plain end instead of Hydra's traceback of the first failure
             sys.exit(f"error: {len(failed)} of {len(jobs)} jobs failed; the others are recorded")
         return jobs
@@ -86,6 +96,8 @@ class GroupedLauncher(Launcher):
             f"{sum(map(len, groups))} to train as {len(groups)} programs"
         )
         outcomes = self._execute(groups, options)
+        if note := execution.diverged_note(outcomes):
+            print(note, file=sys.stderr)
         failed = {run.name: o.error for o in outcomes if o.error for run in o.runs}
         return {**refused, **failed}
 
@@ -148,13 +160,19 @@ def submit(
       options: the records folder must be one that the workers see.
       cluster: ``local`` or ``slurm``.
       parameters: of ``submitit.AutoExecutor``, ``folder`` included.
+
+    Raises:
+      PlanError: there is no such cluster here, or it does not know a parameter.
     """
     import submitit
 
     folder = Path(parameters.get("folder", "local/submitit"))
-    executor = submitit.AutoExecutor(folder=folder, cluster=cluster)
     given = {k: v for k, v in parameters.items() if k != "folder" and v is not None}
-    executor.update_parameters(**given)
+    try:
+        executor = submitit.AutoExecutor(folder=folder, cluster=cluster)
+        executor.update_parameters(**given)
+    except (RuntimeError, NameError) as error:
+        raise PlanError(f"hydra/launcher: submitit ({cluster}): {error}") from error
     quiet = options._replace(
         progress=False, folder=options.folder.absolute(), partial=options.checkpoints.absolute()
     )

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from omegaconf import OmegaConf
 
 from rllc.suite import configuration, records, selection
@@ -54,27 +55,28 @@ def best_points(runs: Iterable[Run], folder: Path, count: int) -> list[Run]:
     """The `count` best points of each grid by the selection rule, one run standing for each.
 
     Args:
-      runs: grid runs; those without a record, and those that diverged, are passed over.
+      runs: grid runs; those without a record are passed over.
       folder: records folder.
-      count: points to keep per (task, optimizer).
+      count: points to keep per (task, optimizer); one with a diverged run is never kept.
     """
     loaded = records.load(folder)
-    usable = set(loaded.runs.run[loaded.runs.status == "finished"])
-    value = loaded.curves.groupby("run")[selection.RULE].max()
+    best = selection.lowest_or_highest(loaded.runs, loaded.curves, selection.RULE)
+    value = dict(zip(loaded.runs.run, best, strict=True))
     sign = 1 if selection.is_loss(selection.RULE) else -1
     cells: dict[tuple[str, str], dict[str, list[Run]]] = {}
     for run in runs:
-        if run.name in usable:
+        if run.name in value:
             *cell, point = _place(run)
             cells.setdefault((cell[0], cell[1]), {}).setdefault(point, []).append(run)
 
     def score(point: list[Run]) -> float:
-        return sign * float(value[[run.name for run in point]].mean())
+        return sign * float(np.mean([value[run.name] for run in point]))
 
     return [
         point[0]
         for points in cells.values()
         for point in sorted(points.values(), key=score)[:count]
+        if np.isfinite(score(point))
     ]
 
 

@@ -170,12 +170,24 @@ def test_initial_laws(name, values):
         ({"initial_law": (0, 0)}, "differ from 0"),
         ({"initial_law": (1, float("nan"))}, "finite"),
         ({"propagator": "M(0.9"}, "position 2"),
+        ({"law_bounds": (1, 0)}, r"law_bounds is \(1, 0\).*low <= high"),
+        ({"law_bounds": (0, float("nan"))}, "low <= high"),
+        ({"law_bounds": (0, 1, 2)}, "a pair"),
+        ({"law_bounds": 0.5}, "a pair"),
+        ({"max_correction": -1.0}, "max_correction is -1.0"),
+        ({"max_correction": float("nan")}, "max_correction is nan"),
     ],
     ids=str,
 )
 def test_bad_input_is_refused_before_training(arguments, message):
     with pytest.raises(ValueError, match=message):
         rllc.lm_rllc(**{"propagator": NAME, "learning_rate": 0.1, **arguments})
+
+
+@pytest.mark.parametrize("inner", [optax.adam, rllc.gradient_history((0, 1)), "adam"])
+def test_wrap_takes_optimizers_only(inner):
+    with pytest.raises(ValueError, match="is not an optax optimizer"):
+        rllc.wrap(inner)
 
 
 def test_complex_parameters_are_refused():

@@ -1,6 +1,7 @@
 """The command line: Hydra's grammar, grouping of multiruns, errors, resuming, submitit."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -116,6 +117,52 @@ def test_bad_input_is_one_clear_error_before_training(tmp_path, inside, words, m
     assert "\n" not in str(code)
     assert message in err
     assert not list(tmp_path.glob("records/*/*"))
+
+
+@pytest.fixture
+def broken(tmp_path, monkeypatch):
+    """A user's optimizer whose update fails, as words of a command line."""
+    (tmp_path / "users_module.py").write_text(
+        "import optax\n"
+        "def broken(learning_rate):\n"
+        "    update = lambda g, s, p=None: s['momentum']\n"
+        "    return optax.GradientTransformation(lambda p: {}, update)\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return ["optimizer=sgd", "optimizer._target_=users_module.broken"]
+
+
+@pytest.mark.parametrize("flag", [[], ["-m"]])
+def test_an_error_inside_a_users_optimizer_shows_its_type_and_place(tmp_path, inside, broken, flag):
+    code, _, err = inside(tmp_path, *flag, *broken)
+    assert code
+    assert "KeyError: 'momentum'" in err
+    assert "users_module.py" in err
+
+
+@pytest.mark.parametrize("flag", [[], ["-m"]])
+def test_a_run_that_diverges_is_said_to(tmp_path, inside, flag):
+    code, _, err = inside(tmp_path, *flag, "optimizer=sgd", "optimizer.learning_rate=1e30")
+    assert code is None
+    assert "1 of 1 runs diverged: SGD, learning_rate=1e+30, seed 0, at step" in err
+
+
+@pytest.mark.skipif(shutil.which("srun") is not None, reason="a machine with Slurm")
+def test_a_cluster_that_is_not_there(tmp_path):
+    done = train(tmp_path, "-m", "optimizer=sgd", "hydra/launcher=grouped_slurm")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: hydra/launcher: submitit (slurm)")
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("word", ["group_size=0", "a file"])
+def test_bad_input_of_a_multirun_is_one_line(tmp_path, inside, word):
+    if word == "a file":
+        (tmp_path / "records").write_text("a file where the folder should be")
+    words = [] if word == "a file" else [word]
+    code, _, _ = inside(tmp_path, "-m", "optimizer=sgd", *words)
+    assert str(code).startswith("error: ")
+    assert "\n" not in str(code)
 
 
 def test_an_unknown_option_gets_hydras_message_and_exit_status(tmp_path):

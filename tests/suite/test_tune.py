@@ -1,14 +1,24 @@
 """scripts/tune.py on made-up data: whole grids, screened grids, second rounds, bad numbers."""
 
 import sys
+from typing import NamedTuple
 
+import pandas as pd
 import pytest
 
-from rllc.suite import records
+from rllc.suite import records, sweep
+from rllc.suite.plan import Run
 from scripts import tune as script
 
 REHEARSAL = ("protocol=rehearsal", "protocol.steps=4", "protocol.eval_every=2")
 RATES = "optimizer.grid.learning_rate=[0.001,0.01,0.1,1.0]"
+
+
+class Records(NamedTuple):
+    """As much of `records.Records` as a choice needs."""
+
+    runs: pd.DataFrame
+    curves: pd.DataFrame
 
 
 @pytest.fixture
@@ -50,6 +60,27 @@ def test_a_screened_grid_trains_only_its_best_points_to_the_end(tune, tmp_path):
     assert tune(*words)[1].count(" 0 to train as 0 programs") == 3
 
 
+def test_runs_that_diverge_are_reported_and_a_screen_of_them_is_an_error(tune):
+    code, _, err = tune("--screen", "2", settings=("optimizer.grid.learning_rate=[1e30,1e31]",))
+    assert "2 of 2 runs diverged: SGD, learning_rate=1e+30, seed 100, at step" in err
+    assert "every point of the screen diverged" in str(code)
+
+
+def test_a_point_with_a_diverged_seed_is_never_among_the_best(monkeypatch):
+    """Rate 0.3 has the highest accuracy, but one of its two seeds diverged."""
+    runs = [
+        Run({"name": "t"}, {"name": "o"}, {"learning_rate": rate}, seed, {}, {})
+        for rate in (0.1, 0.3)
+        for seed in (100, 101)
+    ]
+    table = pd.DataFrame({"run": [run.name for run in runs], "status": "finished"})
+    table.loc[3, "status"] = "diverged"
+    values = [0.97, 0.97, 0.98, 0.98]
+    curves = pd.DataFrame({"run": table.run, "step": 1, "validation_accuracy": values})
+    monkeypatch.setattr(sweep.records, "load", lambda folder: Records(table, curves))
+    assert [run.traced for run in sweep.best_points(runs, "", 2)] == [{"learning_rate": 0.1}]
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -58,6 +89,12 @@ def test_a_screened_grid_trains_only_its_best_points_to_the_end(tune, tmp_path):
         (("--screen", "2", "--keep", "-1"), "-1 is not positive"),
         (("--screen", "two"), "invalid"),
         (("--optimizers", "sdg"), "unknown optimizer 'sdg'"),
+        (("--seeds", "0"), "0 is not a tuning seed (100 to 199)"),
+        (("--seeds", "200"), "200 is not a tuning seed"),
+        (("--seeds",), "expected at least one argument"),
+        (("--best", "-1"), "-1 is not positive"),
+        (("--keep", "2"), "--keep says nothing without --screen"),
+        (("--more-seeds", "101"), "--more-seeds says nothing without --best"),
     ],
 )
 def test_bad_numbers_are_errors_before_training(tune, tmp_path, words, message):
