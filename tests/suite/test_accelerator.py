@@ -1,0 +1,70 @@
+"""What an accelerator would run (plain convolutions, batched runs), checked without one."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+from jax import export
+
+import tasks
+from rllc.suite import program
+
+OPTIMIZER = json.dumps({"_target_": "rllc.lm_rllc", "propagator": "M(0.9)+M(0.0)"})
+HYPER = {
+    "learning_rate": np.array([[0.03, 0.1]], np.float32),
+    "law_learning_rate": np.full((1, 2), 0.01, np.float32),
+    "initial_law": np.ones((1, 2, 2), np.float32),
+}
+LAYOUT = program.Layout(seeds=1, points=2, axis=0, devices=1)
+SEEDS = np.zeros(1, np.int32)
+STEPS, BATCH = 2, 8
+
+
+@pytest.fixture(params=["mnist_mlp", "mnist_conv", "cifar10_resnet20"])
+def task(request):
+    return tasks.make(request.param)
+
+
+def built(task):
+    """The program of two runs, made anew: how it is made depends on the machine."""
+    return program.build.__wrapped__(task, OPTIMIZER, LAYOUT, STEPS, 2)
+
+
+def arguments(task, made):
+    """Arguments of `Program.train` for all `STEPS`."""
+    data = tasks.synthetic(task.dataset)
+    indices = np.arange(STEPS * BATCH, dtype=np.int32).reshape(STEPS, 1, BATCH)
+    carry = made.init(SEEDS, HYPER)
+    images, labels = data.train_images[: STEPS * BATCH], data.train_labels[: STEPS * BATCH]
+    return carry, made.log(), HYPER, SEEDS, images, labels, indices, 0, 0, STEPS
+
+
+def trained(task):
+    made = built(task)
+    (params, _, _), (losses, laws) = made.train(*arguments(task, made))
+    return jax.tree.map(np.asarray, (params, losses, laws))
+
+
+def test_the_way_of_an_accelerator_gives_the_same_steps(task, monkeypatch):
+    """Sums are ordered differently: two steps apart by float32 rounding only."""
+    here = trained(task)
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert not program.takes_turns(task)
+    there = trained(task)
+    for ours, theirs in zip(jax.tree.leaves(here), jax.tree.leaves(there), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("platform", ["cuda", "tpu"])
+def test_training_and_evaluation_lower_for_accelerators(task, platform, monkeypatch):
+    """No accelerator is needed to lower a program for one; what it cannot do shows here."""
+    backend = {"cuda": "gpu", "tpu": "tpu"}[platform]
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    made = built(task)
+    given = arguments(task, made)
+    lowered = export.export(made.train, platforms=[platform])(*given)
+    assert lowered.platforms == (platform,)
+    images, labels = program.evaluation_batches(given[4], given[5])
+    text = export.export(made.evaluate, platforms=[platform])(given[0], images, labels)
+    assert "convolution" in text.mlir_module() or task.name == "mnist_mlp"
