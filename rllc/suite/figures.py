@@ -48,9 +48,9 @@ def curve_table(final: pd.DataFrame, curves: pd.DataFrame, made: pd.DataFrame) -
       made: from `provenance.provenance`.
 
     Returns:
-      task, optimizer, seed, step, accuracy and ``grid`` (as in `made`).
+      task, optimizer, seed, status, step, accuracy and ``grid`` (as in `made`).
     """
-    keyed = final[["run", *CELL, "seed"]].merge(made[[*CELL, "grid"]], on=CELL)
+    keyed = final[["run", *CELL, "seed", "status"]].merge(made[[*CELL, "grid"]], on=CELL)
     joined = keyed.merge(curves[["run", "step", "test_accuracy"]], on="run")
     return joined.assign(accuracy=100.0 * joined.test_accuracy.astype(float))
 
@@ -99,6 +99,10 @@ def _panel(
     axes: Axes, table: pd.DataFrame, task: str, optimizers: tuple[str, ...], band: Band
 ) -> None:
     axes.set_title(str(paper.title(task)))
+    table = table[table.optimizer.isin(optimizers)]
+    lost = table.status == "diverged"
+    diverged = table[lost].groupby("optimizer").seed.nunique()
+    table = table[~lost]
     shown = [name for name in optimizers if name in set(table.optimizer)]
     if not shown:
         not_measured(axes)
@@ -111,9 +115,11 @@ def _panel(
     axes.set_xlabel("iteration")
     axes.set_ylabel("test accuracy (%)")
     axes.xaxis.set_major_formatter(thousands)
+    note = _count(table, shown, len(optimizers))
+    note += "".join(f"\n{name}: {count} diverged, not drawn" for name, count in diverged.items())
     axes.text(
-        0.98, 0.03, _count(table, shown, len(optimizers)), ha="right", va="bottom",
-        transform=axes.transAxes, fontsize=8, color=GREY,
+        0.98, 0.03, note, ha="right", va="bottom", transform=axes.transAxes, fontsize=8, color=GREY,
+        bbox={"facecolor": "white", "alpha": 0.7, "linewidth": 0, "pad": 1},
     )  # fmt: skip
 
 
@@ -152,13 +158,12 @@ def _limits(means: list[pd.Series]) -> tuple[float, float]:
 
 
 def _count(table: pd.DataFrame, shown: list[str], wanted: int) -> str:
-    here = table[table.optimizer.isin(shown)]
-    seeds = here.groupby("optimizer").seed.nunique()
+    seeds = table.groupby("optimizer").seed.nunique()
     n = f"{seeds.min()}" if seeds.min() == seeds.max() else f"{seeds.min()}–{seeds.max()}"
     lines = [f"n = {n} seed{'' if n == '1' else 's'}"]
     if len(shown) < wanted:
         lines.append(f"{len(shown)} of {wanted} optimizers measured")
-    if set(here.grid) - {FULL, NO_TUNING}:
+    if set(table.grid) - {FULL, NO_TUNING}:
         lines.append("rates from a short grid")
     return "\n".join(lines)
 

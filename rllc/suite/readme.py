@@ -64,7 +64,8 @@ def _cell(row) -> str:
     if pd.isna(row.test_accuracy_mean):
         return f"diverged, n={row.seeds} ({row.paper_accuracy:.2f})"
     spread = "" if pd.isna(row.test_accuracy_std) else f" ± {row.test_accuracy_std:.2f}"
-    return f"{row.test_accuracy_mean:.2f}{spread}, n={row.seeds} ({row.paper_accuracy:.2f})"
+    lost = f", {row.diverged} diverged" if row.diverged else ""
+    return f"{row.test_accuracy_mean:.2f}{spread}, n={row.seeds}{lost} ({row.paper_accuracy:.2f})"
 
 
 def _provenance(a: Analysis) -> str:

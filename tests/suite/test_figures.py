@@ -66,6 +66,20 @@ def test_a_panel_of_one_seed_and_a_short_grid_says_so():
     assert "short grid" not in words(figures.figure1(whole))
 
 
+def test_a_diverged_run_is_noted_and_not_drawn():
+    pairs = [made.run("mnist_mlp", "SGD", seed, floor=0.02, noise=0) for seed in range(2)]
+    pairs.append(made.run("mnist_mlp", "SGD", 2, status="diverged"))
+    pairs += [made.run("mnist_mlp", "Adam", seed, status="diverged") for seed in range(3)]
+    found = analysis.analyse(made.gather(pairs))
+    figure = figures.figure4(figures.curve_table(found.final, found.records.curves, found.made))
+    text = words(figure)
+    assert "n = 2 seeds\n1 of 7 optimizers measured" in text
+    assert "SGD: 1 diverged, not drawn" in text
+    assert "Adam: 3 diverged, not drawn" in text
+    (line,) = figure.axes[0].lines
+    assert line.get_ydata()[-1] == pytest.approx(100 - 1.02 * 2, abs=0.01)
+
+
 def test_figure5_bands_are_the_range_of_the_first_three_seeds():
     pairs = [
         made.run("mnist_mlp", "SGD", seed, floor=0.02 + 0.01 * seed, noise=0) for seed in range(5)

@@ -49,12 +49,15 @@ def test_cells_stand_beside_the_papers(page):
 def test_the_papers_metric_and_diverged_cells_are_explained(page):
     pairs = [made.run("mnist_mlp", "SGD", s, floor=0.02, noise=0) for s in range(3)]
     pairs += [made.run("mnist_mlp", "Adam", s, status="diverged") for s in range(3)]
+    pairs += [made.run("mnist_mlp", "Momentum SGD", s, floor=0.03, noise=0) for s in range(2)]
+    pairs.append(made.run("mnist_mlp", "Momentum SGD", 2, status="diverged"))
     runs = made.gather(pairs)
     batch = runs.curves.test_accuracy_batch_mean + 0.0012
     runs = runs._replace(curves=runs.curves.assign(test_accuracy_batch_mean=batch))
     text = written(page, analysis.analyse(runs))
     assert "(a mean over test batches, which would change ours by +0.12 to +0.12 points)" in text
     assert "| Adam | diverged, n=3 (97.83) |" in text
+    assert "| Momentum SGD | 97.00 ± 0.00, n=3, 1 diverged (98.22) |" in text
 
 
 def test_what_falls_short_names_the_task(page):
