@@ -179,7 +179,8 @@ def last_steps(*optimizers: optax.GradientTransformation) -> MemoryRule:
     if not optimizers:
         raise ValueError("last steps of no optimizers; give at least one")
     for optimizer in optimizers:
-        if not isinstance(optimizer, optax.GradientTransformation):
+        methods = [getattr(optimizer, name, None) for name in ("init", "update")]
+        if isinstance(optimizer, MemoryRule) or not all(map(callable, methods)):
             raise ValueError(
                 f"{optimizer!r} is not an optax optimizer; give one with its arguments, such as "
                 "optax.adam(1e-3)"

@@ -75,7 +75,8 @@ def scale_by_rllc(
       law_groups: None for one law over the whole tree (the paper); "leaf" for a law per leaf; or a
         tree of labels (a prefix of the parameters), or a callable from the parameters to one, for a
         law per label.
-      law_bounds: (low, high), the law's coefficients are clipped to it; low at most high.
+      law_bounds: (low, high), the law's coefficients are clipped to it; low at most high, None
+        for no bound on that side.
       max_correction: an upper bound for the Euclidean norm of M^+ g.
       memory_dtype: dtype of the memory; None for the parameters' own. The law stays in at least
         float32.
@@ -103,8 +104,7 @@ def scale_by_rllc(
     recursive = _check_gram(gram) and propagator is not None and law_learning_rate is not None
     _check_epsilon(epsilon, epsilon_mode)
     check_rate("law_learning_rate", 0.0 if law_learning_rate is None else law_learning_rate)
-    check_rate("max_correction", 0.0 if max_correction is None else max_correction)
-    _check_bounds(law_bounds)
+    _check_limits(law_bounds, max_correction)
     if isinstance(rule, Propagator):
         resolve_initial_law(initial_law, rule.num_units)
 
@@ -191,16 +191,20 @@ def _check_epsilon(epsilon: Any, mode: str) -> None:
         raise ValueError(f"epsilon_mode is {mode!r}; the modes are {', '.join(EPSILON_MODES)}")
 
 
-def _check_bounds(bounds: Any) -> None:
-    if bounds is None:
-        return
+def _check_limits(bounds: Any, limit: Any) -> None:
+    """Raise a ValueError for bounds that are no ordered pair, or a limit that is negative."""
     wanted = f"law_bounds is {bounds!r}; it must be a pair (low, high) with low <= high"
-    if not isinstance(bounds, tuple | list) or len(bounds) != 2:
-        raise ValueError(wanted)
-    if any(isinstance(bound, jax.core.Tracer) for bound in bounds):
+    try:
+        low, high = (None, None) if bounds is None else bounds
+    except (TypeError, ValueError) as error:
+        raise ValueError(wanted) from error
+    traced = any(isinstance(x, jax.core.Tracer) for x in (low, high, limit))
+    if traced:
         return
-    if not np.all(np.asarray(bounds[0]) <= np.asarray(bounds[1])):
+    if low is not None and high is not None and not np.all(np.asarray(low) <= np.asarray(high)):
         raise ValueError(wanted)
+    if limit is not None and (callable(limit) or not np.all(np.asarray(limit) >= 0)):
+        raise ValueError(f"max_correction is {limit!r}; it must be a number of at least 0")
 
 
 def _check_gram(gram: str) -> bool:

@@ -31,6 +31,30 @@ CONF = ROOT / "conf"
 
 def main() -> None:
     """Trains what is missing of the requested grids."""
+    parser = _parser()
+    options = parser.parse_args()
+    for word, needed in (("keep", "screen"), ("more_seeds", "best")):
+        if getattr(options, word) and not getattr(options, needed):
+            parser.error(f"--{word.replace('_', '-')} says nothing without --{needed}")
+    try:
+        runs, failed = _grids(options), False
+        whole = min(run.protocol["steps"] for run in runs)
+        if options.screen and options.screen >= whole:
+            parser.error(f"--screen {options.screen}: must be below the {whole} steps of a run")
+        if options.screen:
+            runs, failed = _screened(runs, options)
+        failed = train(runs, Options(folder=options.records), "grid runs") or failed
+        if options.best and not failed:
+            best = sweep.best_points(runs, options.records, options.best)
+            seeds = options.more_seeds or (101, 102)
+            again = [run._replace(seed=seed) for run in best for seed in seeds]
+            failed = train(again, Options(folder=options.records), "runs of the best points")
+    except (PlanError, RecordsError) as error:
+        sys.exit(f"error: {error}")
+    sys.exit(bool(failed))
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -58,40 +82,33 @@ def main() -> None:
         "--set", nargs="*", default=[], metavar="KEY=VALUE",
         help="overrides for every run, such as optimizer.initial_law=mean",
     )  # fmt: skip
-    arguments = parser.parse_args()
-    for word, needed in (("keep", "screen"), ("more_seeds", "best")):
-        if getattr(arguments, word) and not getattr(arguments, needed):
-            parser.error(f"--{word.replace('_', '-')} says nothing without --{needed}")
-    try:
-        tasks = sweep.check_names(CONF, "task", arguments.tasks)
-        optimizers = sweep.check_names(CONF, "optimizer", arguments.optimizers)
+    return parser
 
-        def grids(*overrides: str) -> list[Run]:
-            words = [*arguments.set, *overrides]
-            cells = itertools.product(tasks, optimizers)
-            return [r for c in cells for r in sweep.grid_runs(CONF, *c, arguments.seeds, words)]
 
-        options = Options(folder=arguments.records)
-        runs, failed = grids(), False
-        whole = min(run.protocol["steps"] for run in runs)
-        if arguments.screen and arguments.screen >= whole:
-            parser.error(f"--screen {arguments.screen}: must be below the {whole} steps of a run")
-        if arguments.screen:
-            short = grids(f"protocol.steps={arguments.screen}")
-            failed = train(short, options, f"grid runs of {arguments.screen} steps")
-            kept = sweep.best_points(short, arguments.records, arguments.keep or 3)
-            runs = sweep.at_points(runs, kept)
-            if not runs:
-                sys.exit("error: every point of the screen diverged; nothing to train to the end")
-        failed = train(runs, options, "grid runs") or failed
-        if arguments.best and not failed:
-            best = sweep.best_points(runs, arguments.records, arguments.best)
-            seeds = arguments.more_seeds or (101, 102)
-            again = [run._replace(seed=seed) for run in best for seed in seeds]
-            failed = train(again, options, "runs of the best points")
-    except (PlanError, RecordsError) as error:
-        sys.exit(f"error: {error}")
-    sys.exit(bool(failed))
+def _grids(options: argparse.Namespace, *overrides: str) -> list[Run]:
+    """Every point of the grids of the wanted tasks and optimizers."""
+    tasks = sweep.check_names(CONF, "task", options.tasks)
+    optimizers = sweep.check_names(CONF, "optimizer", options.optimizers)
+    words = [*options.set, *overrides]
+    return [
+        run
+        for task, optimizer in itertools.product(tasks, optimizers)
+        for run in sweep.grid_runs(CONF, task, optimizer, options.seeds, words)
+    ]
+
+
+def _screened(runs: list[Run], options: argparse.Namespace) -> tuple[list[Run], bool]:
+    """Those of `runs` that a screen of `options.screen` steps keeps; whether anything failed."""
+    short = _grids(options, f"protocol.steps={options.screen}")
+    folder = Options(folder=options.records)
+    if train(short, folder, f"grid runs of {options.screen} steps"):
+        return [], True
+    kept = sweep.best_points(short, options.records, options.keep or 3)
+    cells = {(run.task["name"], run.optimizer["name"]) for run in runs}
+    lost = cells - {(run.task["name"], run.optimizer["name"]) for run in kept}
+    for task, optimizer in sorted(lost):
+        print(f"failed: {optimizer} on {task}: every point of the screen diverged", file=sys.stderr)
+    return sweep.at_points(runs, kept), bool(lost)
 
 
 def _positive(text: str) -> int:

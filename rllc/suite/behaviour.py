@@ -6,6 +6,7 @@ import pandas as pd
 from rllc.suite import paper
 from rllc.suite.analysis import Analysis
 from rllc.suite.claims import (
+    FEW_SEEDS,
     FEW_TASKS,
     MOST_TASKS,
     PARTLY,
@@ -52,7 +53,7 @@ def _faster(a: Analysis, claim: Claim) -> Claim:
     steps = f"median steps {here.median_steps.min():g} to {here.median_steps.max():g}"
     base = f"{here.baseline.iloc[0]} {here.baseline_median_steps.iloc[0]:g}"
     compared = (*paper.BASELINES, *here.optimizer)
-    few = "too few seeds for a verdict" if here.runs.min() < paper.SEEDS else ""
+    few = FEW_SEEDS if here.runs.min() < paper.SEEDS else ""
     why_not = withheld(a, _RESNET, *compared) or few
     notes = [why_not, steps, base, reduced_note(a, _RESNET, *compared)]
     return claim._replace(

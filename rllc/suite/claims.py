@@ -21,7 +21,7 @@ from rllc.suite.statistics import Interval, holm, stratified_interquartile_mean
 SUPPORTED, NOT_SUPPORTED, NOT_MEASURED = "supported", "not supported", "not yet measured"
 PARTLY = "partly measured"
 SHORT_GRID = "no verdict: a short grid does not tell the best rates"
-FEW_TASKS = "too few tasks for a verdict"
+FEW_TASKS, FEW_SEEDS = "too few tasks for a verdict", "too few seeds for a verdict"
 MOST_TASKS = 4  # of seven: fewer measured tasks give no verdict on a claim over tasks
 
 
@@ -235,17 +235,17 @@ def errors_saved(a: Analysis, optimizer: str, other: str) -> tuple[Interval, int
 
 
 def from_interval(claim: Claim, interval: Interval, tasks: int) -> Claim:
-    """Fills a claim over tasks; fewer than `MOST_TASKS` give numbers but no verdict."""
+    """Fills a claim over tasks; fewer than `MOST_TASKS`, or no interval, give no verdict."""
     if not interval.n:
         return claim
-    enough = tasks >= MOST_TASKS and np.isfinite(interval.low)
     known = np.isfinite(interval.low)
+    why_not = FEW_TASKS if tasks < MOST_TASKS else "" if known else FEW_SEEDS
     return claim._replace(
         value=f"{interval.estimate:+.2f} %",
         interval=f"[{interval.low:+.2f}, {interval.high:+.2f}]" if known else claim.interval,
         n=f"{interval.n} runs, {tasks} of {len(paper.TASKS)} tasks",
-        verdict=verdict(interval.low > 0) if enough else PARTLY,
-        note="" if enough else FEW_TASKS,
+        verdict=PARTLY if why_not else verdict(interval.low > 0),
+        note=why_not,
     )
 
 

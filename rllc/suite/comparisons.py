@@ -150,10 +150,11 @@ def beside_paper(rows: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
     table = table.merge(intervals, on=[*CELL, "reading"], how="left")
     table["accuracy_difference"] = table.batch_accuracy_mean - table.paper_accuracy
     table["loss_difference"] = table.test_loss_mean - table.paper_loss
-    ours = (table.batch_accuracy_mean, table.batch_accuracy_std, table.seeds - table.diverged)
+    finished = table.seeds - table.diverged
+    ours = (table.batch_accuracy_mean, table.batch_accuracy_std, finished)
     theirs = (table.paper_accuracy, table.paper_std, paper.SEEDS)
     table["excludes_paper"] = welch(*ours, *theirs) < 1 - LEVEL
-    pairs = zip(table.batch_accuracy_std, table.paper_std, table.seeds, strict=True)
+    pairs = zip(table.batch_accuracy_std, table.paper_std, finished, strict=True)
     pooled = np.array([pooled_std([s, p], [n, paper.SEEDS]) for s, p, n in pairs], float)
     table["tolerance"] = np.fmax(TOLERANCE, 2 * pooled)
     table["agrees"] = table.accuracy_difference.abs() <= table.tolerance

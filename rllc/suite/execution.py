@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rllc.suite import capacity, devices, optimizers, records
+from rllc.suite import capacity, devices, optimizers, records, selection
 from rllc.suite.plan import PlanError, Run, group_runs
 from rllc.suite.training import train_group
 
@@ -103,8 +103,11 @@ def diverged_note(outcomes: Sequence[Outcome]) -> str:
     headers = [json.loads(o.record.with_suffix(".json").read_text()) for o in outcomes if o.record]
     runs = [(header["optimizer"]["name"], run) for header in headers for run in header["runs"]]
     lost = [
-        f"{name}, learning_rate={run['learning_rate']:g}, seed {run['seed']}, at step "
-        f"{run['diverged_at']}"
+        ", ".join(
+            [name]
+            + [f"{rate}={run[rate]:g}" for rate in selection.RATES if run.get(rate) is not None]
+            + [f"seed {run['seed']}, at step {run['diverged_at']}"]
+        )
         for name, run in runs
         if run["status"] == "diverged"
     ]

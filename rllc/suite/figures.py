@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from rllc.suite import paper
 from rllc.suite.plotting import (
     GREY,
+    NOT_MEASURED,
     RC,
     grid_figure,
     legend_below,
@@ -101,11 +102,12 @@ def _panel(
     axes.set_title(str(paper.title(task)))
     table = table[table.optimizer.isin(optimizers)]
     lost = table.status == "diverged"
-    diverged = table[lost].groupby("optimizer").seed.nunique()
+    counts = table[lost].groupby("optimizer").seed.nunique()
+    diverged = [f"{name}: {count} diverged, not drawn" for name, count in counts.items()]
     table = table[~lost]
     shown = [name for name in optimizers if name in set(table.optimizer)]
     if not shown:
-        not_measured(axes)
+        not_measured(axes, "\n".join(diverged) or NOT_MEASURED)
         return
     means = {}
     for name in shown:
@@ -115,8 +117,7 @@ def _panel(
     axes.set_xlabel("iteration")
     axes.set_ylabel("test accuracy (%)")
     axes.xaxis.set_major_formatter(thousands)
-    note = _count(table, shown, len(optimizers))
-    note += "".join(f"\n{name}: {count} diverged, not drawn" for name, count in diverged.items())
+    note = "\n".join([_count(table, shown, len(optimizers)), *diverged])
     axes.text(
         0.98, 0.03, note, ha="right", va="bottom", transform=axes.transAxes, fontsize=8, color=GREY,
         bbox={"facecolor": "white", "alpha": 0.7, "linewidth": 0, "pad": 1},

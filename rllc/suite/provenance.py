@@ -95,12 +95,11 @@ def _training(made: dict[str, Any], variant: dict[str, Any]) -> str:
 def _grid(made: dict[str, Any]) -> str:
     if not made["grid_points"]:
         return NO_TUNING
-    points, wanted = made["grid_points"], made["paper_grid_points"]
-    kept = ""
-    if made["screened_points"]:
-        kept = f", kept of {made['screened_points']} after {made['screened_steps']} steps"
+    points, screened = made["grid_points"], made["screened_points"]
+    wanted = made["paper_grid_points"] or screened
+    kept = f", kept of {screened} after {made['screened_steps']} steps" if screened else ""
     short = [
-        (points < wanted, f"{points} of {wanted} grid points{kept}"),
+        (points < wanted or screened, f"{points} of {wanted} grid points{kept}"),
         (made["tuning_steps"] < STEPS, f"{made['tuning_steps']} of {STEPS} steps"),
     ]
     return "; ".join(text for fails, text in short if fails) or FULL

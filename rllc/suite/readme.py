@@ -39,8 +39,9 @@ def _results(a: Analysis) -> str:
     table = markdown_table(head, body) if measured else "No final runs are recorded yet."
     return (
         f"{replication.headline(a)}\n\n"
-        "Mean ± standard deviation over seeds at the step chosen on validation data, n runs; the "
-        f"paper's mean in brackets{_metric_note(cells)}.\n\n"
+        "Mean ± standard deviation over seeds at the step chosen on validation data, n runs (those "
+        f"that diverged are not in the mean); the paper's mean in brackets{_metric_note(cells)}."
+        "\n\n"
         f"{table}\n\n{_provenance(a)}{_beyond(a)}"
         "All readings, losses and intervals: [Table 1](results/tables/table1.md), "
         "[Table 2](results/tables/table2.md), [how each cell was made]"
@@ -51,9 +52,9 @@ def _results(a: Analysis) -> str:
 
 def _metric_note(cells: pd.DataFrame) -> str:
     """How far the paper's metric, a mean over test batches, is from ours."""
-    if cells.empty:
+    change = (cells.batch_accuracy_mean - cells.test_accuracy_mean).dropna()
+    if change.empty:
         return ""
-    change = cells.batch_accuracy_mean - cells.test_accuracy_mean
     return (
         " (a mean over test batches, which would change ours by "
         f"{change.min():+.2f} to {change.max():+.2f} points)"

@@ -27,7 +27,7 @@ CELL = ["task", "optimizer"]
 RATES = ["learning_rate", "law_learning_rate", "further_value"]
 RUN_COLUMNS = [
     "run", "shard", *CELL, "family", "seed", *RATES, "further", "initial_law", "epsilon",
-    "settings", "steps", "device", "status",
+    "settings", "steps", "device", "status", "diverged_at",
 ]  # fmt: skip
 CHOICE_COLUMNS = [
     *CELL, *RATES, "further", "metric", "value", "seeds", "grid_seeds", "grid_points", "steps",

@@ -76,6 +76,26 @@ def test_law_bounds_and_largest_correction():
     assert 0.0099 < change.max() < 0.0101  # c₂ = 1: the bound itself, up to float32 rounding
 
 
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"law_bounds": (None, 1.2)},
+        {"law_bounds": np.array([0.5, 1.2])},
+        {"law_bounds": (np.zeros(2), np.ones(2))},  # by unit
+        {"max_correction": float("inf")},
+    ],
+    ids=str,
+)
+def test_limits_of_other_forms(limits):
+    _, law, _ = run(rllc.lm_rllc(NAME, 0.05, 1.0, **limits))
+    assert law.max() <= np.float32(1.2) or "max_correction" in limits
+
+
+def test_an_accumulating_optimizer_can_be_wrapped():
+    tx = rllc.wrap(optax.MultiSteps(optax.sgd(0.1), 2))
+    assert rllc.get_law(tx.init(jnp.zeros(2))).tolist() == [1.0]
+
+
 def test_memory_in_bfloat16():
     reference, law, _ = run(rllc.lm_rllc(NAME, 0.05, 0.03))
     rounded, rounded_law, state = run(rllc.lm_rllc(NAME, 0.05, 0.03, memory_dtype=jnp.bfloat16))
@@ -176,6 +196,7 @@ def test_initial_laws(name, values):
         ({"law_bounds": 0.5}, "a pair"),
         ({"max_correction": -1.0}, "max_correction is -1.0"),
         ({"max_correction": float("nan")}, "max_correction is nan"),
+        ({"max_correction": lambda step: 1.0}, "max_correction is <function"),
     ],
     ids=str,
 )

@@ -301,6 +301,38 @@ def test_the_best_of_a_kind_is_chosen_on_validation_data():
     assert (found.verdict, found.value) == (NOT_SUPPORTED, "0 of 4 tasks")
 
 
+def test_the_best_of_a_kind_waits_for_the_whole_kind():
+    runs = made.gather(finals(paper.TASKS[:4], {"M2(0.6)": 0.001}))
+    found = family_claims.over_tasks(analysis.analyse(runs))[-1]
+    assert (found.verdict, found.value) == (SUPPORTED, "4 of 4 tasks")
+    some = runs.runs[~runs.runs.optimizer.isin(["M3(0.6)"])]
+    found = family_claims.over_tasks(analysis.analyse(runs._replace(runs=some)))[-1]
+    assert found.verdict == NOT_MEASURED
+
+
+def test_the_most_reliable_does_not_diverge():
+    errors = dict.fromkeys(family_claims.MULTI_MOMENTUM, 0.02) | {"M(0.9)+M(0.0)": 0.01}
+    pairs = [
+        made.run(task, name, seed, floor=error)
+        for task in paper.TASKS[:4]
+        for name, error in errors.items()
+        for seed in range(3)
+    ]
+    runs = made.gather(pairs)
+    lost = (runs.runs.optimizer == "M(0.9)+M(0.0)") & (runs.runs.seed > 0)
+    status = runs.runs.status.mask(lost, "diverged")
+    found = family_claims.over_tasks(
+        analysis.analyse(runs._replace(runs=runs.runs.assign(status=status)))
+    )
+    assert next(c for c in found if "most reliable" in c.claim).verdict == NOT_SUPPORTED
+
+
+def test_too_few_seeds_are_not_called_too_few_tasks():
+    unknown = Interval(1.0, float("nan"), float("nan"), 8)
+    claim = claims.from_interval(Claim("c", "w", "m"), unknown, 4)
+    assert (claim.verdict, claim.note) == (PARTLY, claims.FEW_SEEDS)
+
+
 def test_most_reliable_takes_no_short_grids():
     names = dict.fromkeys(family_claims.MULTI_MOMENTUM, 0.02) | {"M(0.9)+M(0.0)": 0.01}
     pairs = [

@@ -1,5 +1,6 @@
 """The command line: Hydra's grammar, grouping of multiruns, errors, resuming, submitit."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rllc.suite import records
+from rllc.suite import execution, records
 from rllc.suite.commandline import quote_propagators
 
 ROOT = Path(__file__).parents[2]
@@ -145,6 +146,19 @@ def test_a_run_that_diverges_is_said_to(tmp_path, inside, flag):
     code, _, err = inside(tmp_path, *flag, "optimizer=sgd", "optimizer.learning_rate=1e30")
     assert code is None
     assert "1 of 1 runs diverged: SGD, learning_rate=1e+30, seed 0, at step" in err
+
+
+def test_a_note_on_divergence_names_the_rates_a_run_has(tmp_path):
+    lost = {"run": "a", "seed": 3, "status": "diverged", "diverged_at": 7}
+    runs = [lost, lost | {"law_learning_rate": 0.01, "learning_rate": 0.1}]
+    runs += [{"run": "b", "seed": 0, "status": "finished", "diverged_at": None}]
+    path = tmp_path / "shard.json"
+    path.write_text(json.dumps({"optimizer": {"name": "Mine"}, "runs": runs}))
+    assert execution.diverged_note([execution.Outcome([], record=path)]) == (
+        "2 of 3 runs diverged: Mine, seed 3, at step 7; "
+        "Mine, learning_rate=0.1, law_learning_rate=0.01, seed 3, at step 7"
+    )
+    assert execution.diverged_note([execution.Outcome([], error=ValueError())]) == ""
 
 
 @pytest.mark.skipif(shutil.which("srun") is not None, reason="a machine with Slurm")

@@ -76,6 +76,10 @@ def test_a_diverged_run_is_noted_and_not_drawn():
     assert "n = 2 seeds\n1 of 7 optimizers measured" in text
     assert "SGD: 1 diverged, not drawn" in text
     assert "Adam: 3 diverged, not drawn" in text
+    lost = made.gather(pairs[-3:])
+    only = analysis.analyse(lost)
+    text = words(figures.figure4(figures.curve_table(only.final, lost.curves, only.made)))
+    assert "Adam: 3 diverged, not drawn" in text
     (line,) = figure.axes[0].lines
     assert line.get_ydata()[-1] == pytest.approx(100 - 1.02 * 2, abs=0.01)
 

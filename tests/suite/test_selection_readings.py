@@ -129,6 +129,11 @@ def test_a_screened_grid_is_not_a_whole_one():
     _, shown = select([made.run(TASK, NAME, seed) for seed in (0, 1, 2)], evidence)
     row = provenance.provenance(shown, evidence).iloc[0]
     assert row.grid == "3 of 18 grid points, kept of 18 after 3000 steps"
+    neighbours = shown.assign(family="neighbour")  # the paper has no grid for them
+    row = provenance.provenance(neighbours, evidence).iloc[0]
+    assert row.grid == "3 of 18 grid points, kept of 18 after 3000 steps"
+    wide = choice(seeds=3, grid_seeds=3, steps=10_000, **numbers | {"grid_points": 18})
+    assert provenance.provenance(shown, wide).iloc[0].grid != "full"
 
 
 def test_a_grid_of_one_seed_is_said_though_the_best_points_have_more():

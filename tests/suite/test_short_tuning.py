@@ -24,7 +24,7 @@ def grid(*leading, seeds=(100,), optimizer="SGD", family="baseline"):
             row = {"run": run, "task": "mnist_mlp", "optimizer": optimizer, "family": family}
             rates = {"learning_rate": 10.0**-i, "law_learning_rate": np.nan}
             rest = {"further_value": np.nan, "seed": seed, "steps": 10_000, "status": "finished"}
-            runs.append(row | rates | rest)
+            runs.append(row | rates | rest | {"diverged_at": np.nan})
             curves.append(pd.DataFrame({"run": run, "step": STEPS, short_tuning.RULE: accuracy}))
     return pd.DataFrame(runs), pd.concat(curves)
 
@@ -53,7 +53,10 @@ def test_a_point_that_falls_back_keeps_its_best_and_one_that_diverges_loses_all(
     assert list(table.lost) == pytest.approx([10, 10, 0])
     runs, curves = grid([back], [SLOW])
     runs.loc[0, "status"] = "diverged"
+    runs["diverged_at"] = np.where(runs.index == 0, 5_000, np.nan)
     assert list(lost(runs, curves).lost) == pytest.approx([80, 80, 0])
+    runs["diverged_at"] = np.where(runs.index == 0, 700, np.nan)  # known at step 1,000
+    assert list(lost(runs, curves).lost) == pytest.approx([80, 0, 0])
 
 
 def test_seeds_are_averaged_before_the_choice():
@@ -110,10 +113,11 @@ def test_law_rates_chosen_early_are_compared_with_those_of_the_end():
     table = short_tuning.table(*map(pd.concat, zip(*parts, strict=True)))
     first = table[(table.optimizer == "M(0.9)") & (table.steps == 500)].iloc[0]
     assert (first.learning_rate, first.law_learning_rate) == (1.0, 0.03)
-    assert short_tuning.sentence(table).endswith(
-        " Short runs favour a fast law: of 2 RLLC grids, the law rate chosen early was above the "
-        "one chosen at the end in 1 and below it in 1."
-    )
+    counts = "2 RLLC grids, the law rate chosen early was above the one chosen at the end in"
+    assert short_tuning.sentence(table).endswith(f" Of {counts} 1 and below it in 1.")
+    fast = table.assign(law_learning_rate=table.law_learning_rate.mask(table.steps == 1_000, 0.1))
+    text = f" Short runs favour a fast law: of {counts} 2 and below it in 0."
+    assert short_tuning.sentence(fast[fast.family == "rllc"]).endswith(text)
 
 
 def test_the_figure_says_how_many_optimizers_and_seeds():

@@ -61,9 +61,11 @@ def test_a_screened_grid_trains_only_its_best_points_to_the_end(tune, tmp_path):
 
 
 def test_runs_that_diverge_are_reported_and_a_screen_of_them_is_an_error(tune):
-    code, _, err = tune("--screen", "2", settings=("optimizer.grid.learning_rate=[1e30,1e31]",))
+    code, out, err = tune("--screen", "2", settings=("optimizer.grid.learning_rate=[1e30,1e31]",))
+    assert code == 1
     assert "2 of 2 runs diverged: SGD, learning_rate=1e+30, seed 100, at step" in err
-    assert "every point of the screen diverged" in str(code)
+    assert "failed: SGD on mnist_mlp: every point of the screen diverged" in err
+    assert "0 grid runs, 0 to train" in out
 
 
 def test_a_point_with_a_diverged_seed_is_never_among_the_best(monkeypatch):
