@@ -142,7 +142,7 @@ def linear_memory(
 def wrap(
     inner: optax.GradientTransformation,
     learning_rate: ScalarOrSchedule = 1.0,
-    law_learning_rate: ScalarOrSchedule = 0.01,
+    law_learning_rate: ScalarOrSchedule = 0.001,
     initial_law: Any = "ones",
     epsilon: Any = 1e-6,
     *,
@@ -163,9 +163,10 @@ def wrap(
       inner: a whole optimizer, such as ``optax.adam(1e-3)``.
       learning_rate: c₁, a factor on the inner optimizer's own rate.
       law_learning_rate: c₂. The correction is :math:`-\langle u_{t-1}, g_t\rangle / |u_{t-1}|^2`,
-        so c₂ has the unit of a step over a gradient: begin at 0.003 … 0.03 times the inner
-        optimizer's rate if its steps are rates times gradients (``wrap(optax.sgd(r), 1, c * r)``
-        is ``lm_rllc("M(0.0)", r, c)``), and with less if the law runs away from 1.
+        so c₂ has the unit of a step over a gradient. The default suits Adam and momentum; if
+        steps are rates times gradients begin at 0.003 … 0.03 times the inner optimizer's rate
+        (``wrap(optax.sgd(r), 1, c * r)`` is ``lm_rllc("M(0.0)", r, c)``), and take less wherever
+        the law falls to 0 within some hundred steps.
       initial_law: L_0, see `rllc.initial_law`.
       epsilon, epsilon_mode, law_groups, law_bounds, max_correction, memory_dtype: as in
         `rllc.scale_by_rllc`.
@@ -203,7 +204,7 @@ def wrap(
 def mix(
     *optimizers: optax.GradientTransformation,
     learning_rate: ScalarOrSchedule = 1.0,
-    law_learning_rate: ScalarOrSchedule = 0.01,
+    law_learning_rate: ScalarOrSchedule = 0.001,
     initial_law: Any = "mean",
     epsilon: Any = 1e-6,
     epsilon_mode: str = "relative",
