@@ -7,7 +7,7 @@ import pandas as pd
 
 from rllc.suite import initial_laws, law_dynamics, paper
 from rllc.suite.analysis import Analysis
-from rllc.suite.claims import NOT_SUPPORTED, Claim, reduced_note, verdict
+from rllc.suite.claims import NOT_SUPPORTED, PARTLY, Claim, reduced_note, verdict, withheld
 from rllc.suite.law_dynamics import COUPLED, CROSSING_RANGE, MIXED, LawCurves
 
 MOST_SEEDS = 0.9  # all of three, nine of ten
@@ -31,13 +31,26 @@ def law_from_elsewhere(a: Analysis) -> list[Claim]:
     ]
 
 
-def _measured(a: Analysis, final: pd.DataFrame, optimizer: str) -> Iterator[tuple[LawCurves, str]]:
-    """Laws on every task that has them, each with a note: the task, and what is reduced."""
+def _measured(
+    a: Analysis, final: pd.DataFrame, optimizer: str
+) -> Iterator[tuple[LawCurves, str, bool]]:
+    """Laws on every task that has them.
+
+    Each with a note (the task, and what is reduced), and whether its rates come from a short grid:
+    what the law does depends on them, so there is no verdict then.
+    """
     for task in paper.in_order(final[final.optimizer == optimizer].task, paper.TASKS):
         curves = law_dynamics.law_curves(a.records, final, task, optimizer)
         if curves is not None:
-            reduced = reduced_note(a, task, optimizer) if final is a.final else ""
-            yield curves, "; ".join(part for part in (str(paper.title(task)), reduced) if part)
+            default = final is a.final
+            why_not = withheld(a, task, optimizer) if default else ""
+            reduced = reduced_note(a, task, optimizer) if default else ""
+            parts = (why_not, str(paper.title(task)), reduced)
+            yield curves, "; ".join(part for part in parts if part), bool(why_not)
+
+
+def _judged(claim: Claim, is_short: bool) -> Claim:
+    return claim._replace(verdict=PARTLY) if is_short else claim
 
 
 def _mixed(a: Analysis, final: pd.DataFrame) -> list[Claim]:
@@ -53,9 +66,9 @@ def _mixed(a: Analysis, final: pd.DataFrame) -> list[Claim]:
         f"{CROSSING_RANGE[0]:,} to {CROSSING_RANGE[1]:,}",
     )
     out = []
-    for curves, note in _measured(a, final, MIXED):
-        out.append(_reversal(reversal._replace(note=note), curves))
-        out.append(_crossing(crossing._replace(note=note), curves))
+    for curves, note, is_short in _measured(a, final, MIXED):
+        out.append(_judged(_reversal(reversal._replace(note=note), curves), is_short))
+        out.append(_judged(_crossing(crossing._replace(note=note), curves), is_short))
     return out or [reversal, crossing]
 
 
@@ -95,16 +108,15 @@ def _coupled(a: Analysis, final: pd.DataFrame) -> list[Claim]:
         "nine seeds in ten",
     )
     out = []
-    for curves, note in _measured(a, final, COUPLED):
+    for curves, note, is_short in _measured(a, final, COUPLED):
         correlation, opposite = law_dynamics.coupling(curves.law)
         holds = (correlation < -0.5) & (opposite >= 0.9)
-        out.append(
-            claim._replace(
-                value=f"{holds.sum()} of {len(holds)} seeds; correlation {correlation.mean():.2f}",
-                interval=f"range {correlation.min():.2f} to {correlation.max():.2f}",
-                n=str(len(holds)),
-                verdict=verdict(holds.mean() >= MOST_SEEDS),
-                note=note,
-            )
+        filled = claim._replace(
+            value=f"{holds.sum()} of {len(holds)} seeds; correlation {correlation.mean():.2f}",
+            interval=f"range {correlation.min():.2f} to {correlation.max():.2f}",
+            n=str(len(holds)),
+            verdict=verdict(holds.mean() >= MOST_SEEDS),
+            note=note,
         )
+        out.append(_judged(filled, is_short))
     return out or [claim]
