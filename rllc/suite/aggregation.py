@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from rllc.suite import (
+    claims,
     deviations,
     figures,
     initial_laws,
@@ -119,7 +120,7 @@ def all_figures(a: Analysis, law_task: str | None = None) -> dict[str, Callable[
     curves = figures.curve_table(a.final, a.records.curves, a.made)
     out: dict[str, Callable[[], Figure]] = {
         "figure1": lambda: figures.figure1(curves),
-        "figure2": lambda: law_figures.figure2(a.records, a.final, law_task),
+        "figure2": lambda: _law_figure(a, shown),
         "figure3": lambda: figures.figure3(a.timings),
         "figure4": lambda: figures.figure4(curves),
         "figure5": lambda: figures.figure5(curves),
@@ -129,13 +130,18 @@ def all_figures(a: Analysis, law_task: str | None = None) -> dict[str, Callable[
     with_law = a.final[a.final.optimizer.isin([MIXED, COUPLED])]
     for task in paper.in_order(with_law.task, paper.TASKS):
         if task != shown:
-            out[f"figure2_{task}"] = partial(law_figures.figure2, a.records, a.final, task)
+            out[f"figure2_{task}"] = partial(_law_figure, a, task)
     for answer, final in a.elsewhere.items():
         words, name = initial_laws.in_words(answer), re.sub(r"[^\w.]+", "_", answer).strip("_")
         for task in paper.in_order(final.task, paper.TASKS):
             draw = partial(law_figures.figure2, a.records, final, task, words)
             out[f"figure2_{name}_{task}"] = draw
     return out | _sweep_figures(a)
+
+
+def _law_figure(a: Analysis, task: str) -> Figure:
+    note = "rates from a short grid" if claims.short_grids(a, task, MIXED, COUPLED) else ""
+    return law_figures.figure2(a.records, a.final, task, note=note)
 
 
 def _sweep_figures(a: Analysis) -> dict[str, Callable[[], Figure]]:

@@ -31,7 +31,9 @@ REGIONS = (
 )
 
 
-def figure2(records, final: pd.DataFrame, task: str | None = None, start: str = "") -> Figure:
+def figure2(
+    records, final: pd.DataFrame, task: str | None = None, start: str = "", note: str = ""
+) -> Figure:
     """Figure 2: laws of M(0.9)⊕M(0.0) with its special laws, and of M(0.9)⊕M(0.8)⊕M(0.7).
 
     Args:
@@ -39,6 +41,7 @@ def figure2(records, final: pd.DataFrame, task: str | None = None, start: str = 
       final: from `readings.final_runs`.
       task: whose laws; None takes the first task, in the paper's order, that has both.
       start: the initial law in words, "" for the default.
+      note: what else is to be said of the runs.
     """
     task = task or default_task(final)
     with mpl.rc_context(RC):
@@ -52,10 +55,10 @@ def figure2(records, final: pd.DataFrame, task: str | None = None, start: str = 
         _sum_of_last_two(mosaic["b"], coupled)
         if mixed is not None:
             _mark_crossing([mosaic["a"], mosaic["angle"]], mixed)
-        note = "thin lines: seeds; thick: their mean"
+        notes = ["thin lines: seeds; thick: their mean", *([note] if note else [])]
         start = f", from {start}" if start else ""
         figure.suptitle(f"Learning law over training, {paper.title(task)}{start}", fontsize=11)
-        figure.supxlabel(note, fontsize=8, color=GREY)
+        figure.supxlabel("; ".join(notes), fontsize=8, color=GREY)
     return figure
 
 

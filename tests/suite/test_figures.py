@@ -111,6 +111,12 @@ def test_figure2_marks_the_crossing_and_takes_a_task(known):
     assert nothing.count(plotting.NOT_MEASURED) == 3
 
 
+def test_laws_from_a_short_grid_say_so(known):
+    assert "rates from a short grid" in words(aggregation.all_figures(known)["figure2"]())
+    whole = known._replace(made=known.made.assign(grid=provenance.FULL))
+    assert "short grid" not in words(aggregation.all_figures(whole)["figure2"]())
+
+
 def test_no_records_draw_empty_figures():
     empty = analysis.analyse(made.nothing())
     for draw in aggregation.all_figures(empty).values():
