@@ -71,17 +71,25 @@ def _write(path: Path, text: str) -> None:
 
 def _write_ranking(a: Analysis, folder: Path) -> None:
     """``ranking.csv`` holds every reading, ``ranking.md`` the headline."""
-    sets = ranking.task_sets(ranking.field(a.rows, a.summary))
+    rows, summary, left = _from_whole_grids(a)
+    sets = ranking.task_sets(ranking.field(rows, summary))
     ranked = [
-        ranking.ranking(a.rows, a.summary, tasks, r).assign(reading=r, over=" ".join(tasks))
+        ranking.ranking(rows, summary, tasks, r).assign(reading=r, over=" ".join(tasks))
         for r in READINGS
         for tasks in sets
     ]
     columns = ["reading", "over", *ranking.COLUMNS]
     table = pd.concat(ranked, ignore_index=True) if ranked else pd.DataFrame(columns=columns)
     tables.write_csv(table, columns, folder / "ranking.csv")
-    headline = [(tasks, ranking.ranking(a.rows, a.summary, tasks)) for tasks in sets]
-    _write(folder / "ranking.md", ranking.to_markdown(headline))
+    headline = [(tasks, ranking.ranking(rows, summary, tasks)) for tasks in sets]
+    _write(folder / "ranking.md", ranking.to_markdown(headline, left_out=left))
+
+
+def _from_whole_grids(a: Analysis) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
+    """Rows and summary of the tasks where no rate comes from a short grid, and the other tasks."""
+    tasks = paper.in_order(a.rows.task, paper.TASKS)
+    left = [task for task in tasks if claims.short_grids(a, task, *paper.OPTIMIZERS)]
+    return a.rows[~a.rows.task.isin(left)], a.summary[~a.summary.task.isin(left)], left
 
 
 def _write_questions(a: Analysis, folder: Path) -> None:
@@ -158,9 +166,11 @@ def _sweep_figures(a: Analysis) -> dict[str, Callable[[], Figure]]:
         out["tuning_budget"] = lambda: sweep_figures.budget_figure(sweeps.budget_table(a.points))
     if len(a.early):
         out["tuning_steps"] = lambda: short_tuning.figure(a.early)
-    field = ranking.field(a.rows, a.summary)
+    rows, summary, left = _from_whole_grids(a)
+    field = ranking.field(rows, summary)
     if field.tasks:
-        out["profiles"] = lambda: sweep_figures.profile_figure(field, a.targets)
+        targets = a.targets[~a.targets.task.isin(left)]
+        out["profiles"] = lambda: sweep_figures.profile_figure(field, targets)
     return out
 
 

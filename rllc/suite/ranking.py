@@ -6,6 +6,7 @@ Unlike accuracy it can be averaged over tasks. Means are interquartile, interval
 resampling seeds within tasks.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -177,14 +178,22 @@ def _diverged(rows: pd.DataFrame, reading: str, tasks: list[str]) -> pd.Series:
     return (here.status == "diverged").groupby(here.optimizer).sum()
 
 
-def to_markdown(tables: list[tuple[list[str], pd.DataFrame]], reading: str = HEADLINE) -> str:
+def to_markdown(
+    tables: list[tuple[list[str], pd.DataFrame]],
+    reading: str = HEADLINE,
+    left_out: Sequence[str] = (),
+) -> str:
     """The rankings in Markdown.
 
     Args:
       tables: sets of tasks (`task_sets`) with their `ranking`.
       reading: stopping point.
+      left_out: measured tasks that are not ranked over, since rates come from short grids.
     """
     parts = [_INTRO.format(reading=reading)]
+    if left_out:
+        names = ", ".join(str(paper.title(task)) for task in left_out)
+        parts.append(f"Left out, since rates come from short grids: {names}.")
     for tasks, table in tables:
         names = ", ".join(str(paper.title(task)) for task in tasks)
         parts += [f"## {names}: {len(table)} optimizers", _table(table)]

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rllc.suite import analysis, comparisons, paper, ranking, sweeps
+from rllc.suite import aggregation, analysis, comparisons, paper, ranking, sweeps
 from tests.suite import synthetic_records as made
 
 ERRORS = {"SGD": 0.10, "Momentum SGD": 0.08, "Adam": 0.06, "M(0.9)": 0.05, "M2(0.6)": 0.07}
@@ -130,6 +130,17 @@ def test_optimizers_that_lack_tasks_are_ranked_on_those_they_share():
     assert (len(shared), set(shared.tasks)) == (12, {1})
     text = ranking.to_markdown(list(zip(sets, (whole, shared), strict=True)))
     assert text.index("11 optimizers") < text.index("## MNIST Conv: 12 optimizers")
+
+
+def test_tasks_with_rates_from_short_grids_are_not_ranked_over(tmp_path):
+    pairs = [made.run(t, name, s) for t in TASKS for name in paper.OPTIMIZERS for s in range(3)]
+    pairs.append(made.run("mnist_conv", "M2(0.6)", 100, steps=300))
+    found = analysis.analyse(made.gather(pairs))
+    aggregation.write_tables(found, tmp_path)
+    text = (tmp_path / "tables" / "ranking.md").read_text()
+    assert "Left out, since rates come from short grids: MNIST Conv." in text
+    assert "## MNIST MLP: 11 optimizers" in text
+    assert "## MNIST MLP, MNIST Conv" not in text
 
 
 def test_a_ranking_without_runs_says_so():
