@@ -163,8 +163,8 @@ def wrap(
       inner: a whole optimizer, such as ``optax.adam(1e-3)``.
       learning_rate: c₁, a factor on the inner optimizer's own rate.
       law_learning_rate: c₂. The correction is :math:`-\langle u_{t-1}, g_t\rangle / |u_{t-1}|^2`,
-        so c₂ has the unit of a step over a gradient. The default suits Adam and momentum; if
-        steps are rates times gradients begin at 0.003 … 0.03 times the inner optimizer's rate
+        so c₂ has the unit of a step over a gradient, and no default suits all: if steps are rates
+        times gradients begin at 0.003 … 0.03 times the inner optimizer's rate
         (``wrap(optax.sgd(r), 1, c * r)`` is ``lm_rllc("M(0.0)", r, c)``), and take less wherever
         the law falls to 0 within some hundred steps.
       initial_law: L_0, see `rllc.initial_law`.

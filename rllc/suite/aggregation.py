@@ -164,7 +164,7 @@ def _sweep_figures(a: Analysis) -> dict[str, Callable[[], Figure]]:
                 out[f"sensitivity_{name}"] = draw
     if len(a.points):
         out["tuning_budget"] = lambda: sweep_figures.budget_figure(sweeps.budget_table(a.points))
-    if len(a.early):
+    if a.early.family.isin(short_tuning.FAMILIES).any():
         out["tuning_steps"] = lambda: short_tuning.figure(a.early)
     rows, summary, left = _from_whole_grids(a)
     field = ranking.field(rows, summary)

@@ -68,6 +68,19 @@ def grid_figure(rows: int, columns: int, width: float, height: float, **kwargs) 
     return figure, np.asarray(axes)
 
 
+def task_figure(tasks: list[str], room: float) -> tuple[Figure, dict[str, Axes]]:
+    """A figure with a titled panel per task, up to four in a row, and `room` (inches) below."""
+    columns = min(4, len(tasks))
+    rows = -(-len(tasks) // columns)
+    figure, axes = grid_figure(rows, columns, max(3.0 * columns, 6.4), 2.7 * rows + room)
+    for panel in axes.flat[len(tasks) :]:
+        panel.set_axis_off()
+    panels = dict(zip(tasks, axes.flat, strict=False))
+    for task, panel in panels.items():
+        panel.set_title(str(paper.title(task)))
+    return figure, panels
+
+
 def not_measured(axes: Axes, note: str = NOT_MEASURED) -> None:
     """Empties a panel that has no records."""
     axes.set_xticks([])

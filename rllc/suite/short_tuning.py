@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from rllc.suite import comparisons, paper
-from rllc.suite.plotting import BLUE, GREY, RC, grid_figure, legend_below, not_measured
+from rllc.suite.plotting import BLUE, GREY, RC, legend_below, task_figure
+from rllc.suite.question_verdicts import span
 from rllc.suite.selection import CELL, RATES, RULE, tuning_runs
 
 KEPT = 3  # points of the grid that the milder rule trains to the end
@@ -98,9 +99,7 @@ def _law_sentence(lost: pd.DataFrame, early: pd.DataFrame) -> str:
     early = early[early[LAW_RATE].notna()]
     if early.empty:
         return ""
-    change = np.sign(
-        early[LAW_RATE].to_numpy() - end[pd.MultiIndex.from_frame(early[CELL])].to_numpy()
-    )
+    change = early[LAW_RATE].to_numpy() - end[pd.MultiIndex.from_frame(early[CELL])].to_numpy()
     above, below = int((change > 0).sum()), int((change < 0).sum())
     lead = "Short runs favour a fast law: of" if above > 2 * below else "Of"
     return (
@@ -113,35 +112,21 @@ def figure(lost: pd.DataFrame) -> Figure:
     """Validation accuracy lost against the step at which rates are chosen, a panel per task.
 
     Args:
-      lost: from `table`; means over the optimizers of the paper.
+      lost: from `table`, with at least one optimizer of the paper; means over these.
     """
     lost = lost[lost.family.isin(FAMILIES)]
-    tasks = paper.in_order(lost.task, paper.TASKS) or [paper.TASKS[0]]
-    columns = min(4, len(tasks))
-    rows = -(-len(tasks) // columns)
     with mpl.rc_context(RC):
-        drawn, axes = grid_figure(rows, columns, max(3.0 * columns, 6.4), 2.7 * rows + 1.0)
-        for panel in axes.flat[len(tasks) :]:
-            panel.set_axis_off()
-        for task, panel in zip(tasks, axes.flat, strict=False):
-            panel.set_title(str(paper.title(task)))
+        drawn, panels = task_figure(paper.in_order(lost.task, paper.TASKS), room=1.0)
+        for task, panel in panels.items():
             _panel(panel, lost[lost.task == task])
         counts = lost.groupby("family").optimizer.nunique()
         n = ", ".join(f"{FAMILIES[name][0]} n = {count}" for name, count in counts.items())
-        seeds = sorted(lost.seeds.unique())
-        note = f"mean over optimizers ({n}), whole grids of {_range(seeds)} seed each; no band"
-        legend_below(drawn, axes.flat, note, columns=2)
+        note = f"mean over optimizers ({n}), whole grids of {span(lost.seeds)} seed each; no band"
+        legend_below(drawn, panels.values(), note, columns=2)
     return drawn
 
 
-def _range(seeds: list[int]) -> str:
-    return "–".join(str(seed) for seed in dict.fromkeys([*seeds[:1], *seeds[-1:]]))
-
-
 def _panel(axes: Axes, lost: pd.DataFrame) -> None:
-    if lost.empty:
-        not_measured(axes)
-        return
     for family, (label, colour) in FAMILIES.items():
         means = lost[lost.family == family].groupby("steps")[["lost", "lost_of_kept"]].mean()
         for column, dashes, words in (

@@ -20,6 +20,7 @@ from rllc.suite.plotting import (
     legend_below,
     not_measured,
     style,
+    task_figure,
 )
 from rllc.suite.ranking import Field
 from rllc.suite.selection import RATES, RULE
@@ -139,18 +140,13 @@ def budget_figure(budget: pd.DataFrame) -> Figure:
       budget: from `sweeps.budget_table`.
     """
     tasks = sweeps.measured_tasks(budget) or [paper.TASKS[0]]
-    columns = min(4, len(tasks))
-    rows = -(-len(tasks) // columns)
     with mpl.rc_context(RC):
-        figure, axes = grid_figure(rows, columns, max(3.0 * columns, 6.4), 2.7 * rows + 1.2)
-        for panel in axes.flat[len(tasks) :]:
-            panel.set_axis_off()
-        for task, panel in zip(tasks, axes.flat, strict=False):
-            panel.set_title(str(paper.title(task)))
+        figure, panels = task_figure(tasks, room=1.2)
+        for task, panel in panels.items():
             here = budget[budget.task == task]
             _budget_panel(panel, here[here.optimizer.isin(tabled(here.optimizer))])
         note = "expected lowest validation loss of n different grid points drawn at random"
-        legend_below(figure, axes.flat, note, columns=3 if columns < 3 else 4)
+        legend_below(figure, panels.values(), note, columns=3 if len(tasks) < 3 else 4)
     return figure
 
 

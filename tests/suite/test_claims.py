@@ -196,15 +196,20 @@ def test_claims_over_tasks_wait_for_most_of_them():
     assert claims.from_interval(claim, interval, 4).verdict == SUPPORTED
 
 
+def multi_momentum(winner="M(0.9)+M(0.0)", seeds=3):
+    """Final runs of the four on four tasks, one of them ahead on all."""
+    errors = dict.fromkeys(family_claims.MULTI_MOMENTUM, 0.02) | {winner: 0.01}
+    return [
+        made.run(task, name, seed, floor=error)
+        for task in paper.TASKS[:4]
+        for name, error in errors.items()
+        for seed in range(seeds)
+    ]
+
+
 def test_most_reliable_needs_the_most_wins():
     def verdict(winner):
-        errors = dict.fromkeys(family_claims.MULTI_MOMENTUM, 0.02) | {winner: 0.01}
-        pairs = [
-            made.run(task, name, seed, floor=error)
-            for task in paper.TASKS[:4]
-            for name, error in errors.items()
-            for seed in range(2)
-        ]
+        pairs = multi_momentum(winner, seeds=2)
         found = family_claims.over_tasks(analysis.analyse(made.gather(pairs)))
         return next(c for c in found if "most reliable" in c.claim).verdict
 
@@ -311,14 +316,7 @@ def test_the_best_of_a_kind_waits_for_the_whole_kind():
 
 
 def test_the_most_reliable_does_not_diverge():
-    errors = dict.fromkeys(family_claims.MULTI_MOMENTUM, 0.02) | {"M(0.9)+M(0.0)": 0.01}
-    pairs = [
-        made.run(task, name, seed, floor=error)
-        for task in paper.TASKS[:4]
-        for name, error in errors.items()
-        for seed in range(3)
-    ]
-    runs = made.gather(pairs)
+    runs = made.gather(multi_momentum(seeds=3))
     lost = (runs.runs.optimizer == "M(0.9)+M(0.0)") & (runs.runs.seed > 0)
     status = runs.runs.status.mask(lost, "diverged")
     found = family_claims.over_tasks(
@@ -334,13 +332,7 @@ def test_too_few_seeds_are_not_called_too_few_tasks():
 
 
 def test_most_reliable_takes_no_short_grids():
-    names = dict.fromkeys(family_claims.MULTI_MOMENTUM, 0.02) | {"M(0.9)+M(0.0)": 0.01}
-    pairs = [
-        made.run(task, name, seed, floor=error)
-        for task in paper.TASKS[:4]
-        for name, error in names.items()
-        for seed in range(2)
-    ]
+    pairs = multi_momentum(seeds=2)
     pairs += [made.run(task, "M(0.9)+M(0.6)", 100, steps=300) for task in paper.TASKS[:4]]
     found = family_claims.over_tasks(analysis.analyse(made.gather(pairs)))
     assert next(c for c in found if "most reliable" in c.claim).verdict == NOT_MEASURED
