@@ -104,6 +104,14 @@ def test_a_wide_spread_widens_the_tolerance():
     assert best.tolerance == pytest.approx(2 * expected)
 
 
+def test_diverged_runs_do_not_weigh_in_the_tolerance():
+    pairs = [made.run("mnist_mlp", "SGD", s, floor=0.02 + 0.01 * s) for s in range(2)]
+    pairs.append(made.run("mnist_mlp", "SGD", 2, status="diverged"))
+    best = analysis.analyse(made.gather(pairs)).cells.set_index("reading").loc["best"]
+    pooled = np.sqrt((1 * best.batch_accuracy_std**2 + 2 * 0.03**2) / 3)  # two runs and three
+    assert best.tolerance == pytest.approx(2 * pooled)
+
+
 def test_ranking_orders_by_errors_saved(known):
     (tasks,) = ranking.task_sets(ranking.field(known.rows, known.summary))
     table = ranking.ranking(known.rows, known.summary, tasks, "last").set_index("optimizer")

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from scripts import prepare_data
 from tasks import datasets, sources
 from tasks.canonical import Spec, canonicalise, conform
 from tasks.sources import DataError, Splits, formats, prepared, registries
@@ -369,6 +370,12 @@ def test_a_source_that_delivers_rubbish_is_passed_over(tmp_path, clients, monkey
         canonical("mnist", made_up("mnist")),
     )
     assert len(calls) == 2
+
+
+@pytest.mark.parametrize("words", [["--folder", "here"], ["--source"], ["--prepare"], []])
+def test_a_named_source_is_read_though_the_cache_is_full(words):
+    words = ["--source", sources.NAMES[0]] if "--source" in words else words
+    assert prepare_data.parse(["mnist", *words]).force == bool(words)
 
 
 def test_unknown_source(tmp_path):
