@@ -25,8 +25,8 @@ from rllc.suite import (
     search,
     short_tuning,
     sweep_figures,
-    sweeps,
     tables,
+    tuning_analysis,
     typesetting,
 )
 from rllc.suite.analysis import Analysis
@@ -53,15 +53,15 @@ def write_tables(a: Analysis, output: Path) -> None:
     _write(folder / "provenance.md", provenance.to_markdown(made, left))
     against = tables.in_paper_order(a.against) if len(a.against) else a.against
     tables.write_csv(against, COMPARISONS, folder / "comparisons.csv")
-    targets = sweeps.target_table(a.targets)
-    tables.write_csv(targets, sweeps.TARGET, folder / "steps_to_target.csv")
+    targets = tuning_analysis.target_table(a.targets)
+    tables.write_csv(targets, tuning_analysis.TARGET, folder / "steps_to_target.csv")
     _write_ranking(a, folder)
     _write_questions(a, folder)
     if len(a.points):
-        sensitivity = sweeps.sensitivity_table(a.points, a.runs)
-        tables.write_csv(sensitivity, sweeps.SENSITIVITY, folder / "sensitivity.csv")
-        budget = sweeps.budget_table(a.points)
-        tables.write_csv(budget, sweeps.BUDGET, folder / "tuning_budget.csv")
+        sensitivity = tuning_analysis.sensitivity_table(a.points, a.runs)
+        tables.write_csv(sensitivity, tuning_analysis.SENSITIVITY, folder / "sensitivity.csv")
+        budget = tuning_analysis.budget_table(a.points)
+        tables.write_csv(budget, tuning_analysis.BUDGET, folder / "tuning_budget.csv")
     tables.write_csv(a.early, short_tuning.COLUMNS, folder / "tuning_steps.csv")
 
 
@@ -154,8 +154,8 @@ def _law_figure(a: Analysis, task: str) -> Figure:
 
 def _sweep_figures(a: Analysis) -> dict[str, Callable[[], Figure]]:
     out: dict[str, Callable[[], Figure]] = {}
-    points = sweeps.longest(a.points)
-    for task in sweeps.measured_tasks(points):
+    points = tuning_analysis.longest(a.points)
+    for task in tuning_analysis.measured_tasks(points):
         here = points[points.task == task]
         shown = here.optimizer.isin(sweep_figures.tabled(here.optimizer))
         for name, part in ((task, here[shown]), (f"{task}_others", here[~shown])):
@@ -163,7 +163,8 @@ def _sweep_figures(a: Analysis) -> dict[str, Callable[[], Figure]]:
                 draw = partial(sweep_figures.sensitivity_figure, part, a.choices, task)
                 out[f"sensitivity_{name}"] = draw
     if len(a.points):
-        out["tuning_budget"] = lambda: sweep_figures.budget_figure(sweeps.budget_table(a.points))
+        budget = tuning_analysis.budget_table(a.points)
+        out["tuning_budget"] = partial(sweep_figures.budget_figure, budget)
     if a.early.family.isin(short_tuning.FAMILIES).any():
         out["tuning_steps"] = lambda: short_tuning.figure(a.early)
     rows, summary, left = _from_whole_grids(a)

@@ -12,8 +12,8 @@ from rllc.suite import (
     readings,
     selection,
     short_tuning,
-    sweeps,
     tables,
+    tuning_analysis,
 )
 from rllc.suite.selection import CANDIDATE, Defaults
 
@@ -94,7 +94,7 @@ def analyse(
     return Analysis(
         records, every, tidy[searched], runs, points, choices, final, rows, summary, made,
         tables.cells(rows, summary, made), _against(rows, summary),
-        sweeps.target_steps(final, records.curves, summary),
+        tuning_analysis.target_steps(final, records.curves, summary),
         pd.DataFrame(columns=TIMINGS) if timings is None else timings,
         deviations.deviations(every, runs, records.curves),
         initial_laws.final_runs(every, runs, records.curves),

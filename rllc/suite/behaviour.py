@@ -20,7 +20,7 @@ from rllc.suite.comparisons import scores
 from rllc.suite.provenance import full_cells
 from rllc.suite.readings import HEADLINE
 from rllc.suite.statistics import spread_ratio
-from rllc.suite.sweeps import target_table
+from rllc.suite.tuning_analysis import target_table
 
 SIMILAR_TIME = 1.25  # “approximatively the same” run time: at most a quarter longer
 SIMILAR_SPREAD = 1.5

@@ -1,7 +1,9 @@
-"""Markdown tables."""
+"""Markdown tables, and how their words give a range."""
 
 from collections.abc import Sequence
 from typing import Any
+
+import pandas as pd
 
 MISSING = "–"  # what a cell without a number shows
 
@@ -16,3 +18,11 @@ def markdown_table(head: Sequence[str], body: Sequence[Sequence[Any]]) -> str:
     """
     rule = [":--", *[":-:"] * (len(head) - 1)]
     return "\n".join("| " + " | ".join(map(str, row)) + " |" for row in [head, rule, *body])
+
+
+def span(numbers: pd.Series) -> str:
+    """Lowest and highest of some counts: ``1–3``, ``3`` where they are equal, ``0`` without any."""
+    if numbers.empty:
+        return "0"
+    low, high = int(numbers.min()), int(numbers.max())
+    return str(low) if low == high else f"{low}–{high}"

@@ -5,14 +5,13 @@ import pandas as pd
 from rllc.suite import paper
 from rllc.suite.comparisons import TOLERANCE
 from rllc.suite.law_dynamics import CROSSING_RANGE, MIXED
-from rllc.suite.markdown import MISSING, markdown_table
+from rllc.suite.markdown import MISSING, markdown_table, span
 from rllc.suite.question_verdicts import (
     CLEAR,
     LEANING,
     OPEN,
     SETTLED,
     Verdict,
-    span,
     summary,
     verdict,
 )

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from rllc.suite import paper
+from rllc.suite.markdown import span
 from rllc.suite.questions import QUESTIONS
 from rllc.suite.readings import READINGS
 
@@ -130,9 +131,3 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
     by = {"question": order, "reading": ["", *READINGS]}
     rank = lambda column: column.map(by[column.name].index) if column.name in by else column  # noqa: E731
     return out.sort_values(["question", "answer", "reading"], key=rank)[COLUMNS]
-
-
-def span(numbers: pd.Series) -> str:
-    """Lowest and highest of some counts: ``1–3``, or ``3`` where they are equal."""
-    low, high = int(numbers.min()), int(numbers.max())
-    return str(low) if low == high else f"{low}–{high}"

@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from rllc.suite import comparisons, paper
+from rllc.suite.markdown import span
 from rllc.suite.plotting import BLUE, GREY, RC, legend_below, task_figure
-from rllc.suite.question_verdicts import span
 from rllc.suite.selection import CELL, RATES, RULE, tuning_runs
 
 KEPT = 3  # points of the grid that the milder rule trains to the end

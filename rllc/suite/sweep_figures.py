@@ -10,7 +10,8 @@ from matplotlib.colors import BoundaryNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
-from rllc.suite import paper, sweeps
+from rllc.suite import paper, tuning_analysis
+from rllc.suite.markdown import span
 from rllc.suite.plotting import (
     BLACK,
     GREY,
@@ -46,7 +47,7 @@ def sensitivity_figure(points: pd.DataFrame, choices: pd.DataFrame, task: str) -
       choices: from `selection.choose`; the chosen point is framed.
       task: name.
     """
-    points = sweeps.longest(points)
+    points = tuning_analysis.longest(points)
     points = points[points.task == task]
     names = paper.in_order(points.optimizer, paper.OPTIMIZERS)
     columns = min(4, max(1, len(names)))
@@ -72,16 +73,9 @@ def sensitivity_figure(points: pd.DataFrame, choices: pd.DataFrame, task: str) -
             )  # fmt: skip
         figure.suptitle(f"Sensitivity to the rates, {paper.title(task)}", fontsize=11)
         rule = RULE.replace("_", " ")
-        note = f"n = {_range(points.seeds)} tuning seeds per point; frame: chosen by {rule}"
+        note = f"n = {span(points.seeds)} tuning seeds per point; frame: chosen by {rule}"
         figure.supxlabel(f"{note}; ×: diverged", fontsize=8, color=GREY)
     return figure
-
-
-def _range(numbers: pd.Series) -> str:
-    if numbers.empty:
-        return "0"
-    low, high = int(numbers.min()), int(numbers.max())
-    return str(low) if low == high else f"{low}–{high}"
 
 
 def _heat_map(axes: Axes, points: pd.DataFrame, chosen: pd.DataFrame, norm: BoundaryNorm):
@@ -137,9 +131,9 @@ def budget_figure(budget: pd.DataFrame) -> Figure:
     """Expected best validation loss against the number of random trials, one panel per task.
 
     Args:
-      budget: from `sweeps.budget_table`.
+      budget: from `tuning_analysis.budget_table`.
     """
-    tasks = sweeps.measured_tasks(budget) or [paper.TASKS[0]]
+    tasks = tuning_analysis.measured_tasks(budget) or [paper.TASKS[0]]
     with mpl.rc_context(RC):
         figure, panels = task_figure(tasks, room=1.2)
         for task, panel in panels.items():
@@ -179,7 +173,7 @@ def profile_figure(field: Field, targets: pd.DataFrame) -> Figure:
     Args:
       field: from `ranking.field`; runs of tasks an optimizer lacks are left out, and so are
         optimizers that are not `tabled`.
-      targets: from `sweeps.target_steps`; a miss never counts as reached.
+      targets: from `tuning_analysis.target_steps`; a miss never counts as reached.
     """
     with mpl.rc_context(RC):
         figure, axes = grid_figure(1, 2, 10.0, 4.6)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rllc.suite import aggregation, analysis, comparisons, paper, ranking, sweeps
+from rllc.suite import aggregation, analysis, comparisons, paper, ranking, tuning_analysis
 from tests.suite import synthetic_records as made
 
 ERRORS = {"SGD": 0.10, "Momentum SGD": 0.08, "Adam": 0.06, "M(0.9)": 0.05, "M2(0.6)": 0.07}
@@ -158,7 +158,7 @@ def test_a_ranking_without_runs_says_so():
 
 
 def test_steps_to_the_best_baselines_final_accuracy(known):
-    table = sweeps.target_table(known.targets).set_index(["task", "optimizer"])
+    table = tuning_analysis.target_table(known.targets).set_index(["task", "optimizer"])
     row = table.loc["mnist_mlp", "M(0.9)"]
     assert (row.baseline, row.runs, row.reached_runs) == ("Adam", 6, 6)
     # error of M(0.9) falls below Adam's last 0.0612: exp(-t/800) < 0.0112/0.85, t > 3,464
@@ -177,15 +177,15 @@ def test_sweep_tables_on_a_grid_by_hand():
     )  # fmt: skip
     statuses = ["finished", "finished", "finished", "diverged"]
     runs = points[["task", "optimizer"]].assign(seed=100, status=statuses)
-    row = sweeps.sensitivity_table(points, runs).iloc[0]
+    row = tuning_analysis.sensitivity_table(points, runs).iloc[0]
     assert (row.grid_points, row.within_1_percent, row.within_5_percent) == (4, 0.5, 0.75)
     assert row.diverged_share == 0.25
-    budget = sweeps.budget_table(points)
+    budget = tuning_analysis.budget_table(points)
     assert list(budget.trials) == [1, 2, 3, 4]
     mean = (1.0 + 1.005 + 1.04 + np.log(10)) / 4  # the diverged point counts as guessing
     assert budget.expected_best.iloc[[0, -1]].tolist() == pytest.approx([mean, 1.0])
     shorter = points.assign(task="cifar10_resnet20", steps=300)
     both, all_runs = pd.concat([points, shorter]), pd.concat([runs, runs])
-    assert set(sweeps.budget_table(both).task) == {"mnist_mlp"}
-    assert set(sweeps.sensitivity_table(both, all_runs).task) == {"mnist_mlp"}
-    assert set(sweeps.budget_table(shorter).task) == {"cifar10_resnet20"}
+    assert set(tuning_analysis.budget_table(both).task) == {"mnist_mlp"}
+    assert set(tuning_analysis.sensitivity_table(both, all_runs).task) == {"mnist_mlp"}
+    assert set(tuning_analysis.budget_table(shorter).task) == {"cifar10_resnet20"}
