@@ -13,7 +13,7 @@ from rllc.suite.plotting import BLUE, GREY, RC, legend_below, task_figure
 from rllc.suite.selection import CELL, RATES, RULE, tuning_runs
 
 KEPT = 3  # points of the grid that the milder rule trains to the end
-SHORT = 1_000  # steps that `sentence` speaks of
+SHORT, LONGER = 1_000, 3_000  # steps that `sentence` speaks of
 LAW_RATE = "law_learning_rate"
 COLUMNS = [*CELL, "family", "grid_points", "seeds", "steps", *RATES, "lost", "lost_of_kept"]
 FAMILIES = {"baseline": ("baselines", GREY), "rllc": ("RLLC", BLUE)}
@@ -72,7 +72,7 @@ def _cell(runs: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
 
 
 def sentence(lost: pd.DataFrame) -> str:
-    """The mean loss of the paper's optimizers after `SHORT` steps; empty where nothing is known.
+    """What the paper's optimizers lose after `SHORT` and `LONGER` steps; empty if nothing is known.
 
     Args:
       lost: from `table`.
@@ -90,8 +90,17 @@ def sentence(lost: pd.DataFrame) -> str:
     return (
         f"Rates chosen on the whole grid after {SHORT:,} of {paper.STEPS:,} steps would have lost, "
         f"of validation accuracy and in the mean over {len(early)} grids ({tasks}), "
-        f"{' and '.join(words)}.{_law_sentence(lost, early)}"
+        f"{' and '.join(words)}.{_longer_sentence(lost)}{_law_sentence(lost, early)}"
     )
+
+
+def _longer_sentence(lost: pd.DataFrame) -> str:
+    later = lost[(lost.steps == LONGER) & lost.family.isin(FAMILIES)]
+    words = [
+        f"{members.lost.mean():.2f} points for {FAMILIES[family][0]}"
+        for family, members in later.groupby("family", sort=True)
+    ]
+    return f" After {LONGER:,} steps it would have been {' and '.join(words)}." if words else ""
 
 
 def _law_sentence(lost: pd.DataFrame, early: pd.DataFrame) -> str:

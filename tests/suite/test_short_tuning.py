@@ -101,6 +101,11 @@ def test_the_sentence_has_both_families():
         "20.00; best 3 kept and trained to the end: 0.00) and 30.00 points for RLLC (at most "
         "30.00; best 3 kept and trained to the end: 0.00)."
     )
+    later = table.assign(steps=table.steps.replace({1_000: 3_000, 500: 1_000}))
+    assert short_tuning.sentence(later).endswith(
+        "to the end: 0.00). After 3,000 steps it would have been 20.00 points for baselines and "
+        "30.00 points for RLLC."
+    )
 
 
 def test_law_rates_chosen_early_are_compared_with_those_of_the_end():
