@@ -124,15 +124,19 @@ def _green_cell(a: Analysis, cell, metric: str) -> Claim:
     if HEADLINE not in found.index:
         return claim
     row = found.loc[HEADLINE]
+    compared = (cell.optimizer, *paper.BASELINES)
+    why_not = withheld(a, cell.task, *compared)
     others = [
-        f"{reading}: {'yes' if found.loc[reading].low > 0 else 'no'}"
+        f"{reading}: {other.difference:+.{digits}f}"
+        if why_not or row.n < 2
+        else f"{reading}: {'yes' if other.low > 0 else 'no'}"
         for reading in READINGS
         if reading != HEADLINE and reading in found.index
+        for other in [found.loc[reading]]
     ]
-    compared = (cell.optimizer, *paper.BASELINES)
     notes = [f"against {row.baseline}", *others, reduced_note(a, cell.task, *compared)]
     note = "; ".join(part for part in notes if part)
-    return from_difference(claim, row.to_dict(), unit, note, withheld(a, cell.task, *compared))
+    return from_difference(claim, row.to_dict(), unit, note, why_not)
 
 
 def best_of_task(a: Analysis) -> list[Claim]:

@@ -36,6 +36,7 @@ def test_the_papers_own_numbers_support_its_claims(as_printed):
     assert len(green) == 30
     verdicts = [claim.verdict for claim in green]
     assert verdicts.count(SUPPORTED) == 30
+    assert all("best: yes" in claim.note for claim in green)
     best = sections["RLLC's best against the best baseline"]
     assert [claim.verdict for claim in best] == [SUPPORTED] * 7
     momentum = {c.claim: c.verdict for c in sections["Adaptive momentum against momentum"]}
@@ -127,6 +128,7 @@ def test_rates_from_short_grids_settle_no_claim():
         if claim.verdict in (SUPPORTED, NOT_SUPPORTED)
     }
     assert given == {"The test accuracy of RLLC varies little over seeds"}
+    assert all("best: +" in claim.note for claim in claims.green_cells(found))
 
 
 def test_nothing_measured_is_no_verdict():
@@ -155,6 +157,15 @@ def test_one_pair_gives_no_verdict():
     claim = claims.from_difference(Claim("c", "w", "m"), row, " points")
     assert (claim.verdict, claim.interval) == (PARTLY, "–")
     assert (claim.value, claim.n, claim.note) == ("+1.00 points", "1", "one pair: no verdict")
+
+
+def test_without_a_verdict_other_stopping_points_give_their_differences():
+    names = ("M(0.9)", *paper.BASELINES)
+    found = analysis.analyse(made.gather([made.run("mnist_conv", name, 0) for name in names]))
+    (claim,) = [c for c in claims.green_cells(found) if c.verdict != NOT_MEASURED]
+    row = found.against[(found.against.metric == "test_accuracy")].set_index("reading").loc["best"]
+    assert claim.note.startswith("one pair: no verdict; against ")
+    assert f"best: {row.difference:+.2f}" in claim.note
 
 
 @pytest.mark.parametrize(("seeds", "verdict"), [(1, PARTLY), (2, PARTLY), (3, SUPPORTED)])
