@@ -126,17 +126,22 @@ def _green_cell(a: Analysis, cell, metric: str) -> Claim:
     row = found.loc[HEADLINE]
     compared = (cell.optimizer, *paper.BASELINES)
     why_not = withheld(a, cell.task, *compared)
+    is_judged = row.n > 1 and not why_not
     others = [
-        f"{reading}: {other.difference:+.{digits}f}"
-        if why_not or row.n < 2
-        else f"{reading}: {'yes' if other.low > 0 else 'no'}"
+        f"{reading}: {_outcome(found.loc[reading], is_judged, digits)}"
         for reading in READINGS
         if reading != HEADLINE and reading in found.index
-        for other in [found.loc[reading]]
     ]
     notes = [f"against {row.baseline}", *others, reduced_note(a, cell.task, *compared)]
     note = "; ".join(part for part in notes if part)
     return from_difference(claim, row.to_dict(), unit, note, why_not)
+
+
+def _outcome(row: pd.Series, is_judged: bool, digits: int) -> str:
+    """Whether a stopping point supports the claim; its difference where nothing is judged."""
+    if is_judged:
+        return "yes" if row.low > 0 else "no"
+    return f"{row.difference:+.{digits}f}"
 
 
 def best_of_task(a: Analysis) -> list[Claim]:
