@@ -14,6 +14,7 @@ from rllc.suite import (
     figures,
     initial_laws,
     law_figures,
+    law_rates,
     paper,
     plotting,
     provenance,
@@ -98,9 +99,11 @@ def _write_questions(a: Analysis, folder: Path) -> None:
     tables.write_csv(summary, question_verdicts.COLUMNS, folder / "questions.csv")
     tables.write_csv(a.deviations, deviations.COLUMNS, folder / "questions_cells.csv")
     tables.write_csv(a.witnesses, initial_laws.COLUMNS, folder / "initial_laws.csv")
+    tables.write_csv(a.law_rates, law_rates.COLUMNS, folder / "law_rates.csv")
     accuracies = initial_laws.accuracies(a.elsewhere, a.records.curves, a.summary)
     _write(
-        folder / "questions.md", question_report.to_markdown(a.deviations, a.witnesses, accuracies)
+        folder / "questions.md",
+        question_report.to_markdown(a.deviations, a.witnesses, accuracies, a.law_rates),
     )
     searches = search.found(a)
     parts = [f.standing for f in searches] or [pd.DataFrame(columns=search.COLUMNS)]
@@ -144,6 +147,8 @@ def all_figures(a: Analysis, law_task: str | None = None) -> dict[str, Callable[
         for task in paper.in_order(final.task, paper.TASKS):
             draw = partial(law_figures.figure2, a.records, final, task, words)
             out[f"figure2_{name}_{task}"] = draw
+    for task in paper.in_order(a.law_rates.task, paper.TASKS):
+        out[f"law_rates_{task}"] = partial(law_rates.figure, a.runs, a.records, task)
     return out | _sweep_figures(a)
 
 

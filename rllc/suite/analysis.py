@@ -8,6 +8,7 @@ from rllc.suite import (
     comparisons,
     deviations,
     initial_laws,
+    law_rates,
     provenance,
     readings,
     selection,
@@ -43,6 +44,7 @@ class Analysis(NamedTuple):
       elsewhere: final runs from other initial laws than the default, by answer (`initial_laws`).
       witnesses: the law of Figure 2a from each initial law (`initial_laws.witnesses`).
       early: what choosing rates before the end loses (`short_tuning.table`).
+      law_rates: accuracy and what is left of the law, by law rate (`law_rates.table`).
     """
 
     records: Any
@@ -63,6 +65,7 @@ class Analysis(NamedTuple):
     elsewhere: dict[str, pd.DataFrame]
     witnesses: pd.DataFrame
     early: pd.DataFrame
+    law_rates: pd.DataFrame
 
 
 def analyse(
@@ -100,6 +103,7 @@ def analyse(
         initial_laws.final_runs(every, runs, records.curves),
         initial_laws.witnesses(every, runs, records),
         short_tuning.table(runs, records.curves),
+        law_rates.table(runs, records),
     )  # fmt: skip
 
 

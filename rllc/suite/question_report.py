@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from rllc.suite import paper
+from rllc.suite import law_rates, paper
 from rllc.suite.comparisons import TOLERANCE
 from rllc.suite.law_dynamics import CROSSING_RANGE, MIXED
 from rllc.suite.markdown import MISSING, markdown_table, span
@@ -23,6 +23,7 @@ def to_markdown(
     table: pd.DataFrame,
     witnesses: pd.DataFrame | None = None,
     accuracies: pd.DataFrame | None = None,
+    by_law_rate: pd.DataFrame | None = None,
 ) -> str:
     """Every question with its verdict and the deviations behind it, in Markdown.
 
@@ -30,6 +31,7 @@ def to_markdown(
       table: from `deviations.deviations`.
       witnesses: from `initial_laws.witnesses`; None leaves them out.
       accuracies: from `initial_laws.accuracies`; None leaves them out.
+      by_law_rate: from `law_rates.table`; None leaves it out.
     """
     parts = ["# Questions the paper leaves open", _INTRO, overview(table), _RULE]
     rows = summary(table)
@@ -45,6 +47,8 @@ def to_markdown(
                 parts += [_final_runs(accuracies)] if accuracies is not None else []
         elif question is not REPORTED:
             parts[-1] += f" `python scripts/train.py -m experiment=question_{question.name}`"
+        if question.name == "initial_law" and by_law_rate is not None and len(by_law_rate):
+            parts.append(_by_law_rate(by_law_rate))
     return "\n\n".join(parts) + "\n"
 
 
@@ -214,3 +218,18 @@ def _witnesses(table: pd.DataFrame) -> str:
         for row in table.itertuples()
     ]
     return f"{text}\n\n{markdown_table(head, body)}"
+
+
+def _by_law_rate(table: pd.DataFrame) -> str:
+    """Sweeps over the law rate, as witnesses to the size of the initial law."""
+    figures = ", ".join(
+        f"[{paper.title(task)}](../figures/law_rates_{task}.png)"
+        for task in paper.in_order(table.task, paper.TASKS)
+    )
+    return (
+        "The law rate is a witness to the size of the initial law: a law of ones with rates "
+        "(c₁, c₂) makes the same steps as one of x in every unit with (c₁ / x, x c₂), so a law "
+        "rate below the paper's grid, which begins at 0.003, stands for a larger initial law "
+        "within it. Runs that choose no rates; “law left” is the norm of the law at the last step "
+        f"over that at the start. Figure: {figures}.\n\n{law_rates.to_markdown(table)}"
+    )

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from rllc.suite import paper, question_report, replication, search, short_tuning
+from rllc.suite import law_rates, paper, question_report, replication, search, short_tuning
 from rllc.suite.analysis import Analysis
 from rllc.suite.markdown import MISSING, markdown_table
 from rllc.suite.provenance import FULL
@@ -107,6 +107,8 @@ def _beyond(a: Analysis) -> str:
     lines = [f"[Questions the paper leaves open](results/tables/questions.md): {verdicts}."]
     if len(a.witnesses):
         lines.append(question_report.witness_sentence(a.witnesses))
+    if found := law_rates.sentence(a.law_rates):
+        lines.append(found)
     lines += [
         f"{search.sentence(found)} [All candidates](results/tables/propagator_search.md)."
         for found in search.found(a)

@@ -1,0 +1,223 @@
+"""What the law rate does to the law and to the accuracy, from sweeps that choose no rates.
+
+A law of x in every unit with rates (c₁, c₂) makes the same steps as a law of ones with
+(x c₁, c₂ / x). So a law rate below the paper's grid stands for a larger initial law within it.
+"""
+
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from rllc.suite import law_dynamics, paper, readings, tables
+from rllc.suite.figures import thousands
+from rllc.suite.law_dynamics import LawCurves
+from rllc.suite.markdown import MISSING, markdown_table, span
+from rllc.suite.plotting import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, RC, VERMILION
+from rllc.suite.readings import READINGS
+from rllc.suite.selection import CELL, FIRST_QUESTION_SEED, RATES
+
+LAW_RATE = "law_learning_rate"
+SWEEP = [*CELL, "learning_rate"]
+COLUMNS = [
+    *SWEEP, LAW_RATE, "seeds", "diverged", "law_left", *READINGS, "loss", "paper_accuracy",
+    "paper_loss",
+]  # fmt: skip
+COLOURS = (BLUE, VERMILION, GREEN, ORANGE, PURPLE)
+
+
+def runs(every: pd.DataFrame) -> pd.DataFrame:
+    """Full-length runs on question seeds that differ in their law rate and have a peer.
+
+    Args:
+      every: from `selection.default_variants`.
+
+    Returns:
+      Its rows for each cell and learning rate with two law rates or more.
+    """
+    asked = every[(every.seed >= FIRST_QUESTION_SEED) & (every.steps == paper.STEPS)]
+    asked = asked[asked[LAW_RATE].notna()].drop_duplicates([*SWEEP, *RATES, "seed"])
+    return asked[asked.groupby(SWEEP)[LAW_RATE].transform("nunique") > 1]
+
+
+def table(every: pd.DataFrame, records: Any) -> pd.DataFrame:
+    """Accuracy and what is left of the law, by law rate.
+
+    Args:
+      every: from `selection.default_variants`.
+      records: anything with ``curves`` and ``laws(runs)``.
+
+    Returns:
+      `COLUMNS`, in the paper's order: mean test accuracy (%) at each stopping point; ``loss``,
+      the lowest test loss along the curve; ``law_left``, the Euclidean norm of the law at the
+      last step over that at the start. Means over seeds without the ``diverged`` runs.
+    """
+    found = runs(every)
+    if found.empty:
+        return pd.DataFrame(columns=COLUMNS)
+    values = readings.readings(found.assign(tuned=True), records.curves)
+    by_run = values.pivot(index="run", columns="reading", values="test_accuracy")
+    loss = values[values.reading == "best"].set_index("run").test_loss
+    kept = found.status != "diverged"
+    rows = found.join(by_run, on="run").assign(
+        loss=found.run.map(loss), law_left=_law_left(found, records), diverged=~kept
+    )
+    measured = [*READINGS, "loss", "law_left"]
+    rows[measured] = rows[measured].where(kept)
+    grouped = rows.groupby([*SWEEP, LAW_RATE], sort=True)
+    means = grouped[measured].mean()
+    counts = grouped.agg(seeds=("seed", "nunique"), diverged=("diverged", "sum"))
+    theirs = paper.cells().rename(
+        columns={"test_accuracy_mean": "paper_accuracy", "test_loss_mean": "paper_loss"}
+    )
+    whole = counts.join(means).reset_index()
+    whole = whole.merge(theirs[[*CELL, "paper_accuracy", "paper_loss"]], on=CELL, how="left")
+    return tables.in_paper_order(whole)[COLUMNS]
+
+
+def _law_left(found: pd.DataFrame, records: Any) -> pd.Series:
+    laws = records.laws(found.run).sort_values(["run", "step"])
+    size = laws.law.map(np.linalg.norm).groupby(laws.run)
+    return found.run.map(size.last() / size.first())
+
+
+def to_markdown(table: pd.DataFrame) -> str:
+    """The sweeps as a table.
+
+    Args:
+      table: from `table`, not empty.
+    """
+    body = [
+        [
+            str(paper.title(row.task)), paper.pretty(row.optimizer), f"{row.learning_rate:g}",
+            f"{row.law_learning_rate:g}",
+            f"{row.seeds}" + (f", {row.diverged} diverged" if row.diverged else ""),
+            _number(100 * row.law_left, "{:.0f} %"),
+            *(_number(getattr(row, reading), "{:.2f}") for reading in READINGS),
+            _number(row.paper_accuracy, "{:.2f}"),
+            _number(row.loss, "{:.4f}"), _number(row.paper_loss, "{:.4f}"),
+        ]
+        for row in table.itertuples()
+    ]  # fmt: skip
+    head = [
+        "task", "optimizer", "learning rate", "law rate", "seeds", "law left",
+        *(f"accuracy, {reading}" for reading in READINGS), "paper", "lowest loss", "paper",
+    ]  # fmt: skip
+    return markdown_table(head, body)
+
+
+def _number(value: float, form: str) -> str:
+    return MISSING if pd.isna(value) else form.format(value)
+
+
+def sentence(table: pd.DataFrame) -> str:
+    """What the slowest and the fastest law rate of each sweep give; empty without sweeps.
+
+    Args:
+      table: from `table`.
+    """
+    parts = []
+    for (task, optimizer, rate), rows in table.groupby(SWEEP, sort=False):
+        slow, fast = rows.iloc[0], rows.iloc[-1]
+        parts.append(
+            f"{paper.pretty(optimizer)} on {paper.title(task)} at learning rate {rate:g}: "
+            f"{_at(slow)}, {_at(fast)} (paper {slow.paper_accuracy:.2f} %)"
+        )
+    if not parts:
+        return ""
+    return (
+        f"The law rate decides how much of the law is left (n = {span(table.seeds)}, step chosen "
+        f"on validation data). {'; '.join(parts)}."
+    )
+
+
+def _at(row: pd.Series) -> str:
+    if pd.isna(row.validated):
+        return f"diverged with law rate {row[LAW_RATE]:g}"
+    return (
+        f"{row.validated:.2f} % with law rate {row[LAW_RATE]:g} "
+        f"({100 * row.law_left:.0f} % of the law left)"
+    )
+
+
+def figure(every: pd.DataFrame, records: Any, task: str) -> Figure:
+    """Test accuracy and size of the law over training by law rate, a column per sweep of a task.
+
+    Args:
+      every: from `selection.default_variants`, with a sweep of this task.
+      records: anything with ``curves`` and ``laws(runs)``.
+      task: whose sweeps.
+    """
+    found = runs(every)
+    found = found[found.task == task]
+    optimizers = paper.in_order(found.optimizer, paper.OPTIMIZERS)
+    sweeps = sorted(
+        found.groupby(["optimizer", "learning_rate"]), key=lambda s: optimizers.index(s[0][0])
+    )
+    shades = dict(zip(sorted(found[LAW_RATE].unique()), COLOURS, strict=False))
+    with mpl.rc_context(RC):
+        drawn = Figure(figsize=(max(6.4, 3.4 * len(sweeps)), 5.2), layout="constrained")
+        axes = drawn.subplots(2, len(sweeps), squeeze=False, sharex=True, sharey="row")
+        for (accuracy, law), ((optimizer, rate), members) in zip(axes.T, sweeps, strict=True):
+            accuracy.set_title(f"{paper.latex(optimizer)}, learning rate {rate:g}")
+            for law_rate, at in members.groupby(LAW_RATE):
+                _accuracy(accuracy, at, records.curves, shades[law_rate], law_rate)
+                _law(law, law_dynamics.law_curves(records, at, task, optimizer), shades[law_rate])
+            _paper_line(accuracy, task, optimizer)
+            law.axhline(0, color=BLACK, linewidth=0.6)
+            law.set_xlabel("iteration")
+            law.xaxis.set_major_formatter(thousands)
+        axes[0, 0].set_ylabel("test accuracy (%)")
+        axes[0, 0].set_ylim(*_limits(axes[0]))
+        axes[1, 0].set_ylabel("norm of the law, start = 1")
+        labels = {
+            label: handle
+            for handle, label in zip(*axes[0, 0].get_legend_handles_labels(), strict=True)
+        }
+        drawn.legend(
+            labels.values(), labels.keys(), loc="outside lower center", ncols=len(labels),
+            title=f"n = {span(found.groupby([*SWEEP, LAW_RATE]).seed.nunique())} seed per line; "
+            "no band", title_fontproperties={"size": 8},
+        )  # fmt: skip
+        drawn.suptitle(f"Law rate, {paper.title(task)}", fontsize=11)
+    return drawn
+
+
+def _accuracy(
+    axes: Axes, at: pd.DataFrame, curves: pd.DataFrame, colour: str, law_rate: float
+) -> None:
+    here = curves[curves.run.isin(set(at.run[at.status != "diverged"]))]
+    mean = 100 * here.groupby("step").test_accuracy.mean().astype(float)
+    axes.plot(mean.index, mean, color=colour, label=f"law rate {law_rate:g}")
+
+
+def _law(axes: Axes, curves: LawCurves | None, colour: str) -> None:
+    if curves is None:
+        return
+    size = np.linalg.norm(curves.law, axis=2)
+    axes.plot(curves.steps, np.nanmean(size / size[:, :1], axis=0), color=colour)
+
+
+def _paper_line(axes: Axes, task: str, optimizer: str) -> None:
+    theirs = paper.cells()
+    theirs = theirs[(theirs.task == task) & (theirs.optimizer == optimizer)]
+    for value in theirs.test_accuracy_mean:
+        axes.axhline(value, color=GREY, linestyle="--", linewidth=1, label="the paper's mean")
+
+
+def _limits(panels: np.ndarray) -> tuple[float, float]:
+    """Room for everything that happens after the first tenth of training."""
+    shown = [
+        np.asarray(line.get_ydata(), float)[max(1, len(line.get_xdata()) // 10) :]
+        for axes in panels
+        for line in axes.lines
+        if len(line.get_xdata()) > 2
+    ]
+    values = np.concatenate(shown)
+    low, high = np.nanmin(values), np.nanmax(values)
+    lines = [line.get_ydata()[0] for axes in panels for line in axes.lines]
+    high = max(high, max(lines))
+    return low - 0.5, high + 0.5

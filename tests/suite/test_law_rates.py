@@ -1,0 +1,102 @@
+"""Sweeps over the law rate, on made-up runs whose law is known."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from rllc.suite import aggregation, analysis, law_rates, paper, question_report
+from tests.suite import synthetic_records as made
+
+TASK, NAME = "mnist_conv", "M(0.9)"
+LEFT = {0.0003: 0.8, 0.001: 0.5, 0.003: 0.1}
+
+
+class Records(NamedTuple):
+    """Made-up records in which a law falls from 2 to 2 × `LEFT` of its law rate."""
+
+    runs: pd.DataFrame
+    curves: pd.DataFrame
+
+    def laws(self, runs):
+        steps = np.arange(0, 10_001, 10)
+        parts = []
+        for run in self.runs[self.runs.run.isin(list(runs))].itertuples():
+            left = LEFT.get(run.law_learning_rate, 1.0)
+            law = 2 * (1 - (1 - left) * steps / 10_000)
+            units = np.stack([law] * made.num_units(run.optimizer), 1).astype(np.float32)
+            parts.append(pd.DataFrame({"run": run.run, "step": steps, "law": list(units)}))
+        return pd.concat(parts) if parts else pd.DataFrame(columns=["run", "step", "law"])
+
+
+def swept(seeds=(200,), name=NAME, floors=(0.01, 0.02, 0.04), **more):
+    return [
+        made.run(TASK, name, seed, 0.1, law_rate, floor=floor, noise=0.0, **more)
+        for law_rate, floor in zip(LEFT, floors, strict=True)
+        for seed in seeds
+    ]
+
+
+def analysed(pairs):
+    return analysis.analyse(Records(*made.gather(pairs)[:2]))
+
+
+def test_a_row_per_law_rate_with_accuracy_and_what_is_left_of_the_law():
+    a = analysed([*swept(seeds=(200, 201)), *swept(name="M2(0.6)")])
+    table = a.law_rates
+    assert list(table.columns) == law_rates.COLUMNS
+    first = table[table.optimizer == NAME]
+    assert list(first.law_learning_rate) == sorted(LEFT)
+    np.testing.assert_allclose(first.law_left, list(LEFT.values()), rtol=1e-6)
+    assert list(first.seeds) == [2, 2, 2]
+    values = law_rates.readings.readings(a.runs.assign(tuned=True), a.records.curves)
+    slow = values[(values.run.str.contains("0.0003")) & (values.optimizer == NAME)]
+    for reading in law_rates.READINGS:
+        wanted = slow[slow.reading == reading].test_accuracy.mean()
+        assert first[reading].iloc[0] == pytest.approx(wanted)
+    assert first.loss.iloc[0] == pytest.approx(slow[slow.reading == "best"].test_loss.mean())
+    theirs = paper.cells().set_index(["task", "optimizer"]).test_accuracy_mean
+    assert set(first.paper_accuracy) == {theirs[TASK, NAME]}
+    assert list(dict.fromkeys(table.optimizer)) == [NAME, "M2(0.6)"]  # the paper's order
+
+
+def test_only_full_length_runs_on_question_seeds_that_differ_in_the_law_rate():
+    alone = [made.run(TASK, "M3(0.6)", 200, 0.1, 0.003)]
+    other_rate = [made.run(TASK, NAME, 200, 0.03, 0.003)]
+    kept = swept()
+    a = analysed([*kept, *alone, *other_rate, *swept(seeds=(100,)), *swept(seeds=(0,))])
+    assert set(law_rates.runs(a.runs).run) == {row["run"] for row, _ in kept}
+    short = analysed(swept(steps=3_000))
+    assert short.law_rates.empty
+    assert law_rates.sentence(short.law_rates) == ""
+
+
+def test_a_diverged_run_is_counted_and_gives_no_number():
+    lost = made.run(TASK, NAME, 201, 0.1, 0.0003, status="diverged")
+    both = analysed([*swept(), lost]).law_rates.iloc[0]
+    alone = analysed(swept()).law_rates.iloc[0]
+    assert (both.seeds, both.diverged) == (2, 1)
+    assert both.validated == alone.validated
+    only = analysed([lost, *swept()[1:]]).law_rates
+    assert only.iloc[0][["validated", "loss", "law_left"]].isna().all()
+    assert "diverged with law rate 0.0003" in law_rates.sentence(only)
+    assert "1 diverged" in law_rates.to_markdown(only)
+
+
+def test_the_report_the_sentence_and_the_figure_show_the_sweep():
+    a = analysed(swept())
+    best = a.law_rates.iloc[0]
+    assert f"{best.validated:.2f} % with law rate 0.0003 (80 % of the law left)" in (
+        law_rates.sentence(a.law_rates)
+    )
+    text = question_report.to_markdown(a.deviations, by_law_rate=a.law_rates)
+    assert f"law_rates_{TASK}.png" in text
+    assert "| 80 % |" in text
+    drawn = aggregation.all_figures(a)[f"law_rates_{TASK}"]()
+    accuracy, law = drawn.axes
+    ends = {line.get_label(): line.get_ydata()[-1] for line in accuracy.lines}
+    assert ends["law rate 0.0003"] == pytest.approx(best["last"])
+    assert ends["the paper's mean"] == best.paper_accuracy
+    lowest = sorted(line.get_ydata()[-1] for line in law.lines if len(line.get_xdata()) > 2)
+    np.testing.assert_allclose(lowest, sorted(LEFT.values()), rtol=1e-6)
