@@ -91,11 +91,13 @@ def answered(question: Question, tuning: pd.DataFrame, variants: dict) -> pd.Dat
     Args:
       question: any with settings.
       tuning: tidy runs.
-      variants: the default variant of every cell (task, optimizer) of these runs.
+      variants: default variants by cell (task, optimizer); runs of other cells are left out.
 
     Returns:
       Rows of `tuning` with ``answer`` and ``is_default``.
     """
+    known = [cell in variants for cell in zip(tuning.task, tuning.optimizer, strict=True)]
+    tuning = tuning[np.array(known, bool)]
     split = {text: questions.answer(question, text) for text in tuning.variant.unique()}
     cells = list(zip(tuning.task, tuning.optimizer, strict=True))
     defaults = {cell: questions.answer(question, variants[cell]) for cell in set(cells)}

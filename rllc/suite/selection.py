@@ -98,8 +98,9 @@ def default_variants(runs: pd.DataFrame, defaults: Defaults | None = None) -> pd
 
 
 def variant_by_cell(runs: pd.DataFrame) -> dict[tuple[str, str], str]:
-    """The one variant that each cell (task, optimizer) has in `default_variants`."""
-    return {cell: group.iloc[0] for cell, group in runs.groupby(CELL).variant}
+    """The default variant of each cell (task, optimizer) of `default_variants` that has runs."""
+    kept = runs[runs.is_default.astype(bool)]
+    return {cell: group.iloc[0] for cell, group in kept.groupby(CELL).variant}
 
 
 def tuning_runs(runs: pd.DataFrame) -> pd.DataFrame:

@@ -93,6 +93,18 @@ def test_answers_tried_on_few_cells_do_not_shrink_the_comparison():
     assert set(found.answer) == {"average", "max"}
 
 
+def test_a_cell_without_runs_of_its_default_leaves_the_others_compared():
+    alone = run(90.0, optimizer="Adam", pooling="max")
+    records = made.gather([*pooled(87.0, 90.0), alone])
+    average = [run(87.0, optimizer=name, pooling="average") for name in (SGD, "Adam")]
+    wanted = selection.tidy(made.gather(average).runs)
+    defaults = {(row.task, row.optimizer): row.variant for row in wanted.itertuples()}
+    runs = selection.tidy(records.runs)
+    kept = selection.default_variants(runs, defaults)
+    found = deviations.deviations(runs, kept, records.curves)
+    assert set(found.optimizer[found.question == "pooling"]) == {SGD}
+
+
 def test_reduced_runs_count_only_where_they_are_better():
     found = of("pooling", pooled(80.0, 90.0, steps=3_000)).set_index(["answer", "reading"])
     assert found.misfit["average", "last"] == 0
