@@ -113,11 +113,11 @@ def _panel(
     for name in shown:
         wide = table[table.optimizer == name].pivot(index="step", columns="seed", values="accuracy")
         means[name] = _line(axes, wide, name, band)
-    axes.set_ylim(*_limits(list(means.values())))
+    note = "\n".join([_count(table, shown, len(optimizers)), *diverged])
+    axes.set_ylim(*_limits(list(means.values()), 1 + note.count("\n")))
     axes.set_xlabel("iteration")
     axes.set_ylabel("test accuracy (%)")
     axes.xaxis.set_major_formatter(thousands)
-    note = "\n".join([_count(table, shown, len(optimizers)), *diverged])
     axes.text(
         0.98, 0.03, note, ha="right", va="bottom", transform=axes.transAxes, fontsize=8, color=GREY,
         bbox={"facecolor": "white", "alpha": 0.7, "linewidth": 0, "pad": 1},
@@ -149,13 +149,17 @@ def _line(axes: Axes, wide: pd.DataFrame, name: str, band: Band) -> pd.Series:
     return mean
 
 
-def _limits(means: list[pd.Series]) -> tuple[float, float]:
-    """Range that shows the differences: from the lowest after a seventh of training upwards."""
+def _limits(means: list[pd.Series], note_lines: int) -> tuple[float, float]:
+    """Range that shows the differences: from the lowest after a seventh of training upwards.
+
+    Below it is room for a note of that many lines.
+    """
     top = max(mean.max() for mean in means)
     late = [mean[mean.index >= mean.index.max() / 7] for mean in means]
     bottom = min(np.median([mean.iloc[0] for mean in late]), min(mean.iloc[-1] for mean in late))
-    room = 0.08 * max(top - bottom, 0.5)
-    return bottom - room, top + room
+    room = 0.04 * max(top - bottom, 0.5)
+    low, high = bottom - room, top + 2 * room
+    return high - (high - low) / (0.97 - 0.07 * note_lines), high
 
 
 def _count(table: pd.DataFrame, shown: list[str], wanted: int) -> str:
