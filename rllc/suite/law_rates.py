@@ -114,33 +114,25 @@ def _number(value: float, form: str) -> str:
 
 
 def sentence(table: pd.DataFrame) -> str:
-    """What the slowest and the fastest law rate of each sweep give; empty without sweeps.
+    """What each law rate gives and leaves of the law; empty without sweeps.
 
     Args:
       table: from `table`.
     """
-    parts = []
-    for (task, optimizer, rate), rows in table.groupby(SWEEP, sort=False):
-        slow, fast = rows.iloc[0], rows.iloc[-1]
-        parts.append(
-            f"{paper.pretty(optimizer)} on {paper.title(task)} at learning rate {rate:g}: "
-            f"{_at(slow)}, {_at(fast)} (paper {slow.paper_accuracy:.2f} %)"
-        )
-    if not parts:
-        return ""
-    return (
-        f"The law rate decides how much of the law is left (n = {span(table.seeds)}, step chosen "
-        f"on validation data). {'; '.join(parts)}."
-    )
+    parts = [
+        f"{paper.pretty(optimizer)} on {paper.title(task)} at learning rate {rate:g}: law rates "
+        f"{_listed(rows[LAW_RATE], '{:g}')} give {_listed(rows.validated, '{:.2f}')} % (paper "
+        f"{rows.paper_accuracy.iloc[0]:.2f} %) and leave {_listed(100 * rows.law_left, '{:.0f}')} % "
+        "of the law"
+        for (task, optimizer, rate), rows in table.groupby(SWEEP, sort=False)
+    ]
+    n = f"n = {span(table.seeds)}, step chosen on validation data"
+    return f"Law rates below the paper's grid ({n}). {'; '.join(parts)}." if parts else ""
 
 
-def _at(row: pd.Series) -> str:
-    if pd.isna(row.validated):
-        return f"diverged with law rate {row[LAW_RATE]:g}"
-    return (
-        f"{row.validated:.2f} % with law rate {row[LAW_RATE]:g} "
-        f"({100 * row.law_left:.0f} % of the law left)"
-    )
+def _listed(values: pd.Series, form: str) -> str:
+    """Numbers in a row; a rate whose runs all diverged has none."""
+    return ", ".join("diverged" if pd.isna(value) else form.format(value) for value in values)
 
 
 def figure(every: pd.DataFrame, records: Any, task: str) -> Figure:

@@ -80,16 +80,16 @@ def test_a_diverged_run_is_counted_and_gives_no_number():
     assert both.validated == alone.validated
     only = analysed([lost, *swept()[1:]]).law_rates
     assert only.iloc[0][["validated", "loss", "law_left"]].isna().all()
-    assert "diverged with law rate 0.0003" in law_rates.sentence(only)
+    assert "give diverged, " in law_rates.sentence(only)
     assert "1 diverged" in law_rates.to_markdown(only)
 
 
 def test_the_report_the_sentence_and_the_figure_show_the_sweep():
     a = analysed(swept())
     best = a.law_rates.iloc[0]
-    assert f"{best.validated:.2f} % with law rate 0.0003 (80 % of the law left)" in (
-        law_rates.sentence(a.law_rates)
-    )
+    said = law_rates.sentence(a.law_rates)
+    assert f"law rates 0.0003, 0.001, 0.003 give {best.validated:.2f}, " in said
+    assert "leave 80, 50, 10 % of the law" in said
     text = question_report.to_markdown(a.deviations, by_law_rate=a.law_rates)
     assert f"law_rates_{TASK}.png" in text
     assert "| 80 % |" in text
