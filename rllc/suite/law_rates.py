@@ -122,12 +122,16 @@ def sentence(table: pd.DataFrame) -> str:
     parts = [
         f"{paper.pretty(optimizer)} on {paper.title(task)} at learning rate {rate:g}: law rates "
         f"{_listed(rows[LAW_RATE], '{:g}')} give {_listed(rows.validated, '{:.2f}')} % (paper "
-        f"{rows.paper_accuracy.iloc[0]:.2f} %) and leave {_listed(100 * rows.law_left, '{:.0f}')} % "
-        "of the law"
+        f"{rows.paper_accuracy.iloc[0]:.2f} %) and leave "
+        f"{_listed(100 * rows.law_left, '{:.0f}')} % of the law"
         for (task, optimizer, rate), rows in table.groupby(SWEEP, sort=False)
     ]
     n = f"n = {span(table.seeds)}, step chosen on validation data"
-    return f"Law rates below the paper's grid ({n}). {'; '.join(parts)}." if parts else ""
+    return (
+        f"Law rates from the lowest of the paper's grid downwards ({n}). {'; '.join(parts)}."
+        if parts
+        else ""
+    )
 
 
 def _listed(values: pd.Series, form: str) -> str:
