@@ -153,6 +153,7 @@ def figure(every: pd.DataFrame, records: Any, task: str) -> Figure:
     sweeps = sorted(
         found.groupby(["optimizer", "learning_rate"]), key=lambda s: optimizers.index(s[0][0])
     )
+    n = span(found.groupby([*SWEEP, LAW_RATE]).seed.nunique())
     shades = dict(zip(sorted(found[LAW_RATE].unique()), COLOURS, strict=False))
     with mpl.rc_context(RC):
         drawn = Figure(figsize=(max(6.4, 3.4 * len(sweeps)), 5.2), layout="constrained")
@@ -175,8 +176,7 @@ def figure(every: pd.DataFrame, records: Any, task: str) -> Figure:
         }
         drawn.legend(
             labels.values(), labels.keys(), loc="outside lower center", ncols=len(labels),
-            title=f"n = {span(found.groupby([*SWEEP, LAW_RATE]).seed.nunique())} seed per line; "
-            "no band", title_fontproperties={"size": 8},
+            title=f"lines: mean over seeds (n = {n}); no band", title_fontproperties={"size": 8},
         )  # fmt: skip
         drawn.suptitle(f"Law rate, {paper.title(task)}", fontsize=11)
     return drawn
