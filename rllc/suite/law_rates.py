@@ -4,6 +4,7 @@ A law of x in every unit with rates (c₁, c₂) makes the same steps as a law o
 (x c₁, c₂ / x). So a law rate below the paper's grid stands for a larger initial law within it.
 """
 
+from itertools import cycle
 from typing import Any
 
 import matplotlib as mpl
@@ -18,9 +19,8 @@ from rllc.suite.law_dynamics import LawCurves
 from rllc.suite.markdown import MISSING, markdown_table, span
 from rllc.suite.plotting import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, RC, VERMILION
 from rllc.suite.readings import READINGS
-from rllc.suite.selection import CELL, FIRST_QUESTION_SEED, RATES
+from rllc.suite.selection import CELL, FIRST_QUESTION_SEED, LAW_RATE, RATES
 
-LAW_RATE = "law_learning_rate"
 SWEEP = [*CELL, "learning_rate"]
 COLUMNS = [
     *SWEEP, LAW_RATE, "seeds", "diverged", "law_left", *READINGS, "loss", "paper_accuracy",
@@ -142,6 +142,8 @@ def _listed(values: pd.Series, form: str) -> str:
 def figure(every: pd.DataFrame, records: Any, task: str) -> Figure:
     """Test accuracy and size of the law over training by law rate, a column per sweep of a task.
 
+    Diverged runs are not drawn.
+
     Args:
       every: from `selection.default_variants`, with a sweep of this task.
       records: anything with ``curves`` and ``laws(runs)``.
@@ -154,13 +156,13 @@ def figure(every: pd.DataFrame, records: Any, task: str) -> Figure:
         found.groupby(["optimizer", "learning_rate"]), key=lambda s: optimizers.index(s[0][0])
     )
     n = span(found.groupby([*SWEEP, LAW_RATE]).seed.nunique())
-    shades = dict(zip(sorted(found[LAW_RATE].unique()), COLOURS, strict=False))
+    shades = dict(zip(sorted(found[LAW_RATE].unique()), cycle(COLOURS), strict=False))
     with mpl.rc_context(RC):
         drawn = Figure(figsize=(max(6.4, 3.4 * len(sweeps)), 5.2), layout="constrained")
         axes = drawn.subplots(2, len(sweeps), squeeze=False, sharex=True, sharey="row")
         for (accuracy, law), ((optimizer, rate), members) in zip(axes.T, sweeps, strict=True):
             accuracy.set_title(f"{paper.latex(optimizer)}, learning rate {rate:g}")
-            for law_rate, at in members.groupby(LAW_RATE):
+            for law_rate, at in members[members.status != "diverged"].groupby(LAW_RATE):
                 _accuracy(accuracy, at, records.curves, shades[law_rate], law_rate)
                 _law(law, law_dynamics.law_curves(records, at, task, optimizer), shades[law_rate])
             _paper_line(accuracy, task, optimizer)
@@ -185,7 +187,7 @@ def figure(every: pd.DataFrame, records: Any, task: str) -> Figure:
 def _accuracy(
     axes: Axes, at: pd.DataFrame, curves: pd.DataFrame, colour: str, law_rate: float
 ) -> None:
-    here = curves[curves.run.isin(set(at.run[at.status != "diverged"]))]
+    here = curves[curves.run.isin(set(at.run))]
     mean = 100 * here.groupby("step").test_accuracy.mean().astype(float)
     axes.plot(mean.index, mean, color=colour, label=f"law rate {law_rate:g}")
 
@@ -205,15 +207,9 @@ def _paper_line(axes: Axes, task: str, optimizer: str) -> None:
 
 
 def _limits(panels: np.ndarray) -> tuple[float, float]:
-    """Room for everything that happens after the first tenth of training."""
-    shown = [
-        np.asarray(line.get_ydata(), float)[max(1, len(line.get_xdata()) // 10) :]
-        for axes in panels
-        for line in axes.lines
-        if len(line.get_xdata()) > 2
-    ]
-    values = np.concatenate(shown)
-    low, high = np.nanmin(values), np.nanmax(values)
-    lines = [line.get_ydata()[0] for axes in panels for line in axes.lines]
-    high = max(high, max(lines))
-    return low - 0.5, high + 0.5
+    """Room for the paper's means and for everything after the first tenth of training."""
+    lines = [np.asarray(line.get_ydata(), float) for axes in panels for line in axes.lines]
+    if not lines:
+        return 0.0, 100.0
+    shown = np.concatenate([line[len(line) // 10 :] for line in lines])
+    return np.nanmin(shown) - 0.5, np.nanmax(shown) + 0.5

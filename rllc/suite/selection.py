@@ -23,8 +23,9 @@ CANDIDATE = (
 FIRST_TUNING_SEED = 100  # tuning and final runs never share a seed
 FIRST_QUESTION_SEED = 200  # from here on: sweeps on open questions that choose no rates
 CELL = ["task", "optimizer"]
+LAW_RATE = "law_learning_rate"
 # What is tuned; the last is the one more number that a neighbour tunes, named by ``further``.
-RATES = ["learning_rate", "law_learning_rate", "further_value"]
+RATES = ["learning_rate", LAW_RATE, "further_value"]
 RUN_COLUMNS = [
     "run", "shard", *CELL, "family", "seed", *RATES, "further", "initial_law", "epsilon",
     "settings", "steps", "device", "status", "diverged_at",

@@ -10,11 +10,10 @@ from matplotlib.ticker import NullLocator
 from rllc.suite import comparisons, paper
 from rllc.suite.markdown import span
 from rllc.suite.plotting import BLUE, GREY, RC, legend_below, task_figure
-from rllc.suite.selection import CELL, RATES, RULE, tuning_runs
+from rllc.suite.selection import CELL, LAW_RATE, RATES, RULE, tuning_runs
 
 KEPT = 3  # points of the grid that the milder rule trains to the end
 SHORT, LONGER = 1_000, 3_000  # steps that `sentence` speaks of
-LAW_RATE = "law_learning_rate"
 COLUMNS = [*CELL, "family", "grid_points", "seeds", "steps", *RATES, "lost", "lost_of_kept"]
 FAMILIES = {"baseline": ("baselines", GREY), "rllc": ("RLLC", BLUE)}
 

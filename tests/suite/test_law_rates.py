@@ -100,3 +100,12 @@ def test_the_report_the_sentence_and_the_figure_show_the_sweep():
     assert ends["the paper's mean"] == best.paper_accuracy
     lowest = sorted(line.get_ydata()[-1] for line in law.lines if len(line.get_xdata()) > 2)
     np.testing.assert_allclose(lowest, sorted(LEFT.values()), rtol=1e-6)
+
+
+def test_the_figure_leaves_diverged_runs_out():
+    lost = [made.run(TASK, NAME, 200, 0.1, rate, status="diverged") for rate in LEFT]
+    some = aggregation.all_figures(analysed([*lost[:1], *swept()[1:]]))[f"law_rates_{TASK}"]()
+    labels = [line.get_label() for line in some.axes[0].lines]
+    assert labels == ["law rate 0.001", "law rate 0.003", "the paper's mean"]
+    none = aggregation.all_figures(analysed(lost))[f"law_rates_{TASK}"]()
+    assert [line.get_label() for line in none.axes[0].lines] == ["the paper's mean"]
