@@ -47,9 +47,12 @@ def check(config: Mapping[str, Any], traced: Mapping[str, Any]) -> None:
 
 
 def law_of(state: optax.OptState) -> jnp.ndarray:
-    """The learning law (k,) inside an optimizer state, or an empty vector."""
+    """The learning law inside an optimizer state, (k,), or an empty vector.
+
+    Where there is a law per group (`law_groups`), their laws one after the other: (groups k,).
+    """
     try:
-        return rllc.get_law(state)
+        return rllc.get_law(state).ravel()
     except ValueError:
         return jnp.zeros((0,), jnp.float32)
 

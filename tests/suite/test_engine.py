@@ -52,6 +52,16 @@ def test_records_hold_every_run_evaluation_and_law(rllc_records):
     assert curves.drop(columns="train_loss").notna().all(axis=None)
 
 
+def test_laws_of_groups_are_recorded_one_after_the_other(tmp_path):
+    optimizer = {**RLLC, "law_groups": "leaf", "initial_law": [1.0, 0.5]}
+    train(runs_of(optimizer, seeds=(0,), rates=(0.1,)), tmp_path / "records")
+    found = records.load(tmp_path / "records")
+    laws = np.stack(list(found.laws(found.runs.run).law))
+    assert laws.shape == (7, 3 * 2)  # three leaves of two units
+    np.testing.assert_array_equal(laws[0], [1.0, 0.5] * 3)
+    assert len(np.unique(laws[-1])) == 6
+
+
 def test_training_learns(rllc_records):
     last = rllc_records.curves[rllc_records.curves.step == 60]
     assert (last.test_accuracy > 0.9).mean() > 0.5  # chance is 0.25
