@@ -174,10 +174,12 @@ def _best_of_task(a: Analysis, task: str, row: dict | None) -> Claim:
         return claim
     compared = (*paper.RLLC, *paper.BASELINES)
     pair = f"{paper.pretty(row['optimizer'])} against {row['baseline']}"
-    note = "; ".join(part for part in (pair, reduced_note(a, task, *compared)) if part)
     missing = len(paper.RLLC) - row["measured"]
-    few = f"no verdict: {missing} of {len(paper.RLLC)} RLLC optimizers not measured"
-    why_not = withheld(a, task, *compared) or (few if missing else "")
+    few = f"{missing} of {len(paper.RLLC)} RLLC optimizers not measured" if missing else ""
+    parts = (pair, few, reduced_note(a, task, *compared))
+    note = "; ".join(part for part in parts if part)
+    incomplete = "no verdict: the best may be missing" if few else ""
+    why_not = withheld(a, task, *compared) or incomplete
     return from_difference(claim, row, " points", note, why_not)
 
 

@@ -253,7 +253,17 @@ def test_the_best_of_a_task_waits_for_all_rllc_optimizers():
     some = runs._replace(runs=runs.runs[runs.runs.optimizer != "M3(0.6)"])
     best = claims.best_of_task(analysis.analyse(some))[0]
     assert best.verdict == PARTLY
-    assert best.note.startswith("no verdict: 1 of 8 RLLC optimizers not measured; M(0.9) against")
+    assert best.note.startswith("no verdict: the best may be missing; M(0.9) against")
+    assert best.note.endswith("; 1 of 8 RLLC optimizers not measured")
+
+
+def test_the_best_of_a_task_says_beside_a_short_grid_how_many_are_missing():
+    pairs = finals(["mnist_mlp"], {"M(0.9)": 0.001})
+    runs = made.gather([*pairs, made.run("mnist_mlp", "Momentum SGD", 100, steps=300)])
+    some = runs._replace(runs=runs.runs[runs.runs.optimizer != "M3(0.6)"])
+    note = claims.best_of_task(analysis.analyse(some))[0].note
+    assert note.startswith(f"{claims.SHORT_GRID}; ")
+    assert "; 1 of 8 RLLC optimizers not measured; reduced: " in note
 
 
 def test_a_baseline_that_diverges_at_times_is_not_the_hardest():
