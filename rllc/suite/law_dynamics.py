@@ -14,6 +14,7 @@ from rllc.suite.statistics import Floats
 MIXED = "M(0.9)+M(0.0)"  # the optimizer of Figure 2a
 COUPLED = "M(0.9)+M(0.8)+M(0.7)"  # the optimizer of Figure 2b
 DECAY = 0.9
+VANISHED = 0.05  # of the run's largest law; where the law is smaller its direction is noise
 CROSSING_RANGE = (1_000, 4_000)  # within a factor of two of the paper's “around the 2k step”
 NESTEROV_ANGLE = float(np.degrees(np.arctan(DECAY)))  # 42°
 
@@ -66,10 +67,24 @@ def angle(law: Floats) -> Floats:
     return np.degrees(np.arctan2(law[..., 0], law[..., 1]))
 
 
+def has_vanished(law: Floats) -> np.ndarray:
+    """Where the norm of a law is below `VANISHED` of its largest over training.
+
+    Args:
+      law: (s, l, k); NaN after a run diverged, which is not called vanished.
+
+    Returns:
+      (s, l).
+    """
+    norm = np.linalg.norm(law, axis=-1)
+    return norm < VANISHED * np.nanmax(norm, axis=-1, keepdims=True)
+
+
 def nesterov_crossing(steps: np.ndarray, law: Floats, decay: float = DECAY) -> Floats:
     """Step at which L_1 / L_2 passes `decay` from above for the last time, per seed.
 
-    Interpolated linearly between recorded laws; NaN where the ratio never passes or ends above.
+    Interpolated linearly between recorded laws; those that have vanished do not count. NaN where
+    the ratio never passes or ends above.
 
     Args:
       steps: (l,).
@@ -80,7 +95,8 @@ def nesterov_crossing(steps: np.ndarray, law: Floats, decay: float = DECAY) -> F
       (s,).
     """
     excess = law[..., 0] - decay * law[..., 1]  # a sign change, so that L_2 = 0 does no harm
-    return np.array([_last_fall(np.asarray(steps, float), row) for row in excess])
+    steps, kept = np.asarray(steps, float), ~has_vanished(law)
+    return np.array([_last_fall(steps[k], row[k]) for k, row in zip(kept, excess, strict=True)])
 
 
 def _last_fall(steps: Floats, excess: Floats) -> float:

@@ -54,8 +54,12 @@ def figure2(
         _coefficients(mosaic["b"], coupled, COUPLED, "(b)")
         _sum_of_last_two(mosaic["b"], coupled)
         if mixed is not None:
+            mosaic["angle"].set_xlim(mosaic["a"].get_xlim())
             _mark_crossing([mosaic["a"], mosaic["angle"]], mixed)
         notes = ["thin lines: seeds; thick: their mean", *([note] if note else [])]
+        if mixed is not None and law_dynamics.has_vanished(mixed.law).any():
+            smallest = f"{law_dynamics.VANISHED:.0%} of its largest"
+            notes.append(f"no direction where the law is below {smallest}")
         start = f", from {start}" if start else ""
         figure.suptitle(f"Learning law over training, {paper.title(task)}{start}", fontsize=11)
         figure.supxlabel("; ".join(notes), fontsize=8, color=GREY)
@@ -107,7 +111,8 @@ def _direction(axes: Axes, curves: LawCurves | None) -> None:
     if curves is None:
         not_measured(axes)
         return
-    angles = law_dynamics.angle(curves.law)
+    vanished = law_dynamics.has_vanished(curves.law)
+    angles = np.where(vanished, np.nan, law_dynamics.angle(curves.law))
     for name, centre, low, high, colour in REGIONS:
         axes.axhspan(low, high, color=colour, alpha=0.12, linewidth=0)
         axes.axhline(centre, color=colour, linewidth=1)

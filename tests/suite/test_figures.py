@@ -1,5 +1,7 @@
 """Figures: drawn without warnings, the same bytes twice, honest about what is missing."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -110,6 +112,24 @@ def test_figure2_marks_the_crossing_and_takes_a_task(known):
     assert "ResNet-20" in text
     nothing = words(law_figures.figure2(known.records, known.final, "cifar10_conv"))
     assert nothing.count(plotting.NOT_MEASURED) == 3
+
+
+def test_figure2_draws_no_direction_where_the_law_has_vanished(known):
+    assert "no direction" not in words(law_figures.figure2(known.records, known.final))
+    laws = known.records.laws(known.final.run)
+    laws = laws.assign(law=laws.law * np.where(laws.step > 5_000, 0.01, 1.0))
+    records = SimpleNamespace(laws=lambda runs: laws[laws.run.isin(runs)])
+    figure = law_figures.figure2(records, known.final)
+    assert "no direction where the law is below 5% of its largest" in words(figure)
+    coefficients, direction = (
+        next(axes for axes in figure.axes if word in axes.get_ylabel())
+        for word in ("coefficient", "direction")
+    )
+    assert direction.get_xlim() == coefficients.get_xlim()
+    drawn = [line for line in direction.lines if len(line.get_xdata()) > 2]
+    assert len(drawn) == 4  # three seeds and their mean
+    for line in drawn:
+        assert (np.isnan(line.get_ydata()) == (line.get_xdata() > 5_000)).all()
 
 
 def test_laws_from_a_short_grid_say_so(known):

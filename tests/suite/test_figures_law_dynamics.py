@@ -31,6 +31,17 @@ def test_crossing_survives_a_second_coefficient_of_zero():
     assert found == pytest.approx([10])  # 1 - t/19 = 0.9 t/19
 
 
+def test_a_vanished_law_has_no_crossing():
+    steps = np.array([0, 100, 200, 300, 400])
+    ratios = np.array([1.0, 0.8, 0.8, 1.0, 0.8])  # falls between 0 and 100, and at the end
+    for size, step in ((0.1, 350), (0.01, 50)):  # of the law at the end: above 5 %, below
+        law = np.stack([ratios, np.ones(5)], axis=-1) * np.array([1, 1, 1, size, size])[:, None]
+        assert law_dynamics.nesterov_crossing(steps, law[None]) == pytest.approx([step])
+    diverged = np.stack([ratios, np.ones(5)], axis=-1)
+    diverged[3:] = np.nan
+    assert np.isnan(law_dynamics.nesterov_crossing(steps, diverged[None]))
+
+
 def test_dominance_compares_the_ends_without_the_start():
     law = np.zeros((2, 11, 2))
     law[0, :, 0] = np.linspace(1, 0, 11)
