@@ -23,24 +23,25 @@ from rllc.suite.selection import CELL, FIRST_QUESTION_SEED, LAW_RATE, RATES
 
 SWEEP = [*CELL, "learning_rate"]
 COLUMNS = [
-    *SWEEP, LAW_RATE, "seeds", "diverged", "law_left", *READINGS, "loss", "paper_accuracy",
-    "paper_loss",
+    *SWEEP, LAW_RATE, "seeds", "diverged", "law_left", "drift", *READINGS, "loss",
+    "paper_accuracy", "paper_loss",
 ]  # fmt: skip
+EARLY = 2_000  # steps over which the drift is measured; no law has vanished by then
 COLOURS = (BLUE, VERMILION, GREEN, ORANGE, PURPLE)
 
 
 def runs(every: pd.DataFrame) -> pd.DataFrame:
-    """Full-length runs on question seeds that differ in their law rate and have a peer.
+    """Full-length runs on question seeds of the cells that have two law rates or more.
 
     Args:
       every: from `selection.default_variants`.
 
     Returns:
-      Its rows for each cell and learning rate with two law rates or more.
+      Its rows at all learning rates of these cells.
     """
     asked = every[(every.seed >= FIRST_QUESTION_SEED) & (every.steps == paper.STEPS)]
     asked = asked[asked[LAW_RATE].notna()].drop_duplicates([*SWEEP, *RATES, "seed"])
-    return asked[asked.groupby(SWEEP)[LAW_RATE].transform("nunique") > 1]
+    return asked[asked.groupby(CELL)[LAW_RATE].transform("nunique") > 1]
 
 
 def table(every: pd.DataFrame, records: Any) -> pd.DataFrame:
@@ -53,7 +54,8 @@ def table(every: pd.DataFrame, records: Any) -> pd.DataFrame:
     Returns:
       `COLUMNS`, in the paper's order: mean test accuracy (%) at each stopping point; ``loss``,
       the lowest test loss along the curve; ``law_left``, the Euclidean norm of the law at the
-      last step over that at the start. Means over seeds without the ``diverged`` runs.
+      last step over that at the start; ``drift``, the change of that norm per step in the first
+      `EARLY` steps, over the law rate. Means over seeds without the ``diverged`` runs.
     """
     found = runs(every)
     if found.empty:
@@ -62,10 +64,11 @@ def table(every: pd.DataFrame, records: Any) -> pd.DataFrame:
     by_run = values.pivot(index="run", columns="reading", values="test_accuracy")
     loss = values[values.reading == "best"].set_index("run").test_loss
     kept = found.status != "diverged"
+    law_left, drift = _law_sizes(found, records)
     rows = found.join(by_run, on="run").assign(
-        loss=found.run.map(loss), law_left=_law_left(found, records), diverged=~kept
+        loss=found.run.map(loss), law_left=law_left, drift=drift, diverged=~kept
     )
-    measured = [*READINGS, "loss", "law_left"]
+    measured = [*READINGS, "loss", "law_left", "drift"]
     rows[measured] = rows[measured].where(kept)
     grouped = rows.groupby([*SWEEP, LAW_RATE], sort=True)
     means = grouped[measured].mean()
@@ -78,10 +81,14 @@ def table(every: pd.DataFrame, records: Any) -> pd.DataFrame:
     return tables.in_paper_order(whole)[COLUMNS]
 
 
-def _law_left(found: pd.DataFrame, records: Any) -> pd.Series:
+def _law_sizes(found: pd.DataFrame, records: Any) -> tuple[pd.Series, pd.Series]:
+    """Columns ``law_left`` and ``drift`` of `table`, per run."""
     laws = records.laws(found.run).sort_values(["run", "step"])
-    size = laws.law.map(np.linalg.norm).groupby(laws.run)
-    return found.run.map(size.last() / size.first())
+    laws = laws.assign(size=laws.law.map(np.linalg.norm).astype(float))
+    by_run = laws.groupby("run")["size"]
+    early = laws[laws.step == EARLY].set_index("run")["size"]
+    per_step = found.run.map(early - by_run.first()) / EARLY
+    return found.run.map(by_run.last() / by_run.first()), per_step / found[LAW_RATE]
 
 
 def to_markdown(table: pd.DataFrame) -> str:
@@ -95,7 +102,7 @@ def to_markdown(table: pd.DataFrame) -> str:
             str(paper.title(row.task)), paper.pretty(row.optimizer), f"{row.learning_rate:g}",
             f"{row.law_learning_rate:g}",
             f"{row.seeds}" + (f", {row.diverged} diverged" if row.diverged else ""),
-            _number(100 * row.law_left, "{:.0f} %"),
+            _number(100 * row.law_left, "{:.0f} %"), _number(row.drift, "{:+.2f}"),
             *(_number(getattr(row, reading), "{:.2f}") for reading in READINGS),
             _number(row.paper_accuracy, "{:.2f}"),
             _number(row.loss, "{:.4f}"), _number(row.paper_loss, "{:.4f}"),
@@ -103,7 +110,7 @@ def to_markdown(table: pd.DataFrame) -> str:
         for row in table.itertuples()
     ]  # fmt: skip
     head = [
-        "task", "optimizer", "learning rate", "law rate", "seeds", "law left",
+        "task", "optimizer", "learning rate", "law rate", "seeds", "law left", "drift",
         *(f"accuracy, {reading}" for reading in READINGS), "paper", "lowest loss", "paper",
     ]  # fmt: skip
     return markdown_table(head, body)
@@ -119,13 +126,17 @@ def sentence(table: pd.DataFrame) -> str:
     Args:
       table: from `table`.
     """
-    parts = [
-        f"{paper.pretty(optimizer)} on {paper.title(task)} at learning rate {rate:g}: law rates "
-        f"{_listed(rows[LAW_RATE], '{:g}')} give {_listed(rows.validated, '{:.2f}')} % (paper "
-        f"{rows.paper_accuracy.iloc[0]:.2f} %) and leave "
-        f"{_listed(100 * rows.law_left, '{:.0f}')} % of the law"
-        for (task, optimizer, rate), rows in table.groupby(SWEEP, sort=False)
-    ]
+    parts = []
+    for (task, optimizer, rate), rows in table.groupby(SWEEP, sort=False):
+        rates, give, leave = (
+            ("law rate", "gives", "leaves") if len(rows) == 1 else ("law rates", "give", "leave")
+        )
+        parts.append(
+            f"{paper.pretty(optimizer)} on {paper.title(task)} at learning rate {rate:g}: {rates} "
+            f"{_listed(rows[LAW_RATE], '{:g}')} {give} {_listed(rows.validated, '{:.2f}')} % "
+            f"(paper {rows.paper_accuracy.iloc[0]:.2f} %) and {leave} "
+            f"{_listed(100 * rows.law_left, '{:.0f}')} % of the law"
+        )
     n = f"n = {span(table.seeds)}, step chosen on validation data"
     return (
         f"Law rates from the lowest of the paper's grid downwards ({n}). {'; '.join(parts)}."
@@ -174,7 +185,8 @@ def figure(every: pd.DataFrame, records: Any, task: str) -> Figure:
         axes[1, 0].set_ylabel("norm of the law, start = 1")
         labels = {
             label: handle
-            for handle, label in zip(*axes[0, 0].get_legend_handles_labels(), strict=True)
+            for panel in axes[0]
+            for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)
         }
         drawn.legend(
             labels.values(), labels.keys(), loc="outside lower center", ncols=len(labels),

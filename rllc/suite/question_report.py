@@ -231,5 +231,6 @@ def _by_law_rate(table: pd.DataFrame) -> str:
         "(c₁, c₂) makes the same steps as one of x in every unit with (c₁ / x, x c₂), so a law "
         "rate below the paper's grid, which begins at 0.003, stands for a larger initial law "
         "within it. Runs that choose no rates; “law left” is the norm of the law at the last step "
-        f"over that at the start. Figure: {figures}.\n\n{law_rates.to_markdown(table)}"
+        "over that at the start, “drift” its change per step over the law rate, in the first "
+        f"{law_rates.EARLY:,} steps. Figure: {figures}.\n\n{law_rates.to_markdown(table)}"
     )

@@ -49,6 +49,8 @@ def test_a_row_per_law_rate_with_accuracy_and_what_is_left_of_the_law():
     first = table[table.optimizer == NAME]
     assert list(first.law_learning_rate) == sorted(LEFT)
     np.testing.assert_allclose(first.law_left, list(LEFT.values()), rtol=1e-6)
+    drift = [-2 * (1 - left) / 10_000 / law_rate for law_rate, left in LEFT.items()]
+    np.testing.assert_allclose(first.drift, drift, rtol=1e-5)
     assert list(first.seeds) == [2, 2, 2]
     values = law_rates.readings.readings(a.runs.assign(tuned=True), a.records.curves)
     slow = values[(values.run.str.contains("0.0003")) & (values.optimizer == NAME)]
@@ -61,11 +63,10 @@ def test_a_row_per_law_rate_with_accuracy_and_what_is_left_of_the_law():
     assert list(dict.fromkeys(table.optimizer)) == [NAME, "M2(0.6)"]  # the paper's order
 
 
-def test_only_full_length_runs_on_question_seeds_that_differ_in_the_law_rate():
-    alone = [made.run(TASK, "M3(0.6)", 200, 0.1, 0.003)]
-    other_rate = [made.run(TASK, NAME, 200, 0.03, 0.003)]
-    kept = swept()
-    a = analysed([*kept, *alone, *other_rate, *swept(seeds=(100,)), *swept(seeds=(0,))])
+def test_only_full_length_runs_on_question_seeds_of_cells_with_several_law_rates():
+    alone = [made.run(TASK, "M3(0.6)", 200, rate, 0.003) for rate in (0.03, 0.1)]
+    kept = [*swept(), made.run(TASK, NAME, 200, 0.03, 0.003)]
+    a = analysed([*kept, *alone, *swept(seeds=(100,)), *swept(seeds=(0,))])
     assert set(law_rates.runs(a.runs).run) == {row["run"] for row, _ in kept}
     short = analysed(swept(steps=3_000))
     assert short.law_rates.empty
@@ -79,7 +80,7 @@ def test_a_diverged_run_is_counted_and_gives_no_number():
     assert (both.seeds, both.diverged) == (2, 1)
     assert both.validated == alone.validated
     only = analysed([lost, *swept()[1:]]).law_rates
-    assert only.iloc[0][["validated", "loss", "law_left"]].isna().all()
+    assert only.iloc[0][["validated", "loss", "law_left", "drift"]].isna().all()
     assert "give diverged, " in law_rates.sentence(only)
     assert "1 diverged" in law_rates.to_markdown(only)
 
@@ -100,6 +101,18 @@ def test_the_report_the_sentence_and_the_figure_show_the_sweep():
     assert ends["the paper's mean"] == best.paper_accuracy
     lowest = sorted(line.get_ydata()[-1] for line in law.lines if len(line.get_xdata()) > 2)
     np.testing.assert_allclose(lowest, sorted(LEFT.values()), rtol=1e-6)
+
+
+def test_a_learning_rate_with_one_law_rate_stands_beside_the_others():
+    a = analysed([*swept()[:2], made.run(TASK, NAME, 200, 0.03, 0.003)])
+    said = law_rates.sentence(a.law_rates)
+    assert "at learning rate 0.03: law rate 0.003 gives " in said
+    assert "and leaves 10 % of the law" in said
+    assert "at learning rate 0.1: law rates 0.0003, 0.001 give " in said
+    drawn = aggregation.all_figures(a)[f"law_rates_{TASK}"]()
+    (legend,) = drawn.legends
+    labels = {text.get_text() for text in legend.get_texts()}
+    assert labels >= {f"law rate {rate:g}" for rate in LEFT}  # of both columns
 
 
 def test_the_figure_leaves_diverged_runs_out():
