@@ -120,34 +120,35 @@ def _number(value: float, form: str) -> str:
     return MISSING if pd.isna(value) else form.format(value)
 
 
-def sentence(table: pd.DataFrame) -> str:
-    """What each law rate gives and leaves of the law; empty without sweeps.
+def summary(table: pd.DataFrame) -> str:
+    """Accuracy and what is left of the law, a column per law rate; empty without sweeps.
 
     Args:
       table: from `table`.
     """
-    parts = []
+    if table.empty:
+        return ""
+    law_rates = sorted(table[LAW_RATE].unique(), reverse=True)
+    body = []
     for (task, optimizer, rate), rows in table.groupby(SWEEP, sort=False):
-        rates, give, leave = (
-            ("law rate", "gives", "leaves") if len(rows) == 1 else ("law rates", "give", "leave")
-        )
-        parts.append(
-            f"{paper.pretty(optimizer)} on {paper.title(task)} at learning rate {rate:g}: {rates} "
-            f"{_listed(rows[LAW_RATE], '{:g}')} {give} {_listed(rows.validated, '{:.2f}')} % "
-            f"(paper {rows.paper_accuracy.iloc[0]:.2f} %) and {leave} "
-            f"{_listed(100 * rows.law_left, '{:.0f}')} % of the law"
-        )
-    n = f"n = {span(table.seeds)}, step chosen on validation data"
+        at = {row.law_learning_rate: _with_law_left(row) for row in rows.itertuples()}
+        body.append([
+            f"{paper.pretty(optimizer)}, {paper.title(task)}, learning rate {rate:g}",
+            *(at.get(law_rate, MISSING) for law_rate in law_rates),
+            _number(rows.paper_accuracy.iloc[0], "{:.2f}"),
+        ])  # fmt: skip
+    head = ["test accuracy (%) by law rate", *(f"{rate:g}" for rate in law_rates), "paper"]
     return (
-        f"Law rates from the lowest of the paper's grid downwards ({n}). {'; '.join(parts)}."
-        if parts
-        else ""
+        "Law rates from the lowest of the paper's grid downwards: test accuracy at the step chosen "
+        "on validation data, in brackets how much of the law the last step has left "
+        f"(n = {span(table.seeds)}).\n\n{markdown_table(head, body)}"
     )
 
 
-def _listed(values: pd.Series, form: str) -> str:
-    """Numbers in a row; a rate whose runs all diverged has none."""
-    return ", ".join("diverged" if pd.isna(value) else form.format(value) for value in values)
+def _with_law_left(row: Any) -> str:
+    if pd.isna(row.validated):
+        return "diverged"
+    return f"{row.validated:.2f} ({_number(100 * row.law_left, '{:.0f} %')})"
 
 
 def figure(every: pd.DataFrame, records: Any, task: str) -> Figure:

@@ -107,8 +107,8 @@ def _beyond(a: Analysis) -> str:
     lines = [f"[Questions the paper leaves open](results/tables/questions.md): {verdicts}."]
     if len(a.witnesses):
         lines.append(question_report.witness_sentence(a.witnesses))
-    if found := law_rates.sentence(a.law_rates):
-        lines.append(found)
+    if by_law_rate := law_rates.summary(a.law_rates):
+        lines.append(by_law_rate)
     lines += [
         f"{search.sentence(found)} [All candidates](results/tables/propagator_search.md)."
         for found in search.found(a)

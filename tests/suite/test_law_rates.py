@@ -70,7 +70,7 @@ def test_only_full_length_runs_on_question_seeds_of_cells_with_several_law_rates
     assert set(law_rates.runs(a.runs).run) == {row["run"] for row, _ in kept}
     short = analysed(swept(steps=3_000))
     assert short.law_rates.empty
-    assert law_rates.sentence(short.law_rates) == ""
+    assert law_rates.summary(short.law_rates) == ""
 
 
 def test_a_diverged_run_is_counted_and_gives_no_number():
@@ -81,16 +81,18 @@ def test_a_diverged_run_is_counted_and_gives_no_number():
     assert both.validated == alone.validated
     only = analysed([lost, *swept()[1:]]).law_rates
     assert only.iloc[0][["validated", "loss", "law_left", "drift"]].isna().all()
-    assert "give diverged, " in law_rates.sentence(only)
+    rest = only.iloc[1:].validated
+    shown = f"| {rest.iloc[1]:.2f} (10 %) | {rest.iloc[0]:.2f} (50 %) | diverged |"
+    assert shown in law_rates.summary(only)
     assert "1 diverged" in law_rates.to_markdown(only)
 
 
-def test_the_report_the_sentence_and_the_figure_show_the_sweep():
+def test_the_report_the_summary_and_the_figure_show_the_sweep():
     a = analysed(swept())
     best = a.law_rates.iloc[0]
-    said = law_rates.sentence(a.law_rates)
-    assert f"law rates 0.0003, 0.001, 0.003 give {best.validated:.2f}, " in said
-    assert "leave 80, 50, 10 % of the law" in said
+    said = law_rates.summary(a.law_rates)
+    assert "| test accuracy (%) by law rate | 0.003 | 0.001 | 0.0003 | paper |" in said
+    assert f"| {best.validated:.2f} (80 %) | {best.paper_accuracy:.2f} |" in said
     text = question_report.to_markdown(a.deviations, by_law_rate=a.law_rates)
     assert f"law_rates_{TASK}.png" in text
     assert "| 80 % |" in text
@@ -105,10 +107,10 @@ def test_the_report_the_sentence_and_the_figure_show_the_sweep():
 
 def test_a_learning_rate_with_one_law_rate_stands_beside_the_others():
     a = analysed([*swept()[:2], made.run(TASK, NAME, 200, 0.03, 0.003)])
-    said = law_rates.sentence(a.law_rates)
-    assert "at learning rate 0.03: law rate 0.003 gives " in said
-    assert "and leaves 10 % of the law" in said
-    assert "at learning rate 0.1: law rates 0.0003, 0.001 give " in said
+    low, high = law_rates.summary(a.law_rates).splitlines()[-2:]
+    assert "learning rate 0.03 |" in low
+    assert "(10 %) | – | – |" in low
+    assert "learning rate 0.1 | – |" in high
     drawn = aggregation.all_figures(a)[f"law_rates_{TASK}"]()
     (legend,) = drawn.legends
     labels = {text.get_text() for text in legend.get_texts()}
