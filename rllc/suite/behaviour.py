@@ -17,6 +17,7 @@ from rllc.suite.claims import (
     withheld,
 )
 from rllc.suite.comparisons import scores
+from rllc.suite.markdown import counted
 from rllc.suite.provenance import full_cells
 from rllc.suite.readings import HEADLINE
 from rllc.suite.statistics import spread_ratio
@@ -50,15 +51,20 @@ def _faster(a: Analysis, claim: Claim) -> Claim:
     if here.empty:
         return claim
     quick = here[here.median_steps < here.baseline_median_steps]
-    steps = f"median steps {here.median_steps.min():g} to {here.median_steps.max():g}"
+    reached = here.median_steps[np.isfinite(here.median_steps)]
+    steps = f"median steps {reached.min():g} to {reached.max():g}" if len(reached) else ""
+    never = f"{len(here) - len(reached)} of {len(here)} never get there"
     base = f"{here.baseline.iloc[0]} {here.baseline_median_steps.iloc[0]:g}"
     compared = (*paper.BASELINES, *here.optimizer)
     few = FEW_SEEDS if here.runs.min() < paper.SEEDS else ""
     why_not = withheld(a, _RESNET, *compared) or few
-    notes = [why_not, steps, base, reduced_note(a, _RESNET, *compared)]
+    notes = [
+        why_not, steps, never if len(reached) < len(here) else "", base,
+        reduced_note(a, _RESNET, *compared),
+    ]  # fmt: skip
     return claim._replace(
         value=f"{len(quick)} of {len(here)} optimizers",
-        n=f"{here.runs.min()} seeds",
+        n=counted(here.runs.min(), "seed"),
         verdict=PARTLY if why_not else verdict(2 * len(quick) > len(here)),
         note="; ".join(note for note in notes if note),
     )

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rllc.suite import paper
+from rllc.suite.markdown import counted, span
 from rllc.suite.plotting import (
     GREY,
     NOT_MEASURED,
@@ -164,8 +165,7 @@ def _limits(means: list[pd.Series], note_lines: int) -> tuple[float, float]:
 
 def _count(table: pd.DataFrame, shown: list[str], wanted: int) -> str:
     seeds = table.groupby("optimizer").seed.nunique()
-    n = f"{seeds.min()}" if seeds.min() == seeds.max() else f"{seeds.min()}–{seeds.max()}"
-    lines = [f"n = {n} seed{'' if n == '1' else 's'}"]
+    lines = [f"n = {counted(span(seeds), 'seed')}"]
     if len(shown) < wanted:
         lines.append(f"{len(shown)} of {wanted} optimizers measured")
     if set(table.grid) - {FULL, NO_TUNING}:

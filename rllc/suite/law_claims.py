@@ -9,6 +9,7 @@ from rllc.suite import initial_laws, law_dynamics, paper
 from rllc.suite.analysis import Analysis
 from rllc.suite.claims import NOT_SUPPORTED, PARTLY, Claim, reduced_note, verdict, withheld
 from rllc.suite.law_dynamics import COUPLED, CROSSING_RANGE, MIXED, VANISHED, LawCurves
+from rllc.suite.markdown import counted
 
 MOST_SEEDS = 0.9  # all of three, nine of ten
 
@@ -76,7 +77,7 @@ def _reversal(claim: Claim, curves: law_dynamics.LawCurves) -> Claim:
     early, late = law_dynamics.dominance(curves.law)
     both = law_dynamics.is_reversed(curves.law)
     return claim._replace(
-        value=f"{both.sum()} of {len(both)} seeds",
+        value=f"{both.sum()} of {counted(len(both), 'seed')}",
         interval=f"L₁ − L₂: {early.mean():+.2f} first, {late.mean():+.2f} last",
         n=str(len(both)),
         verdict=verdict(both.mean() >= MOST_SEEDS),
@@ -87,7 +88,7 @@ def _crossing(claim: Claim, curves: law_dynamics.LawCurves) -> Claim:
     crossings = law_dynamics.nesterov_crossing(curves.steps, curves.law)
     found = crossings[np.isfinite(crossings)]
     if not len(found):
-        none = f"no crossing in {len(crossings)} seeds"
+        none = f"no crossing in {counted(len(crossings), 'seed')}"
         return claim._replace(value=none, n=str(len(crossings)), verdict=NOT_SUPPORTED)
     middle = float(np.median(found))
     inside = law_dynamics.is_as_in_paper(middle)
@@ -112,7 +113,8 @@ def _coupled(a: Analysis, final: pd.DataFrame) -> list[Claim]:
         correlation, opposite = law_dynamics.coupling(curves.law)
         holds = (correlation < -0.5) & (opposite >= 0.9)
         filled = claim._replace(
-            value=f"{holds.sum()} of {len(holds)} seeds; correlation {correlation.mean():.2f}",
+            value=f"{holds.sum()} of {counted(len(holds), 'seed')}; "
+            f"correlation {correlation.mean():.2f}",
             interval=f"range {correlation.min():.2f} to {correlation.max():.2f}",
             n=str(len(holds)),
             verdict=verdict(holds.mean() >= MOST_SEEDS),

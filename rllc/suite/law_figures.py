@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from rllc.suite import law_dynamics, paper
 from rllc.suite.figures import thousands
 from rllc.suite.law_dynamics import COUPLED, MIXED, NESTEROV_ANGLE, LawCurves
+from rllc.suite.markdown import counted
 from rllc.suite.plotting import (
     BLACK,
     BLUE,
@@ -78,7 +79,7 @@ def _coefficients(axes: Axes, curves: LawCurves | None, optimizer: str, letter: 
         axes.set_title(f"{letter} {paper.latex(optimizer)}")
         not_measured(axes)
         return
-    axes.set_title(f"{letter} {paper.latex(optimizer)}, n = {len(curves.seeds)} seeds")
+    axes.set_title(f"{letter} {paper.latex(optimizer)}, n = {counted(len(curves.seeds), 'seed')}")
     for unit, name in enumerate(optimizer.split("+")):
         values, colour = curves.law[:, :, unit], UNIT_COLOURS[unit]
         axes.plot(curves.steps, values.T, color=colour, alpha=0.3, linewidth=0.6)
@@ -131,7 +132,7 @@ def _mark_crossing(panels: list[Axes], curves: LawCurves) -> None:
     """Marks the median step of the Nesterov crossing and its range over seeds."""
     crossings = law_dynamics.nesterov_crossing(curves.steps, curves.law)
     found = crossings[np.isfinite(crossings)]
-    share = f"{len(found)} of {len(crossings)} seeds"
+    share = f"{len(found)} of {counted(len(crossings), 'seed')}"
     if not len(found):
         panels[1].set_title(f"Nesterov crossing: {share}", fontsize=8)
         return
@@ -139,6 +140,8 @@ def _mark_crossing(panels: list[Axes], curves: LawCurves) -> None:
     for axes in panels:
         axes.axvline(middle, color=PURPLE, linewidth=1.2, linestyle="--")
         axes.axvspan(found.min(), found.max(), color=PURPLE, alpha=0.15, linewidth=0)
-    reach = f"{found.min():,.0f} to {found.max():,.0f}; {share}"
-    text = f"Nesterov crossing (ratio passes 0.9): median step {middle:,.0f} ({reach})"
+    where = f"step {middle:,.0f} ({share})"
+    if len(found) > 1:
+        where = f"median step {middle:,.0f} ({found.min():,.0f} to {found.max():,.0f}; {share})"
+    text = f"Nesterov crossing (ratio passes 0.9): {where}"
     panels[1].set_title(text, fontsize=8)

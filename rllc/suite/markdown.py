@@ -20,6 +20,15 @@ def markdown_table(head: Sequence[str], body: Sequence[Sequence[Any]]) -> str:
     return "\n".join("| " + " | ".join(map(str, row)) + " |" for row in [head, rule, *body])
 
 
+def counted(count: int | str, noun: str) -> str:
+    """A count with its noun.
+
+    >>> counted(1, "seed"), counted("1–3", "seed")
+    ('1 seed', '1–3 seeds')
+    """
+    return f"{count} {noun}" if str(count) == "1" else f"{count} {noun}s"
+
+
 def span(numbers: pd.Series) -> str:
     """Lowest and highest of some counts: ``1–3``, ``3`` where they are equal, ``0`` without any."""
     if numbers.empty:

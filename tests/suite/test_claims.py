@@ -177,8 +177,20 @@ def test_faster_convergence_needs_the_papers_number_of_seeds(seeds, verdict):
     ]
     faster = behaviour.convergence(analysis.analyse(made.gather(pairs)))[0]
     assert faster.verdict == verdict
-    assert faster.n == f"{seeds} seeds"
+    assert faster.n == f"{seeds} seed{'s' * (seeds > 1)}"
+    assert "never" not in faster.note
     assert ("too few seeds for a verdict" in faster.note) == (seeds < 3)
+
+
+def test_an_optimizer_that_never_gets_there_has_no_number_of_steps():
+    names = (*paper.BASELINES, "M(0.9)", "M3(0.6)")
+    pairs = [
+        made.run("cifar10_resnet20", name, 0, floor=0.5 if name == "M3(0.6)" else None)
+        for name in names
+    ]
+    faster = behaviour.convergence(analysis.analyse(made.gather(pairs)))[0]
+    assert "1 of 2 never get there" in faster.note
+    assert "inf" not in faster.note
 
 
 def test_one_pair_does_not_make_a_task_of_a_claim_over_tasks():

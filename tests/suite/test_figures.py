@@ -1,5 +1,6 @@
 """Figures: drawn without warnings, the same bytes twice, honest about what is missing."""
 
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -108,6 +109,10 @@ def test_figure2_marks_the_crossing_and_takes_a_task(known):
     assert "3 of 3 seeds" in text
     for region in ("SGD", "Nesterov", "momentum"):
         assert region in text
+    text = words(law_figures.figure2(known.records, known.final[known.final.seed == 0]))
+    assert "n = 1 seed" in text
+    assert "n = 1 seeds" not in text
+    assert re.search(r"passes 0.9\): step 1,\d{3} \(1 of 1 seed\)", text)
     text = words(law_figures.figure2(known.records, known.final, "cifar10_resnet20"))
     assert "ResNet-20" in text
     nothing = words(law_figures.figure2(known.records, known.final, "cifar10_conv"))
