@@ -53,15 +53,13 @@ def _faster(a: Analysis, claim: Claim) -> Claim:
     quick = here[here.median_steps < here.baseline_median_steps]
     reached = here.median_steps[np.isfinite(here.median_steps)]
     steps = f"median steps {reached.min():g} to {reached.max():g}" if len(reached) else ""
-    never = f"{len(here) - len(reached)} of {len(here)} never get there"
+    lost = len(here) - len(reached)
+    never = f"{lost} of {len(here)} never get there" if lost else ""
     base = f"{here.baseline.iloc[0]} {here.baseline_median_steps.iloc[0]:g}"
     compared = (*paper.BASELINES, *here.optimizer)
     few = FEW_SEEDS if here.runs.min() < paper.SEEDS else ""
     why_not = withheld(a, _RESNET, *compared) or few
-    notes = [
-        why_not, steps, never if len(reached) < len(here) else "", base,
-        reduced_note(a, _RESNET, *compared),
-    ]  # fmt: skip
+    notes = [why_not, steps, never, base, reduced_note(a, _RESNET, *compared)]
     return claim._replace(
         value=f"{len(quick)} of {len(here)} optimizers",
         n=counted(here.runs.min(), "seed"),

@@ -7,6 +7,7 @@ import pandas as pd
 
 from rllc.suite import paper, records, tables
 from rllc.suite.analysis import Analysis
+from rllc.suite.markdown import span
 from rllc.suite.selection import CELL, FIRST_TUNING_SEED, RATES
 
 ROOT = Path(__file__).parents[2]  # of a checkout; an installed wheel has no records
@@ -78,6 +79,4 @@ def shown_runs(a: Analysis) -> pd.DataFrame:
 
 def seed_count(runs: pd.DataFrame, by: str = "optimizer") -> str:
     """Number of seeds for a figure's title: ``3``, or ``1–3`` where it differs between groups."""
-    seeds = runs.groupby(by).seed.nunique()
-    low, high = seeds.min(), seeds.max()
-    return f"{low}" if low == high else f"{low}–{high}"
+    return span(runs.groupby(by).seed.nunique())

@@ -1,11 +1,9 @@
 """Verdicts on records whose verdicts are known, and the counts at the top of the report."""
 
-import pandas as pd
 import pytest
 
 from rllc.suite import (
     analysis,
-    behaviour,
     claims,
     family_claims,
     law_claims,
@@ -168,31 +166,6 @@ def test_without_a_verdict_other_stopping_points_give_their_differences():
     assert f"best: {row.difference:+.2f}" in claim.note
 
 
-@pytest.mark.parametrize(("seeds", "verdict"), [(1, PARTLY), (2, PARTLY), (3, SUPPORTED)])
-def test_faster_convergence_needs_the_papers_number_of_seeds(seeds, verdict):
-    pairs = [
-        made.run("cifar10_resnet20", name, seed, noise=1e-5)
-        for name in paper.OPTIMIZERS
-        for seed in range(seeds)
-    ]
-    faster = behaviour.convergence(analysis.analyse(made.gather(pairs)))[0]
-    assert faster.verdict == verdict
-    assert faster.n == f"{seeds} seed{'s' * (seeds > 1)}"
-    assert "never" not in faster.note
-    assert ("too few seeds for a verdict" in faster.note) == (seeds < 3)
-
-
-def test_an_optimizer_that_never_gets_there_has_no_number_of_steps():
-    names = (*paper.BASELINES, "M(0.9)", "M3(0.6)")
-    pairs = [
-        made.run("cifar10_resnet20", name, 0, floor=0.5 if name == "M3(0.6)" else None)
-        for name in names
-    ]
-    faster = behaviour.convergence(analysis.analyse(made.gather(pairs)))[0]
-    assert "1 of 2 never get there" in faster.note
-    assert "inf" not in faster.note
-
-
 def test_one_pair_does_not_make_a_task_of_a_claim_over_tasks():
     seeds = dict(zip(paper.TASKS, (3, 2, 2, 1), strict=False))
     pairs = [
@@ -311,13 +284,6 @@ def test_holm_corrects_for_all_tasks(as_printed):
     assert "| Holm p |" in text
 
 
-def test_gains_and_spread_wait_for_most_tasks():
-    three = behaviour.spread(analysis.analyse(made.gather(finals(paper.TASKS[:3], {}))))
-    assert [claim.verdict for claim in three] == [PARTLY, PARTLY]
-    four = behaviour.spread(analysis.analyse(made.gather(finals(paper.TASKS[:4], {}))))
-    assert PARTLY not in [claim.verdict for claim in four]
-
-
 def test_competitive_with_adam_needs_more_than_ignorance():
     def verdict(noise):
         errors = {"Adam": 0.02, "M(0.9)+M(0.0)": 0.021}
@@ -386,23 +352,6 @@ def test_law_claims(as_printed):
     assert {claim.verdict for claim in found} == {SUPPORTED}
     crossing = next(claim for claim in found if "passes 0.9" in claim.claim)
     assert crossing.value.startswith("step 1,") or crossing.value.startswith("step 2,")
-
-
-def test_run_time():
-    def claim(ratio):
-        rows = [("Adam", 2.0), ("M(0.9)", 2.0 * ratio), ("M2(0.6)", 2.0 * ratio)]
-        table = pd.DataFrame(rows, columns=["optimizer", "milliseconds_per_step"])
-        table = table.assign(network="conv", gflop_per_step=1.0, device="cpu")
-        mlp, conv, _ = behaviour.run_time(as_timed(table))
-        assert mlp.verdict == NOT_MEASURED
-        return conv
-
-    assert (claim(1.1).verdict, claim(1.1).value) == (SUPPORTED, "×1.10")
-    assert claim(1.6).verdict == NOT_SUPPORTED
-
-
-def as_timed(timings):
-    return analysis.analyse(made.nothing(), timings=timings)
 
 
 def test_cells_that_disagree_are_listed():

@@ -1,0 +1,59 @@
+"""Claims about convergence, run time and spread over seeds, on records that decide them."""
+
+import pandas as pd
+import pytest
+
+from rllc.suite import analysis, behaviour, paper
+from rllc.suite.claims import NOT_MEASURED, NOT_SUPPORTED, PARTLY, SUPPORTED
+from tests.suite import synthetic_records as made
+
+
+def finals(tasks, seeds=3):
+    """Final runs of all optimizers on some tasks, with the paper's errors."""
+    return [
+        made.run(task, name, seed, noise=1e-5)
+        for task in tasks
+        for name in paper.OPTIMIZERS
+        for seed in range(seeds)
+    ]
+
+
+@pytest.mark.parametrize(("seeds", "verdict"), [(1, PARTLY), (2, PARTLY), (3, SUPPORTED)])
+def test_faster_convergence_needs_the_papers_number_of_seeds(seeds, verdict):
+    pairs = finals(["cifar10_resnet20"], seeds)
+    faster = behaviour.convergence(analysis.analyse(made.gather(pairs)))[0]
+    assert faster.verdict == verdict
+    assert faster.n == f"{seeds} seed{'s' * (seeds > 1)}"
+    assert "never" not in faster.note
+    assert ("too few seeds for a verdict" in faster.note) == (seeds < 3)
+
+
+def test_an_optimizer_that_never_gets_there_has_no_number_of_steps():
+    names = (*paper.BASELINES, "M(0.9)", "M3(0.6)")
+    pairs = [
+        made.run("cifar10_resnet20", name, 0, floor=0.5 if name == "M3(0.6)" else None)
+        for name in names
+    ]
+    faster = behaviour.convergence(analysis.analyse(made.gather(pairs)))[0]
+    assert "1 of 2 never get there" in faster.note
+    assert "inf" not in faster.note
+
+
+def test_gains_and_spread_wait_for_most_tasks():
+    three = behaviour.spread(analysis.analyse(made.gather(finals(paper.TASKS[:3]))))
+    assert [claim.verdict for claim in three] == [PARTLY, PARTLY]
+    four = behaviour.spread(analysis.analyse(made.gather(finals(paper.TASKS[:4]))))
+    assert PARTLY not in [claim.verdict for claim in four]
+
+
+def test_run_time():
+    def claim(ratio):
+        rows = [("Adam", 2.0), ("M(0.9)", 2.0 * ratio), ("M2(0.6)", 2.0 * ratio)]
+        table = pd.DataFrame(rows, columns=["optimizer", "milliseconds_per_step"])
+        table = table.assign(network="conv", gflop_per_step=1.0, device="cpu")
+        mlp, conv, _ = behaviour.run_time(analysis.analyse(made.nothing(), timings=table))
+        assert mlp.verdict == NOT_MEASURED
+        return conv
+
+    assert (claim(1.1).verdict, claim(1.1).value) == (SUPPORTED, "×1.10")
+    assert claim(1.6).verdict == NOT_SUPPORTED
