@@ -8,7 +8,8 @@ forms that were fastest for the layers of the paper's networks, all of which XLA
 fast kernels; and `vmap` runs them one after another, as one network's activations fit the cache
 and those of a dozen do not. A few images are in work at a time for the same reason.
 
-On other backends this is ``lax.conv_general_dilated``.
+On other backends this is ``lax.conv_general_dilated``, and `vmap` over weights unrolls: a grouped
+convolution there is slow, too.
 """
 
 import math
@@ -42,12 +43,48 @@ def convolution(x: jax.Array, w: jax.Array, stride: int = 1) -> jax.Array:
     """
     if jax.default_backend() == "cpu":
         return by_hand(x, w, stride)
-    return plain(x, w, stride)
+    return apart(x, w, stride)
 
 
 def plain(x: jax.Array, w: jax.Array, stride: int = 1) -> jax.Array:
     """The convolution as XLA knows it; arguments as for `convolution`."""
     return lax.conv_general_dilated(x, w, (stride, stride), "SAME", dimension_numbers=LAYOUT)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def apart(x: jax.Array, w: jax.Array, stride: int = 1) -> jax.Array:
+    """`plain`, but under `vmap` over weights one convolution per slice; arguments as there."""
+    return _unrolled(partial(plain, stride=stride))(x, w)
+
+
+def _save_apart(x, w, stride):
+    return apart(x, w, stride), (x, w)
+
+
+def _pull_back_apart(stride, saved, dy):
+    def gradients(x, w, dy):
+        return jax.vjp(partial(plain, stride=stride), x, w)[1](dy)
+
+    return _unrolled(gradients)(*saved, dy)
+
+
+apart.defvjp(_save_apart, _pull_back_apart)
+
+
+def _unrolled(function: Callable) -> Callable:
+    """`vmap` of the function computes slice by slice in one program, however deeply nested."""
+    mapped = jax.custom_batching.custom_vmap(function)
+
+    @mapped.def_vmap
+    def rule(size, batched, *args):
+        slices = [
+            mapped(*[a[i] if b else a for a, b in zip(args, batched, strict=True)])
+            for i in range(size)
+        ]
+        stacked = jax.tree.map(lambda *parts: jnp.stack(parts), *slices)
+        return stacked, jax.tree.map(lambda _: True, stacked)
+
+    return mapped
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))

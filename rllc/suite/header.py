@@ -2,6 +2,7 @@
 
 import datetime
 import importlib.metadata
+import os
 import platform
 import subprocess
 from pathlib import Path
@@ -45,7 +46,11 @@ def versions() -> dict[str, str]:
 
 
 def commit() -> str:
-    """Git commit, with ``+`` if tracked code differs from it; ``unknown`` outside git."""
+    """Git commit, with ``+`` if tracked code differs from it.
+
+    Outside git, as in a copy of the tree on another machine: the environment variable
+    RLLC_COMMIT, else ``unknown``.
+    """
     here = Path(__file__).parent
     try:
         head = _git(here, "rev-parse", "HEAD")
@@ -53,7 +58,7 @@ def commit() -> str:
             here, "status", "--porcelain", "--untracked-files=no", "--", "rllc", "tasks", "conf"
         )
     except (OSError, subprocess.CalledProcessError):
-        return "unknown"
+        return os.environ.get("RLLC_COMMIT", "unknown")
     return head + ("+" if changed else "")
 
 
