@@ -157,8 +157,8 @@ def choose(points: pd.DataFrame, metric: str = RULE) -> pd.DataFrame:
     ``edge`` is true where a chosen rate is the lowest or highest of its grid, so that a wider
     grid might do better; ``edges`` names it. ``grid_points`` counts the points trained for
     ``steps``, the most of all, each with at least ``grid_seeds`` seeds; the chosen one has
-    ``seeds``. Where more points were tried in shorter runs, ``screened_points`` counts all
-    points and ``screened_steps`` are the most steps of those others; else both are 0.
+    ``seeds``. Where these are the few kept of points tried in shorter runs, ``screened_points``
+    counts all points and ``screened_steps`` are the most steps of the others; else both are 0.
     """
     rows = [
         {"task": task, "optimizer": optimizer, "metric": metric, **_choice(members, metric)}
@@ -170,7 +170,9 @@ def choose(points: pd.DataFrame, metric: str = RULE) -> pd.DataFrame:
 def _choice(points: pd.DataFrame, metric: str) -> dict[str, Any]:
     is_long = points.steps == points.steps.max()
     longest, tried = points[is_long], points[RATES].drop_duplicates()
-    screened = len(tried) > len(longest)
+    shorter = points[~is_long][RATES].drop_duplicates()
+    kept = longest[RATES].drop_duplicates().merge(shorter, how="inner")  # NaN equals NaN
+    screened = len(tried) > len(longest) == len(kept)
     ascending = [is_loss(metric), *[True] * len(RATES)]
     order = longest.sort_values(["value", *RATES], ascending=ascending)
     chosen = order[order.seeds == order.seeds.max()].iloc[0]

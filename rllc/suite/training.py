@@ -8,8 +8,11 @@ Axes: s seeds, r runs (hyperparameter points) sharing a seed, k units of the law
 """
 
 import json
+import signal
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -100,18 +103,23 @@ class Trainer:
     def advance(self, count: int) -> None:
         """Trains `count` more steps in one call; the next evaluation must not lie inside."""
         first, until = self.done, self.done + count
-        self.carry, log = self.program.train(
-            self.carry, self.program.log(), self.hyper, self.seed_array, *self.train_set,
-            self.indices(first, until), first, 0, count,
-        )  # fmt: skip
+        with ctrl_c_after():
+            self.carry, log = self.program.train(
+                self.carry, self.program.log(), self.hyper, self.seed_array, *self.train_set,
+                self.indices(first, until), first, 0, count,
+            )  # fmt: skip
+            self._note(first, until, log)
+        if until in self.marks:
+            self.evaluate()
+
+    def _note(self, first: int, until: int, log: Any) -> None:
+        count = until - first
         losses, laws = (self._unpadded(part, before=1) for part in log)
         self.losses[first:until] = losses[:count]
         every = self.protocol["law_every"]
         steps = np.arange(-(-(first + 1) // every) * every, until + 1, every)
         self.laws[steps // every] = laws[steps - 1 - first]
         self.done = until
-        if until in self.marks:
-            self.evaluate()
 
     def evaluate(self) -> None:
         """Notes the metrics of all held-out splits at the current step."""
@@ -153,7 +161,14 @@ class Trainer:
         self.losses, self.laws = noted["losses"], noted["laws"]
         self.done, self.seconds = int(noted["done"]), float(noted["seconds"])
         self.evaluations = {key: noted[f"evaluation/{key}"] for key in self.evaluations}
+        if self.done in self.marks and self._lacks_evaluation():
+            self.evaluate()
         return True
+
+    def _lacks_evaluation(self) -> bool:
+        """Whether a Ctrl-C came between the training to this step and the end of its evaluation."""
+        e = self.marks.index(self.done)
+        return any(np.isnan(values[e]).all() for values in self.evaluations.values())
 
     def table(self) -> Any:
         """The curves as the record's table, runs in the order of `runs`."""
@@ -249,6 +264,27 @@ def _train(trainer: Trainer, saved: Path, update: Callable[[int], Any]) -> None:
                 last_saved = time.monotonic()
         if trainer.diverged_at.all():
             return  # nothing but NaN would follow
+
+
+@contextmanager
+def ctrl_c_after() -> Iterator[None]:
+    """A Ctrl-C during the block takes effect at its end.
+
+    A call of the program owns the arrays of its carry: cut off inside it, as a Ctrl-C is that comes
+    while an accelerator works, a group would have nothing left to save.
+    """
+    usual = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(usual):
+        yield
+        return
+    came: list[Any] = []
+    signal.signal(signal.SIGINT, lambda *args: came.append(args))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, usual)
+    if came:
+        usual(*came[0])
 
 
 def block_means(losses: np.ndarray, correct: np.ndarray, examples: int) -> dict[str, np.ndarray]:

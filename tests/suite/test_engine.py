@@ -1,6 +1,8 @@
 """The engine on a toy task: counts, paired batches, resuming, equality with single runs."""
 
+import itertools
 import json
+import signal
 
 import jax
 import numpy as np
@@ -182,6 +184,39 @@ def test_ctrl_c_saves_a_checkpoint(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         train(runs_of(SGD), tmp_path / "records")
     assert len(list((tmp_path / "partial").glob("*.npz"))) == 1
+
+
+def interrupting(function, at):
+    """The function, whose call number `at` gets a Ctrl-C once its work is under way."""
+    calls = itertools.count(1)
+
+    def interrupted(*args):
+        result = function(*args)
+        if next(calls) == at:
+            signal.raise_signal(signal.SIGINT)
+        return result
+
+    return interrupted
+
+
+@pytest.mark.parametrize("part", ["train", "evaluate"])
+def test_ctrl_c_within_a_call_loses_nothing(tmp_path, monkeypatch, part):
+    """The call has taken the arrays of the carry by then; an evaluation is made up for."""
+    whole = train(runs_of(RLLC), tmp_path / "whole" / "records").with_suffix(".parquet")
+    build = training.build
+
+    def broken(*args):
+        program = build(*args)
+        return program._replace(**{part: interrupting(getattr(program, part), 3)})
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "build", broken)
+        with pytest.raises(KeyboardInterrupt):
+            train(runs_of(RLLC), tmp_path / "records")
+    (saved,) = (tmp_path / "partial").glob("*.npz")
+    assert np.load(saved)["done"] > 0
+    resumed = train(runs_of(RLLC), tmp_path / "records").with_suffix(".parquet")
+    assert resumed.read_bytes() == whole.read_bytes()
 
 
 def test_a_damaged_checkpoint_starts_over(tmp_path):

@@ -82,6 +82,10 @@ def test_points_of_shorter_runs_are_screened_not_tried():
     assert (choice.grid_points, choice.steps) == (2, 10_000)
     assert (choice.screened_points, choice.screened_steps) == (4, 3_000)
     assert choice.edges == "lowest learning_rate"
+    new, their = tuned({(0.5, 0.01, 100): [0.5]})
+    new["run"], their["run"] = new.run + "-new", their.run + "-new"
+    choice = only_choice(pd.concat([both, new], ignore_index=True), pd.concat([curves, more, their]))
+    assert (choice.grid_points, choice.screened_points) == (3, 0)  # not all were kept of others
 
 
 @pytest.mark.parametrize(
