@@ -12,6 +12,9 @@ from rllc.suite.plan import Run
 # Runs per device beyond which a group no longer gets faster per run (results/benchmarks). Networks
 # that take turns on a CPU are as fast alone: there a group saves nothing but compilations.
 ENOUGH = {"cpu": 9, "gpu": 64, "tpu": 64}
+# Convolutional networks: an accelerator's program holds every convolution of every run, so it
+# takes longer to compile the more there are, and gains little beyond a few.
+ENOUGH_UNROLLED = 6
 MEMORY_SHARE = 0.5
 
 
@@ -19,6 +22,8 @@ def group_size(run: Run, task: Any) -> int:
     """Most runs to train in one program on this machine."""
     device, count = jax.devices()[0], len(jax.devices())
     enough = ENOUGH.get(device.platform, 16) * count
+    if task.one_at_a_time and device.platform != "cpu":
+        enough = ENOUGH_UNROLLED * count
     kept, working = bytes_per_run(run, task)
     available = MEMORY_SHARE * memory_bytes()
     turns = program.takes_turns(task)  # then one run of a device needs its working memory at a time

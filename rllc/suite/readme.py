@@ -6,6 +6,7 @@ import pandas as pd
 
 from rllc.suite import law_rates, paper, question_report, replication, search, short_tuning
 from rllc.suite.analysis import Analysis
+from rllc.suite.benchmarks import report, store
 from rllc.suite.markdown import MISSING, markdown_table
 from rllc.suite.provenance import FULL
 from rllc.suite.readings import HEADLINE
@@ -130,6 +131,12 @@ def _speed(folder: Path) -> str:
             parts.append(
                 f"Time of an RLLC update alone over Adam's, 10⁷ parameters, {device}: {times}."
             )
+    shared = store.read(folder, "batching")
+    if len(shared):
+        parts += [
+            f"On one {device}, {report.batching(rows)}"
+            for device, rows in shared.groupby("device", sort=True)
+        ]
     return "\n" + "\n\n".join(parts) + "\n"
 
 

@@ -9,6 +9,7 @@ from jax import export
 
 import tasks
 from rllc.suite import program
+from rllc.suite.benchmarks import batching
 
 OPTIMIZER = json.dumps({"_target_": "rllc.lm_rllc", "propagator": "M(0.9)+M(0.0)"})
 HYPER = {
@@ -69,3 +70,19 @@ def test_training_and_evaluation_lower_for_accelerators(task, platform, monkeypa
     text = export.export(made.evaluate, platforms=[platform])(given[0], images, labels)
     layers = sum(leaf.ndim == 2 + 4 for leaf in jax.tree.leaves(given[0][0]))  # (s, r, 3, 3, i, o)
     assert text.mlir_module().count("stablehlo.convolution") == 2 * layers  # plain, run by run
+
+
+@pytest.mark.parametrize(
+    ("way", "convolutions"), [(batching.GROUPED, 3), (batching.UNROLLED, 6), (batching.TURNS, 3)]
+)
+def test_ways_of_batching_two_runs_of_three_convolutions(way, convolutions, monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    conv = tasks.make("mnist_conv")
+    with batching.compiled(way):
+        made = built(conv)
+        given = arguments(conv, made)
+        images, labels = program.evaluation_batches(given[4], given[5])
+        text = export.export(made.evaluate, platforms=["cuda"])(given[0], images, labels)
+    module = text.mlir_module()
+    assert module.count("stablehlo.convolution") == convolutions
+    assert ("feature_group_count = 2" in module) == (way == batching.GROUPED)

@@ -12,6 +12,8 @@ import pytest
 import tasks
 from rllc.suite import configuration, figures, paper
 from rllc.suite.benchmarks import (
+    batching,
+    engine,
     flops,
     plots,
     processes,
@@ -197,6 +199,9 @@ def fill(folder, device=DEVICE):
     scales = [scaling._row(axis, n, n / 1e3, 1.0) for axis in plots.AXES for n in (1, 2, 4)]
     compiled = {"compile_seconds": 9.0, "compile_seconds_again": 1.0, "peak_gigabytes": 2.0}
     compile_rows = [{"task": "mnist_mlp", "optimizer": "M(0.9)", "runs": 12, **compiled}]
+    shared = {"runs": 3, "processes": 1, "run_steps_per_second": 9.0, "gflops": 1.0}
+    way = {"task": "mnist_conv", "optimizer": "M(0.9)", "way": batching.UNROLLED}
+    store.write(folder, "batching", [way | shared], device)
     store.write(folder, "update", update_rows, device)
     store.write(folder, "training_step", step_rows, device)
     for task in ("mnist_mlp", "cifar10_conv"):
@@ -293,7 +298,8 @@ def test_a_failed_measurement_is_reported_and_does_not_stop_the_rest(tmp_path, m
     assert math.isnan(raw["tables"]["scaling"]["rows"][0].get("missing", math.nan))
 
 
-def test_every_section_has_its_jobs(tmp_path):
+def test_every_section_has_its_jobs(tmp_path, monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")  # a CPU has no use for `batching`
     found = session.jobs(session.SECTIONS, tasks.names(), {"flax": "python3"}, tmp_path)
     assert {job.table for job in found} == set(store.TABLES)
     assert len({job.name for job in found}) == len(found)
@@ -305,3 +311,50 @@ def test_every_section_has_its_jobs(tmp_path):
         if name in job.name
     }
     assert named == set(tasks.names())
+
+
+def test_ways_of_batching_count_all_runs(monkeypatch):
+    monkeypatch.setattr(
+        setups, "task", lambda name: {"_target_": "tests.suite.toy.make", "name": name}
+    )
+    monkeypatch.setattr(setups, "PROTOCOL", {"data": "synthetic", "batch_size": 16})
+    monkeypatch.setattr(flops, "nominal", lambda task, batch: 2 * 10**9)
+    monkeypatch.setattr(batching, "together", lambda task, optimizer, count, seconds: 7.0 * count)
+    monkeypatch.setattr(
+        batching,
+        "interleave",
+        lambda cases, rounds, seconds: {c: timing.Times([0.5]) for c in cases},
+    )
+    monkeypatch.setattr(engine, "data", lambda runs: (toy.data(), ""))
+    rows, notes = batching.measure("toy_conv", "M(0.9)", 3, [4], 1, 0.01)
+    found = {
+        row["way"]: (row["runs"], row["processes"], row["run_steps_per_second"]) for row in rows
+    }
+    assert found == {
+        batching.ALONE: (1, 1, 2.0),
+        **dict.fromkeys((batching.GROUPED, batching.UNROLLED, batching.TURNS), (3, 1, 6.0)),
+        batching.TOGETHER: (4, 4, 28.0),
+    }
+    assert [row["gflops"] for row in rows] == [2 * row["run_steps_per_second"] for row in rows]
+    assert notes == []
+
+
+def test_processes_work_together_or_say_what_is_wrong():
+    assert batching.together("mnist_mlp", "M(0.9)", 2, 0.01) > 0
+    with pytest.raises(RuntimeError, match="nosuch"):
+        batching.together("mnist_mlp", "nosuch", 1, 0.01)
+
+
+def test_a_task_measured_alone_has_ratios(tmp_path):
+    rows = [
+        {"task": task, "optimizer": "M(0.9)", "way": way, "runs": runs, "processes": 1,
+         "run_steps_per_second": rate, "gflops": 31 * rate}
+        for task, way, runs, rate in [
+            ("cifar10_resnet20", batching.ALONE, 1, 400.0),
+            ("cifar10_resnet20", batching.UNROLLED, 3, 500.0),
+            ("mnist_mlp", batching.BATCHED, 18, 7e4),
+        ]
+    ]  # fmt: skip
+    text = report.batching(store.write(tmp_path, "batching", rows, DEVICE))
+    assert "| CIFAR-10 ResNet-20 | unrolled (the engine's) | 1 | 3 | 500 | 15,500 | 1.25 |" in text
+    assert "| MNIST MLP | one program | 1 | 18 | 70,000 | 2,170,000 | – |" in text

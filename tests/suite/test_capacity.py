@@ -45,3 +45,15 @@ def test_a_group_is_never_empty_and_never_more_than_enough(monkeypatch):
     monkeypatch.setattr(capacity, "memory_bytes", lambda: 10**12)
     enough = capacity.ENOUGH[jax.devices()[0].platform] * len(jax.devices())
     assert capacity.group_size(RUN, toy.make()) == enough
+
+
+def test_programs_of_unrolled_convolutions_stay_small(monkeypatch):
+    class Device:
+        platform = "gpu"
+
+    monkeypatch.setattr(capacity, "memory_bytes", lambda: 10**12)
+    monkeypatch.setattr(capacity.jax, "devices", lambda: [Device()])
+    assert capacity.group_size(RUN, toy.make()) == capacity.ENOUGH["gpu"]
+    convolutional = toy.make()._replace(one_at_a_time=True)
+    monkeypatch.setattr(capacity.program, "takes_turns", lambda task: False)
+    assert capacity.group_size(RUN, convolutional) == capacity.ENOUGH_UNROLLED

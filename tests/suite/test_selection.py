@@ -84,7 +84,9 @@ def test_points_of_shorter_runs_are_screened_not_tried():
     assert choice.edges == "lowest learning_rate"
     new, their = tuned({(0.5, 0.01, 100): [0.5]})
     new["run"], their["run"] = new.run + "-new", their.run + "-new"
-    choice = only_choice(pd.concat([both, new], ignore_index=True), pd.concat([curves, more, their]))
+    choice = only_choice(
+        pd.concat([both, new], ignore_index=True), pd.concat([curves, more, their])
+    )
     assert (choice.grid_points, choice.screened_points) == (3, 0)  # not all were kept of others
 
 

@@ -163,6 +163,26 @@ def _projection(table: pd.DataFrame) -> str:
     )
 
 
+def batching(table: pd.DataFrame) -> str:
+    """One device's ways of training several runs; runs and processes in all."""
+    head = ["task", "way", "processes", "runs", "run-steps/s", "GFLOP/s", "× alone"]
+    alone = table[table.way == "alone"].set_index("task").run_steps_per_second
+    body = [
+        [
+            str(paper.title(row.task)), row.way, row.processes, row.runs,
+            f"{row.run_steps_per_second:,.0f}", f"{row.gflops:,.0f}",
+            f"{row.run_steps_per_second / alone[row.task]:.2f}" if row.task in alone else "–",
+        ]
+        for row in table.itertuples()
+    ]  # fmt: skip
+    optimizers = ", ".join(map(paper.pretty, table.optimizer.unique()))
+    note = (
+        f"{optimizers}; several runs as one program, its convolutions grouped (what `vmap` makes "
+        "of them) or unrolled run by run, or the runs taking turns; or as processes of their own."
+    )
+    return f"{note}\n\n{markdown_table(head, body)}"
+
+
 def _scaling(table: pd.DataFrame) -> str:
     units = {"runs": "step of the group", "width": "step of the group", "units": "update"}
     body = [
@@ -193,6 +213,7 @@ _SECTIONS: tuple[tuple[str, str, Any], ...] = (
     ("update", "Update alone", _update),
     ("training_step", "Whole training step", _steps),
     ("throughput", "Sweep throughput", _throughput),
+    ("batching", "Several runs on one accelerator", batching),
     ("scaling", "How cost grows", _scaling),
     ("compilation", "Compile time and memory", _compilation),
 )

@@ -10,6 +10,7 @@ import jax
 
 from rllc.suite import training
 from rllc.suite.benchmarks import (
+    batching,
     compilation,
     plots,
     report,
@@ -22,7 +23,7 @@ from rllc.suite.benchmarks import (
 )
 from rllc.suite.benchmarks.timing import Progress
 
-SECTIONS = ("update", "step", "throughput", "scaling", "compilation")
+SECTIONS = ("update", "step", "throughput", "batching", "scaling", "compilation")
 WEIGHTS = {"mlp": 1.0, "conv": 3.0, "resnet20": 12.0}  # rough cost of a task, for the ETA
 Measured = tuple[list[dict[str, Any]], list[str]]
 
@@ -87,6 +88,8 @@ def jobs(
         found += [_step(t, effort, quick) for t in tasks if not t.startswith("fashion")]
     if "throughput" in sections:
         found += [_throughput(t, o, peers, folder, effort, quick) for t in tasks for o in _pair(t)]
+    if "batching" in sections and jax.default_backend() != "cpu":
+        found += [_batching(t, effort, quick) for t in tasks if not t.startswith("fashion")]
     if "scaling" in sections:
         found += _scaling(effort)
     if "compilation" in sections:
@@ -129,6 +132,19 @@ def _throughput(
 
     weight = 4 * _weight(task) * (len(sizes) + len(peers))
     return Job("throughput", f"throughput {task}, {optimizer}", weight, measure)
+
+
+def _batching(task: str, effort: Effort, quick: bool) -> Job:
+    """Processes of their own for convolutional networks only: an MLP's runs fill one product."""
+    runs = {"mlp": 18, "conv": 6, "resnet20": 3}[setups.network(task)]
+    counts = [] if setups.network(task) == "mlp" else [2] if quick else [4, 8]
+
+    def measure() -> Measured:
+        turn = _turn(task, effort)
+        return batching.measure(task, setups.UNITS[3], runs, counts, _rounds(task, effort), turn)
+
+    weight = 4 * _weight(task) * (4 + len(counts))
+    return Job("batching", f"batching {task}", weight, measure)
 
 
 def _scaling(effort: Effort) -> list[Job]:

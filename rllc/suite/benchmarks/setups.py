@@ -73,8 +73,8 @@ def group_sizes(task_name: str, platform: str, quick: bool = False) -> list[int]
         sizes = {"mlp": [1, 2, 6, 12, 18], "conv": [1, 2, 6, 12], "resnet20": [1, 2, 4]}
         few = {"mlp": [1, 18], "conv": [1, 12]}  # same shapes as MNIST
     else:
-        sizes = {"mlp": [1, 16, 64, 256], "conv": [1, 8, 32, 64], "resnet20": [1, 4, 16, 32]}
-        few = {"mlp": [1, 64], "conv": [1, 32]}
+        sizes = {"mlp": [1, 16, 64, 256], "conv": [1, 2, 6, 12], "resnet20": [1, 3, 6]}
+        few = {"mlp": [1, 64], "conv": [1, 6]}
     kind = few if task_name.startswith("fashion") else sizes
     return kind[network(task_name)]
 
