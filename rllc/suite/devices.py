@@ -20,6 +20,9 @@ def cores() -> int:
 def configure(host_devices: int | None = None, cache: str | Path | None = None) -> bool:
     """Give a CPU one host device per core and JAX a persistent compilation cache.
 
+    On a GPU memory is taken as it is needed, unless ``XLA_PYTHON_CLIENT_PREALLOCATE`` is set:
+    groups are small, and several processes can share one.
+
     Args:
       host_devices: number of host devices; None takes one per core (at most 16). An
         explicit count in ``XLA_FLAGS`` wins.
@@ -33,6 +36,7 @@ def configure(host_devices: int | None = None, cache: str | Path | None = None) 
     if HOST_DEVICES not in flags:
         count = host_devices or min(cores(), MAX_HOST_DEVICES)
         os.environ["XLA_FLAGS"] = f"{flags} {HOST_DEVICES}={count}".strip()
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     import jax
 
     if jax._src.xla_bridge.backends_are_initialized():

@@ -7,8 +7,10 @@ is wrong, or whose group fails, does not keep the others from finishing.
 """
 
 import importlib
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -176,9 +178,24 @@ def submit(
     quiet = options._replace(
         progress=False, folder=options.folder.absolute(), partial=options.checkpoints.absolute()
     )
-    jobs = [executor.submit(execution.execute_group, group, quiet) for group in groups]
+    train: Callable[..., Outcome] = execution.execute_group
+    if cluster == "local" and "gpus_per_node" not in given:
+        train = partial(_on_our_gpus, os.environ.get("CUDA_VISIBLE_DEVICES"))
+    jobs = [executor.submit(train, group, quiet) for group in groups]
     print(f"{len(jobs)} groups handed to submitit ({cluster}); logs in {folder}")
     return [_collect(job, group) for job, group in zip(jobs, groups, strict=True)]
+
+
+def _on_our_gpus(visible: str | None, group: list[Run], options: Options) -> Outcome:
+    """Trains a group with the GPUs of the process that handed it over.
+
+    submitit's local executor hides all GPUs, by CUDA_VISIBLE_DEVICES, unless it is given a number
+    of them, and then it takes the first of the machine.
+    """
+    os.environ.pop("CUDA_VISIBLE_DEVICES", None)
+    if visible is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = visible
+    return execution.execute_group(group, options)
 
 
 def _collect(job: Any, group: list[Run]) -> Outcome:

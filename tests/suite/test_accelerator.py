@@ -1,6 +1,7 @@
 """What an accelerator would run (plain convolutions, batched runs), checked without one."""
 
 import json
+import os
 
 import jax
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from jax import export
 
 import tasks
-from rllc.suite import program
+from rllc.suite import execution, launcher, program
 from rllc.suite.benchmarks import batching
 
 OPTIMIZER = json.dumps({"_target_": "rllc.lm_rllc", "propagator": "M(0.9)+M(0.0)"})
@@ -86,3 +87,24 @@ def test_ways_of_batching_two_runs_of_three_convolutions(way, convolutions, monk
     module = text.mlir_module()
     assert module.count("stablehlo.convolution") == convolutions
     assert ("feature_group_count = 2" in module) == (way == batching.GROUPED)
+
+
+@pytest.mark.parametrize("visible", [None, "2,3"])
+def test_local_processes_see_our_gpus(visible, tmp_path, monkeypatch):
+    """submitit's local executor shows its processes none unless it is told a number."""
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+
+    def look(visible, group, options):  # in a process of its own, which knows no patches of ours
+        def seen(group, options):
+            return execution.Outcome(group, error=KeyError(os.environ.get("CUDA_VISIBLE_DEVICES")))
+
+        execution.execute_group = seen
+        return on_our_gpus(visible, group, options)
+
+    on_our_gpus = launcher._on_our_gpus
+    monkeypatch.setattr(launcher, "_on_our_gpus", look)
+    options = execution.Options(tmp_path / "records")
+    (found,) = launcher.submit([[]], options, "local", {"folder": tmp_path / "logs"})
+    assert found.error.args == (visible,)
