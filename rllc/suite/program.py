@@ -67,7 +67,8 @@ class Program(NamedTuple):
       init: (seeds (s,), hyper) -> carry.
       train: (carry, log, hyper, seeds, images, labels, indices (c, s, b), first, start,
         stop) -> (carry, log): runs steps start … stop-1 of the chunk whose step 0 is the
-        global step `first`; log = (losses (c, s, r), laws (c, s, r, k)). Donates carry, log.
+        global step `first`; log = (losses (c, s, r), laws (c, s, r, k), or None for k = 0: JAX
+        0.11 crashes on empty arrays that are sharded over CPUs). Donates carry, log.
       evaluate: (carry, images (m, 512, h, w, c), labels (m, 512), -1 = padding) ->
         (loss sums (s, r, 4m), correct counts (s, r, 4m)) over blocks of 128 examples.
       log: empty log of one chunk.
@@ -112,7 +113,8 @@ def build(task: Any, static: str, layout: Layout, chunk: int, units: int) -> Pro
     shape = (chunk, layout.seeds, layout.points)
 
     def empty_log():
-        return jnp.zeros(shape, jnp.float32), jnp.zeros((*shape, units), jnp.float32)
+        laws = jnp.zeros((*shape, units), jnp.float32) if units else None
+        return jnp.zeros(shape, jnp.float32), laws
 
     return Program(init, train, evaluate, empty_log)
 
@@ -188,7 +190,8 @@ def _train(task, optimizer):
             carry, (loss, law) = over(one_seed, (0, 0, 0, None, None, 0, None))(
                 carry, hyper, seeds, images, labels, indices[i], first + i
             )
-            return carry, (losses.at[i].set(loss), laws.at[i].set(law))
+            laws = None if laws is None else laws.at[i].set(law)
+            return carry, (losses.at[i].set(loss), laws)
 
         return jax.lax.fori_loop(start, stop, body, (carry, log))
 

@@ -113,12 +113,12 @@ class Trainer:
             self.evaluate()
 
     def _note(self, first: int, until: int, log: Any) -> None:
-        count = until - first
-        losses, laws = (self._unpadded(part, before=1) for part in log)
-        self.losses[first:until] = losses[:count]
-        every = self.protocol["law_every"]
-        steps = np.arange(-(-(first + 1) // every) * every, until + 1, every)
-        self.laws[steps // every] = laws[steps - 1 - first]
+        losses, laws = log
+        self.losses[first:until] = self._unpadded(losses, before=1)[: until - first]
+        if self.units:
+            every = self.protocol["law_every"]
+            steps = np.arange(-(-(first + 1) // every) * every, until + 1, every)
+            self.laws[steps // every] = self._unpadded(laws, before=1)[steps - 1 - first]
         self.done = until
 
     def evaluate(self) -> None:
