@@ -9,6 +9,7 @@ is wrong, or whose group fails, does not keep the others from finishing.
 import importlib
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -26,6 +27,8 @@ from rllc.suite.execution import Options, Outcome
 from rllc.suite.plan import PlanError, Run
 from rllc.suite.records import RecordsError
 
+SECONDS_BETWEEN_LOOKS = 0.2
+
 
 class GroupedLauncher(Launcher):
     """Groups the jobs of a multirun; see the module's docstring.
@@ -33,12 +36,15 @@ class GroupedLauncher(Launcher):
     Attributes:
       executor: ``inline``, ``local`` or ``slurm``.
       submitit: parameters of ``submitit.AutoExecutor``; ``folder`` takes its logs.
+      at_once: most groups handed over and not yet done; None for all.
     """
 
-    def __init__(self, executor: str = "inline", submitit: Any = None):
+    def __init__(self, executor: str = "inline", submitit: Any = None, at_once: int | None = None):
         if executor not in ("inline", "local", "slurm"):
             raise PlanError(f"hydra.launcher.executor={executor!r} must be inline, local or slurm")
-        self.executor = executor
+        if at_once is not None and (not isinstance(at_once, int) or at_once < 1):
+            raise PlanError(f"hydra.launcher.at_once={at_once!r} must be null or at least 1")
+        self.executor, self.at_once = executor, at_once
         plain: Any = OmegaConf.to_container(OmegaConf.create(submitit or {}))
         self.submitit: dict[str, Any] = plain
         self.config: DictConfig
@@ -106,7 +112,7 @@ class GroupedLauncher(Launcher):
     def _execute(self, groups: list[list[Run]], options: Options) -> list[Outcome]:
         if self.executor == "inline":
             return execution.execute(groups, options)
-        return submit(groups, options, self.executor, self.submitit)
+        return submit(groups, options, self.executor, self.submitit, self.at_once)
 
 
 def register() -> None:
@@ -153,7 +159,11 @@ def _checked(runs: list[Run], options: Options) -> tuple[list[Run], dict[str, Ba
 
 
 def submit(
-    groups: Sequence[list[Run]], options: Options, cluster: str, parameters: dict[str, Any]
+    groups: Sequence[list[Run]],
+    options: Options,
+    cluster: str,
+    parameters: dict[str, Any],
+    at_once: int | None = None,
 ) -> list[Outcome]:
     """Hands each group to submitit and waits for all.
 
@@ -162,6 +172,7 @@ def submit(
       options: the records folder must be one that the workers see.
       cluster: ``local`` or ``slurm``.
       parameters: of ``submitit.AutoExecutor``, ``folder`` included.
+      at_once: most groups handed over and not yet done; None for all.
 
     Raises:
       PlanError: there is no such cluster here, or it does not know a parameter.
@@ -181,8 +192,13 @@ def submit(
     train: Callable[..., Outcome] = execution.execute_group
     if cluster == "local" and "gpus_per_node" not in given:
         train = partial(_on_our_gpus, os.environ.get("CUDA_VISIBLE_DEVICES"))
-    jobs = [executor.submit(train, group, quiet) for group in groups]
-    print(f"{len(jobs)} groups handed to submitit ({cluster}); logs in {folder}")
+    few = f", {at_once} at a time" if at_once and at_once < len(groups) else ""
+    print(f"{len(groups)} groups handed to submitit ({cluster}{few}); logs in {folder}")
+    jobs: list[Any] = []
+    for group in groups:
+        while at_once and sum(not job.done() for job in jobs) >= at_once:
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+        jobs.append(executor.submit(train, group, quiet))
     return [_collect(job, group) for job, group in zip(jobs, groups, strict=True)]
 
 

@@ -5,11 +5,12 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from rllc.suite import execution, records
+from rllc.suite import execution, launcher, plan, records
 from rllc.suite.commandline import quote_propagators
 
 ROOT = Path(__file__).parents[2]
@@ -204,3 +205,29 @@ def test_groups_run_through_submitit(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "2 groups handed to submitit (local)" in done.stdout
     assert len(records.load(tmp_path / "records").runs) == 4
+
+
+def test_few_groups_are_handed_over_at_once(tmp_path, monkeypatch):
+    """The second starts when the first has ended."""
+
+    def note(visible, group, options):  # in a process of its own, which knows no patches of ours
+        with (tmp_path / "order").open("a") as file:
+            file.write(f"start {group[0]}\n")
+        time.sleep(0.5)
+        with (tmp_path / "order").open("a") as file:
+            file.write(f"end {group[0]}\n")
+        return execution.Outcome(group)
+
+    monkeypatch.setattr(launcher, "_on_our_gpus", note)
+    options = execution.Options(tmp_path / "records")
+    parameters = {"folder": tmp_path / "logs"}
+    found = launcher.submit([["a"], ["b"]], options, "local", parameters, at_once=1)
+    assert [outcome.runs for outcome in found] == [["a"], ["b"]]
+    order = (tmp_path / "order").read_text().splitlines()
+    assert order == ["start a", "end a", "start b", "end b"]
+
+
+@pytest.mark.parametrize("count", [0, -1, 1.5])
+def test_a_bad_number_of_groups_at_once(count):
+    with pytest.raises(plan.PlanError, match=f"at_once={count}"):
+        launcher.GroupedLauncher("local", at_once=count)
