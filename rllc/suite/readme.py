@@ -75,7 +75,7 @@ def _provenance(a: Analysis) -> str:
     made = a.made[a.made.optimizer.isin(paper.OPTIMIZERS)]
     if made.empty:
         return ""
-    devices = ", ".join(sorted(set(made.device.dropna())))
+    devices = ", ".join(sorted({part for d in made.device.dropna() for part in d.split(" + ")}))
     text = (
         f"Trained on: {devices}. Hyperparameters: points of the paper's grids, chosen by "
         "validation accuracy on tuning seeds that no final run shares.\n\n"

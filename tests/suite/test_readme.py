@@ -46,6 +46,15 @@ def test_cells_stand_beside_the_papers(page):
     assert "| MNIST MLP | – | no tuning records |" in text
 
 
+def test_every_device_is_named_once(page):
+    pairs = [
+        made.run("mnist_mlp", "SGD", 0, device="cpu"),
+        made.run("mnist_mlp", "SGD", 1, device="gpu"),
+    ]
+    pairs.append(made.run("mnist_mlp", "Adam", 0, device="gpu"))
+    assert "Trained on: cpu, gpu." in written(page, analysis.analyse(made.gather(pairs)))
+
+
 def test_the_papers_metric_and_diverged_cells_are_explained(page):
     pairs = [made.run("mnist_mlp", "SGD", s, floor=0.02, noise=0) for s in range(3)]
     pairs += [made.run("mnist_mlp", "Adam", s, status="diverged") for s in range(3)]
