@@ -8,6 +8,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import jax
+
 from rllc.suite import devices
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy")
@@ -27,6 +29,7 @@ def describe(trainer: Any) -> dict[str, Any]:
             for run, status in zip(trainer.runs, statuses, strict=True)
         ],
         "device": devices.describe(),
+        "matmul_precision": getattr(jax.config, "jax_default_matmul_precision", None) or "default",
         "versions": versions(),
         "commit": commit(),
         "data": {"dataset": trainer.task.dataset, "checksum": trainer.data.checksum},

@@ -9,7 +9,7 @@ import numpy as np
 import optax
 import pytest
 
-from rllc.suite import batching, plan, program, records, training
+from rllc.suite import batching, header, plan, program, records, training
 from tests.suite import toy
 from tests.suite.test_plan import RLLC, SGD
 
@@ -240,6 +240,10 @@ def test_a_diverged_run_is_a_record_and_leaves_its_neighbours_alone(tmp_path):
 
 def test_the_header_says_how_the_record_was_made(tmp_path):
     header = json.loads(train(runs_of(SGD), tmp_path / "records").read_text())
+    assert header["matmul_precision"] == "default"
+    with jax.default_matmul_precision("highest"):
+        exact = json.loads(train(runs_of(SGD), tmp_path / "exact" / "records").read_text())
+    assert exact["matmul_precision"] == "highest"
     assert header["format"] == records.FORMAT
     assert header["versions"]["jax"] == jax.__version__
     assert header["data"]["checksum"] == "toy-0"
@@ -281,3 +285,11 @@ def test_block_means_by_hand():
     assert means["accuracy_batch_mean"].item() == pytest.approx((0.5 + 1.0) / 2)
     assert means["loss"].item() == pytest.approx(134 / 130)
     assert means["loss_batch_mean"].item() == pytest.approx((1 + 3) / 2)
+
+
+def test_a_copy_outside_git_is_told_its_commit(monkeypatch, tmp_path):
+    monkeypatch.setattr(header, "__file__", str(tmp_path / "header.py"))
+    monkeypatch.delenv("RLLC_COMMIT", raising=False)
+    assert header.commit() == "unknown"
+    monkeypatch.setenv("RLLC_COMMIT", "0123abc")
+    assert header.commit() == "0123abc"
