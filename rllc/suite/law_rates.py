@@ -28,6 +28,7 @@ COLUMNS = [
 ]  # fmt: skip
 EARLY = 2_000  # steps over which the drift is measured; no law has vanished by then
 COLOURS = (BLUE, VERMILION, GREEN, ORANGE, PURPLE)
+PAPER_LINE = "the paper's mean"
 
 
 def runs(every: pd.DataFrame) -> pd.DataFrame:
@@ -189,8 +190,9 @@ def figure(every: pd.DataFrame, records: Any, task: str) -> Figure:
             for panel in axes[0]
             for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)
         }
+        order = [label for label in (*map(_named, shades), PAPER_LINE) if label in labels]
         drawn.legend(
-            labels.values(), labels.keys(), loc="outside lower center", ncols=len(labels),
+            [labels[label] for label in order], order, loc="outside lower center", ncols=len(order),
             title=f"lines: mean over seeds (n = {n}); no band", title_fontproperties={"size": 8},
         )  # fmt: skip
         drawn.suptitle(f"Law rate, {paper.title(task)}", fontsize=11)
@@ -202,7 +204,11 @@ def _accuracy(
 ) -> None:
     here = curves[curves.run.isin(set(at.run))]
     mean = 100 * here.groupby("step").test_accuracy.mean().astype(float)
-    axes.plot(mean.index, mean, color=colour, label=f"law rate {law_rate:g}")
+    axes.plot(mean.index, mean, color=colour, label=_named(law_rate))
+
+
+def _named(law_rate: float) -> str:
+    return f"law rate {law_rate:g}"
 
 
 def _law(axes: Axes, curves: LawCurves | None, colour: str) -> None:
@@ -216,7 +222,7 @@ def _paper_line(axes: Axes, task: str, optimizer: str) -> None:
     theirs = paper.cells()
     theirs = theirs[(theirs.task == task) & (theirs.optimizer == optimizer)]
     for value in theirs.test_accuracy_mean:
-        axes.axhline(value, color=GREY, linestyle="--", linewidth=1, label="the paper's mean")
+        axes.axhline(value, color=GREY, linestyle="--", linewidth=1, label=PAPER_LINE)
 
 
 def _limits(panels: np.ndarray) -> tuple[float, float]:
