@@ -91,7 +91,7 @@ _INTRO = (
     "medians over the rounds are shown. GFLOP/s counts the products of the plain network; "
     "Winograd convolutions need fewer, so a fraction may exceed 100 %; "
     "`summary.csv` holds one row per headline figure, the other CSV files every number here, the "
-    "JSON files versions, dates and notes."
+    "JSON files versions, dates and notes, among them on what was measured otherwise."
 )
 
 
