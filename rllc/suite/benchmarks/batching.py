@@ -5,7 +5,7 @@ convolution per run, and batches everything between; or the runs could take turn
 of their own need nothing of that, if the device lets them work at the same time (on NVIDIA's,
 under its Multi-Process Service). A child process is this module:
 
-  python -m rllc.suite.benchmarks.batching cifar10_resnet20 "M(0.9)" 3 4.0
+  python -m rllc.suite.benchmarks.batching cifar10_resnet20 "M(0.9)" 4.0
 """
 
 import json
@@ -91,7 +91,7 @@ def together(task: str, optimizer: str, count: int, seconds: float) -> float:
     Raises:
       RuntimeError: one of them ended early; its last line of output.
     """
-    words = [sys.executable, "-m", __spec__.name, task, optimizer, "1", str(seconds)]
+    words = [sys.executable, "-m", __spec__.name, task, optimizer, str(seconds)]
     children: list[subprocess.Popen] = []
     try:
         for _ in range(count):
@@ -122,12 +122,12 @@ def _line(child: Any) -> str:
     raise RuntimeError((child.stderr.read().strip().splitlines() or ["no message"])[-1])
 
 
-def in_this_process(task: str, optimizer: str, runs: int, seconds: float) -> None:
-    """Compiles, says so, waits for a line, trains for `seconds` and prints run-steps per second."""
+def in_this_process(task: str, optimizer: str, seconds: float) -> None:
+    """Compiles, says so, waits for a line, trains a run for `seconds`, prints its steps per second."""
     from rllc.suite import devices
 
     devices.configure()
-    group = setups.runs(task, optimizer, runs)
+    group = setups.runs(task, optimizer, 1)
     data, _ = engine.data(group)
     case, block = engine.steps(engine.trainer(group, data)), 10
     case(block)
@@ -137,8 +137,8 @@ def in_this_process(task: str, optimizer: str, runs: int, seconds: float) -> Non
     while took < seconds:
         took += case(block)
         steps += block
-    print(runs * steps / took, flush=True)
+    print(steps / took, flush=True)
 
 
 if __name__ == "__main__":
-    in_this_process(sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4]))
+    in_this_process(sys.argv[1], sys.argv[2], float(sys.argv[3]))
