@@ -123,7 +123,7 @@ def _line(child: Any) -> str:
 
 
 def in_this_process(task: str, optimizer: str, seconds: float) -> None:
-    """Compiles, says so, waits for a line, trains a run for `seconds`, prints its steps per second."""
+    """Compiles, says so, waits for a line, trains for `seconds`, prints the steps per second."""
     from rllc.suite import devices
 
     devices.configure()
