@@ -159,7 +159,7 @@ def _law_figure(a: Analysis, task: str) -> Figure:
 
 def _sweep_figures(a: Analysis) -> dict[str, Callable[[], Figure]]:
     out: dict[str, Callable[[], Figure]] = {}
-    points = tuning_analysis.longest(a.points)
+    points = tuning_analysis.widest(a.points)
     for task in tuning_analysis.measured_tasks(points):
         here = points[points.task == task]
         shown = here.optimizer.isin(sweep_figures.tabled(here.optimizer))

@@ -84,14 +84,14 @@ def reduced_note(a: Analysis, task: str, *optimizers: str) -> str:
     """
     cells = a.made[(a.made.task == task) & a.made.optimizer.isin(optimizers)]
     short = sorted(set(cells.training) - {FULL})
-    short += [f"tuned on {text}" for text in short_grids(a, task, *optimizers)]
+    short += [f"tuned on {text}" for text in sorted(set(cells.grid) - {FULL, NO_TUNING})]
     return f"reduced: {'; '.join(short)}" if short else ""
 
 
 def short_grids(a: Analysis, task: str, *optimizers: str) -> list[str]:
-    """How the grids fall short from which any of the cells took its rates; empty if none does."""
+    """How the grids fall short that may have missed any of the cells' best rates."""
     cells = a.made[(a.made.task == task) & a.made.optimizer.isin(optimizers)]
-    return sorted(set(cells.grid) - {FULL, NO_TUNING})
+    return sorted(set(cells.grid[cells.short_grid.astype(bool)]))
 
 
 def withheld(a: Analysis, task: str, *optimizers: str) -> str:

@@ -22,7 +22,6 @@ from rllc.suite.plotting import (
     not_measured,
     style,
 )
-from rllc.suite.provenance import FULL, NO_TUNING
 from rllc.suite.selection import CELL
 
 # Drawn in Figures 1, 4 and 5: all eleven would hide each other.
@@ -50,9 +49,9 @@ def curve_table(final: pd.DataFrame, curves: pd.DataFrame, made: pd.DataFrame) -
       made: from `provenance.provenance`.
 
     Returns:
-      task, optimizer, seed, status, step, accuracy and ``grid`` (as in `made`).
+      task, optimizer, seed, status, step, accuracy and ``short_grid`` (as in `made`).
     """
-    keyed = final[["run", *CELL, "seed", "status"]].merge(made[[*CELL, "grid"]], on=CELL)
+    keyed = final[["run", *CELL, "seed", "status"]].merge(made[[*CELL, "short_grid"]], on=CELL)
     joined = keyed.merge(curves[["run", "step", "test_accuracy"]], on="run")
     return joined.assign(accuracy=100.0 * joined.test_accuracy.astype(float))
 
@@ -168,7 +167,7 @@ def _count(table: pd.DataFrame, shown: list[str], wanted: int) -> str:
     lines = [f"n = {counted(span(seeds), 'seed')}"]
     if len(shown) < wanted:
         lines.append(f"{len(shown)} of {wanted} optimizers measured")
-    if set(table.grid) - {FULL, NO_TUNING}:
+    if table.short_grid.any():
         lines.append("rates from a short grid")
     return "\n".join(lines)
 

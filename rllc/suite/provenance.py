@@ -12,11 +12,15 @@ from rllc.suite.selection import CELL, FIRST_TUNING_SEED, RATES
 
 FULL = "full"
 NO_TUNING = "no tuning records"
+# A screen of the whole grid that tells the best rates as well as full runs of every point do, on
+# the grids where both are known (results/tables/tuning_steps.csv): its steps, and the best points
+# that are trained to the end.
+SCREEN_STEPS, SCREEN_KEPT = 3_000, 3
 MADE = [
     *CELL, "family", "device", "seeds", "diverged", "steps", *RATES, "further", "grid_points",
     "paper_grid_points", "tuning_seeds", "grid_seeds", "tuning_steps", "screened_points",
     "screened_steps", "edges", "settings",
-    "training", "grid", "tuning",
+    "training", "grid", "short_grid", "tuning",
 ]  # fmt: skip
 
 
@@ -32,7 +36,8 @@ def provenance(final: pd.DataFrame, choices: pd.DataFrame) -> pd.DataFrame:
       paper_grid_points (0 where the paper has none), tuning_seeds (of the chosen point), grid_seeds
       (of every point), tuning_steps, screened_points and screened_steps (of shorter runs that
       chose which points to train that long), edges, settings (whether they are today's
-      defaults), and
+      defaults), short_grid (whether the best rates may have been missed: the grid is neither
+      whole nor screened whole), and
       ``training``, ``grid`` (its points and their steps) and ``tuning`` (grid and its seeds):
       `FULL`, or what falls short of the paper's protocol.
     """
@@ -71,7 +76,11 @@ def _made(runs: pd.DataFrame, choice: dict[str, Any]) -> dict[str, Any]:
         "settings": "default" if first.is_default else "not today's default",
     }
     training = _training(made, json.loads(first.variant))
-    return {**made, "training": training, "grid": _grid(made), "tuning": _tuning(made)}
+    grid = _grid(made)
+    short = grid not in (FULL, NO_TUNING) and not _screened_whole(made)
+    return {
+        **made, "training": training, "grid": grid, "short_grid": short, "tuning": _tuning(made),
+    }  # fmt: skip
 
 
 def _count(value: Any) -> int:
@@ -96,6 +105,11 @@ def _grid(made: dict[str, Any]) -> str:
     if not made["grid_points"]:
         return NO_TUNING
     points, screened = made["grid_points"], made["screened_points"]
+    if _screened_whole(made):
+        return (
+            f"all {screened} grid points for {made['screened_steps']} steps, the best {points} of "
+            f"them for {made['tuning_steps']}"
+        )
     wanted = made["paper_grid_points"] or screened
     kept = f", kept of {screened} after {made['screened_steps']} steps" if screened else ""
     short = [
@@ -103,6 +117,16 @@ def _grid(made: dict[str, Any]) -> str:
         (made["tuning_steps"] < STEPS, f"{made['tuning_steps']} of {STEPS} steps"),
     ]
     return "; ".join(text for fails, text in short if fails) or FULL
+
+
+def _screened_whole(made: dict[str, Any]) -> bool:
+    wanted = made["paper_grid_points"] or made["screened_points"]
+    return (
+        made["screened_points"] >= max(wanted, 1)
+        and made["screened_steps"] >= SCREEN_STEPS
+        and made["grid_points"] >= SCREEN_KEPT
+        and made["tuning_steps"] >= STEPS
+    )
 
 
 def _tuning(made: dict[str, Any]) -> str:

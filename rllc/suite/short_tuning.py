@@ -96,7 +96,8 @@ def sentence(lost: pd.DataFrame) -> str:
 def _longer_sentence(lost: pd.DataFrame) -> str:
     later = lost[(lost.steps == LONGER) & lost.family.isin(FAMILIES)]
     words = [
-        f"{members.lost.mean():.2f} points for {FAMILIES[family][0]}"
+        f"{members.lost.mean():.2f} points for {FAMILIES[family][0]} (best {KEPT} kept: "
+        f"{members.lost_of_kept.mean():.2f}, at most {members.lost_of_kept.max():.2f})"
         for family, members in later.groupby("family", sort=True)
     ]
     return f" After {LONGER:,} steps it would have been {' and '.join(words)}." if words else ""

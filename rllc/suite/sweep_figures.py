@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from rllc.suite import paper, tuning_analysis
-from rllc.suite.markdown import span
+from rllc.suite.markdown import counted, span
 from rllc.suite.plotting import (
     BLACK,
     GREY,
@@ -47,7 +47,7 @@ def sensitivity_figure(points: pd.DataFrame, choices: pd.DataFrame, task: str) -
       choices: from `selection.choose`; the chosen point is framed.
       task: name.
     """
-    points = tuning_analysis.longest(points)
+    points = tuning_analysis.widest(points)
     points = points[points.task == task]
     names = paper.in_order(points.optimizer, paper.OPTIMIZERS)
     columns = min(4, max(1, len(names)))
@@ -73,7 +73,8 @@ def sensitivity_figure(points: pd.DataFrame, choices: pd.DataFrame, task: str) -
             )  # fmt: skip
         figure.suptitle(f"Sensitivity to the rates, {paper.title(task)}", fontsize=11)
         rule = RULE.replace("_", " ")
-        note = f"n = {span(points.seeds)} tuning seeds per point; frame: chosen by {rule}"
+        seeds = counted(span(points.seeds), "tuning seed")
+        note = f"n = {seeds} per point, {span(points.steps)} steps; frame: chosen by {rule}"
         figure.supxlabel(f"{note}; ×: diverged", fontsize=8, color=GREY)
     return figure
 
@@ -140,8 +141,20 @@ def budget_figure(budget: pd.DataFrame) -> Figure:
             here = budget[budget.task == task]
             _budget_panel(panel, here[here.optimizer.isin(tabled(here.optimizer))])
         note = "expected lowest validation loss of n different grid points drawn at random"
+        if short := _shorter_trials(budget):
+            note = f"{note}; {short}"
         legend_below(figure, panels.values(), note, columns=3 if len(tasks) < 3 else 4)
     return figure
+
+
+def _shorter_trials(budget: pd.DataFrame) -> str:
+    """Which tasks' trials are shorter than the longest, in words."""
+    steps = budget.groupby("task").steps.max()
+    return ", ".join(
+        f"{paper.title(task)} after {steps[task]:,} steps"
+        for task in tuning_analysis.measured_tasks(budget)
+        if steps[task] < steps.max()
+    )
 
 
 def _budget_panel(axes: Axes, budget: pd.DataFrame) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from rllc.suite import comparisons, paper
-from rllc.suite.provenance import FULL, NO_TUNING
+from rllc.suite.provenance import FULL
 from rllc.suite.readings import READINGS
 from rllc.suite.selection import CELL, is_loss
 
@@ -50,11 +50,13 @@ def cells(rows: pd.DataFrame, summary: pd.DataFrame, made: pd.DataFrame) -> pd.D
       made: from `provenance.provenance`.
 
     Returns:
-      Rows of `comparisons.beside_paper` with ``training``, ``grid`` and ``tuning``, in the paper's
-      order.
+      Rows of `comparisons.beside_paper` with ``training``, ``grid``, ``short_grid`` and
+      ``tuning``, in the paper's order.
     """
     table = comparisons.beside_paper(rows, summary)
-    table = table.merge(made[[*CELL, "training", "grid", "tuning"]], on=CELL, how="left")
+    table = table.merge(
+        made[[*CELL, "training", "grid", "short_grid", "tuning"]], on=CELL, how="left"
+    )
     return in_paper_order(table)
 
 
@@ -93,7 +95,7 @@ def is_reduced(row: pd.Series) -> bool:
 
 def has_short_grid(row: pd.Series) -> bool:
     """Whether a cell's rates come from part of its grid, or from shorter runs."""
-    return row.grid not in (FULL, NO_TUNING)
+    return bool(row.short_grid)
 
 
 def write_csv(table: pd.DataFrame, columns: list[str], path: Path) -> None:

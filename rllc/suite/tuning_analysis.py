@@ -4,13 +4,21 @@ import numpy as np
 import pandas as pd
 
 from rllc.suite import comparisons, paper
+from rllc.suite.provenance import SCREEN_STEPS
 from rllc.suite.selection import CELL, tuning_runs
 from rllc.suite.statistics import divergence_rate, expected_best, sensitivity, steps_to_target
 
 
-def longest(points: pd.DataFrame) -> pd.DataFrame:
-    """Grid points with the most steps of all: a grid of shorter runs is not compared with them."""
-    return points[points.steps == points.steps.max()]
+def widest(points: pd.DataFrame) -> pd.DataFrame:
+    """Of each cell the most grid points of equal steps; of two such sets the longer.
+
+    Cells of runs too short to tell the best rates are left out, unless there are no others.
+    """
+    counts = points.groupby([*CELL, "steps"]).size().rename("count").reset_index()
+    order = counts.sort_values(["count", "steps"], kind="stable")
+    steps = order.drop_duplicates(CELL, keep="last").drop(columns="count")
+    kept = points.merge(steps, on=[*CELL, "steps"])
+    return kept[kept.steps >= min(SCREEN_STEPS, kept.steps.max())]
 
 
 def sensitivity_table(points: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
@@ -21,7 +29,7 @@ def sensitivity_table(points: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
       runs: tidy runs, of one variant per cell.
 
     Returns:
-      task, optimizer, grid_points, best (lowest mean validation loss), within_1_percent and
+      task, optimizer, steps, grid_points, best (lowest mean validation loss), within_1_percent and
       within_5_percent (fractions of the grid), diverged_share (fraction of the tuning runs).
     """
     tuning = tuning_runs(runs)
@@ -30,34 +38,36 @@ def sensitivity_table(points: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     rows = [
         {
             **dict(zip(CELL, cell, strict=True)),
+            "steps": members.steps.iloc[0],
             "grid_points": len(members),
             "best": members.value.min(),
             "within_1_percent": sensitivity(members.value, 0.01),
             "within_5_percent": sensitivity(members.value, 0.05),
             "diverged_share": diverged[cell],
         }
-        for cell, members in longest(points).groupby(CELL, sort=True)
+        for cell, members in widest(points).groupby(CELL, sort=True)
     ]
     return pd.DataFrame(rows, columns=SENSITIVITY)
 
 
 SENSITIVITY = [
-    *CELL, "grid_points", "best", "within_1_percent", "within_5_percent", "diverged_share",
+    *CELL, "steps", "grid_points", "best", "within_1_percent", "within_5_percent", "diverged_share",
 ]  # fmt: skip
-BUDGET = [*CELL, "trials", "expected_best"]
+BUDGET = [*CELL, "steps", "trials", "expected_best"]
 
 
 def budget_table(points: pd.DataFrame) -> pd.DataFrame:
-    """Expected lowest validation loss after n random trials of the grid: task, optimizer, trials.
+    """Expected lowest validation loss after n random trials of the grid.
 
+    Columns `BUDGET`; ``steps`` is the length of the trials.
     A diverged point counts with the loss of guessing.
     """
     parts = []
-    for (task, optimizer), members in longest(points).groupby(CELL, sort=True):
+    for (task, optimizer), members in widest(points).groupby(CELL, sort=True):
         best = expected_best(np.minimum(members.value, comparisons.GUESSING))
         trials = np.arange(1, len(best) + 1)
-        row = {"task": task, "optimizer": optimizer, "trials": trials, "expected_best": best}
-        parts.append(pd.DataFrame(row))
+        row = {"steps": members.steps.iloc[0], "trials": trials, "expected_best": best}
+        parts.append(pd.DataFrame({"task": task, "optimizer": optimizer, **row}))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=BUDGET)
 
 

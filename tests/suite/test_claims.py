@@ -104,6 +104,30 @@ def test_a_short_grid_is_told_from_a_whole_one():
     assert claims.errors_saved(found, "M(0.9)", "Momentum SGD")[1] == 1
 
 
+def test_rates_from_a_screened_grid_settle_a_claim_and_are_called_reduced():
+    final = [
+        made.run("mnist_conv", name, seed, noise=1e-5)
+        for name in ("M(0.9)", "Momentum SGD")
+        for seed in range(3)
+    ]
+    rates = [1e-4 * 2.0**i for i in range(14)] + [made.BEST_RATE]
+    grid = [
+        made.run("mnist_conv", "Momentum SGD", 100, learning_rate=rate, steps=3_000)
+        for rate in rates
+    ]
+    grid += [made.run("mnist_conv", "Momentum SGD", 100, learning_rate=x) for x in rates[-3:]]
+    found = analysis.analyse(made.gather(final + grid))
+    table = replication.coverage(found).set_index("reading").loc["validated"]
+    assert (table.full, table.whole_grid, table.screened_grid) == (2, 0, 1)
+    text = "; 1 more with all its points trained for at least 3,000 steps and the best 3 or more to"
+    assert text in replication.headline(found)
+    rows = {claim.claim: claim for claim in claims.adaptive_momentum(found)}
+    conv = rows["M(0.9) beats Momentum SGD on MNIST Conv"]
+    assert conv.verdict in (SUPPORTED, NOT_SUPPORTED)
+    steps = "all 15 grid points for 3000 steps, the best 3 of them for 10000"
+    assert conv.note.endswith(f"reduced: tuned on {steps}")
+
+
 def test_rates_from_short_grids_settle_no_claim():
     """The paper's own numbers everywhere, with rates from two short runs each."""
     pairs = [

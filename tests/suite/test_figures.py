@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rllc.suite import aggregation, analysis, figures, law_figures, paper, plotting, provenance
+from rllc.suite import aggregation, analysis, figures, law_figures, paper, plotting
 from tests.suite import synthetic_records as made
 
 
@@ -31,7 +31,7 @@ def words(figure):
 
 def test_every_figure_is_drawn_twice_the_same(known, tmp_path):
     assert "profiles" not in aggregation.all_figures(known)  # all rates come from short grids
-    drawn = aggregation.all_figures(known._replace(made=known.made.assign(grid=provenance.FULL)))
+    drawn = aggregation.all_figures(known._replace(made=known.made.assign(short_grid=False)))
     assert {f"figure{i}" for i in range(1, 6)} <= set(drawn)
     assert {"sensitivity_mnist_mlp", "tuning_budget", "profiles"} <= set(drawn)
     for name in ("figure1", "figure2", "sensitivity_mnist_mlp"):
@@ -66,7 +66,7 @@ def test_a_panel_of_one_seed_and_a_short_grid_says_so():
     curves = figures.curve_table(found.final, found.records.curves, found.made)
     text = words(figures.figure1(curves))
     assert "n = 1 seed\n1 of 7 optimizers measured\nrates from a short grid" in text
-    whole = curves.assign(grid=provenance.FULL)
+    whole = curves.assign(short_grid=False)
     assert "short grid" not in words(figures.figure1(whole))
 
 
@@ -139,7 +139,7 @@ def test_figure2_draws_no_direction_where_the_law_has_vanished(known):
 
 def test_laws_from_a_short_grid_say_so(known):
     assert "rates from a short grid" in words(aggregation.all_figures(known)["figure2"]())
-    whole = known._replace(made=known.made.assign(grid=provenance.FULL))
+    whole = known._replace(made=known.made.assign(short_grid=False))
     assert "short grid" not in words(aggregation.all_figures(whole)["figure2"]())
 
 

@@ -123,17 +123,35 @@ def test_provenance_of_a_cell_at_full_protocol():
     assert (row.training, row.tuning) == ("full", "full")
 
 
-def test_a_screened_grid_is_not_a_whole_one():
-    numbers = {"grid_points": 3, "screened_points": 18, "screened_steps": 3_000}
-    evidence = choice(seeds=3, grid_seeds=3, steps=10_000, **numbers)
+SCREENED = {"grid_points": 3, "screened_points": 18, "screened_steps": 3_000, "steps": 10_000}
+
+
+def made_row(numbers, **columns):
+    evidence = choice(seeds=3, grid_seeds=3, **numbers)
     _, shown = select([made.run(TASK, NAME, seed) for seed in (0, 1, 2)], evidence)
-    row = provenance.provenance(shown, evidence).iloc[0]
-    assert row.grid == "3 of 18 grid points, kept of 18 after 3000 steps"
-    neighbours = shown.assign(family="neighbour")  # the paper has no grid for them
-    row = provenance.provenance(neighbours, evidence).iloc[0]
-    assert row.grid == "3 of 18 grid points, kept of 18 after 3000 steps"
-    wide = choice(seeds=3, grid_seeds=3, steps=10_000, **numbers | {"grid_points": 18})
-    assert provenance.provenance(shown, wide).iloc[0].grid != "full"
+    return provenance.provenance(shown.assign(**columns), evidence).iloc[0]
+
+
+def test_a_whole_grid_that_was_screened_is_said_and_is_not_short():
+    for columns in ({}, {"family": "neighbour"}):  # the paper has no grid for neighbours
+        row = made_row(SCREENED, **columns)
+        assert row.grid == "all 18 grid points for 3000 steps, the best 3 of them for 10000"
+        assert not row.short_grid
+    assert made_row(SCREENED | {"grid_points": 18}).grid != "full"
+    whole = {"grid_points": 18, "screened_points": 0, "screened_steps": 0, "steps": 10_000}
+    row = made_row(whole)
+    assert (row.grid, row.short_grid) == ("full", False)
+
+
+@pytest.mark.parametrize(
+    "less",
+    [{"screened_points": 17}, {"screened_steps": 2_999}, {"grid_points": 2}, {"steps": 9_999}],
+)
+def test_a_screen_of_less_is_a_short_grid(less):
+    row = made_row(SCREENED | less)
+    assert row.short_grid
+    points = (SCREENED | less)["screened_points"]
+    assert f"of 18 grid points, kept of {points} after" in row.grid
 
 
 def test_a_grid_of_one_seed_is_said_though_the_best_points_have_more():

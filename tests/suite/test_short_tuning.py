@@ -103,8 +103,8 @@ def test_the_sentence_has_both_families():
     )
     later = table.assign(steps=table.steps.replace({1_000: 3_000, 500: 1_000}))
     assert short_tuning.sentence(later).endswith(
-        "to the end: 0.00). After 3,000 steps it would have been 20.00 points for baselines and "
-        "30.00 points for RLLC."
+        "to the end: 0.00). After 3,000 steps it would have been 20.00 points for baselines (best "
+        "3 kept: 0.00, at most 0.00) and 30.00 points for RLLC (best 3 kept: 0.00, at most 0.00)."
     )
 
 

@@ -189,3 +189,22 @@ def test_sweep_tables_on_a_grid_by_hand():
     assert set(tuning_analysis.budget_table(both).task) == {"mnist_mlp"}
     assert set(tuning_analysis.sensitivity_table(both, all_runs).task) == {"mnist_mlp"}
     assert set(tuning_analysis.budget_table(shorter).task) == {"cifar10_resnet20"}
+
+
+def test_of_a_screened_grid_the_sweep_tables_take_the_screen():
+    rates = [0.1, 0.2, 0.3, 0.4]
+    screen = pd.DataFrame(
+        {
+            "task": "mnist_conv", "optimizer": "SGD", "learning_rate": rates, "steps": 3_000,
+            "law_learning_rate": np.nan, "value": [1.0, 1.1, 1.2, 1.3], "seeds": 1,
+        }
+    )  # fmt: skip
+    kept = screen.iloc[:2].assign(steps=10_000, value=[0.5, 0.6])
+    points = pd.concat([kept, screen])
+    budget = tuning_analysis.budget_table(points)
+    assert set(budget.steps) == {3_000}
+    assert budget.expected_best.to_numpy() == pytest.approx([1.15, 1.1 - 1 / 30, 1.025, 1.0])
+    as_many = points[points.learning_rate < 0.25]  # as many of each length: the longer
+    assert set(tuning_analysis.widest(as_many).steps) == {10_000}
+    too_short = screen.assign(task="mnist_mlp", steps=2_999)
+    assert set(tuning_analysis.widest(pd.concat([points, too_short])).task) == {"mnist_conv"}
