@@ -127,6 +127,8 @@ def lowest_or_highest(runs: pd.DataFrame, curves: pd.DataFrame, metric: str) -> 
 def tuning_points(runs: pd.DataFrame, curves: pd.DataFrame, metric: str = RULE) -> pd.DataFrame:
     """Grid points of the tuning runs, one row each.
 
+    A seed trained twice for as many steps, evaluated at other steps, counts once: the newer record.
+
     Args:
       runs: from `tidy`, of one variant per cell.
       curves: evaluations.
@@ -136,6 +138,7 @@ def tuning_points(runs: pd.DataFrame, curves: pd.DataFrame, metric: str = RULE) 
       Columns task, optimizer, rates, further, steps, value (mean over seeds), seeds, diverged.
     """
     tuning = tuning_runs(runs)
+    tuning = tuning.drop_duplicates([*CELL, *RATES, "steps", "seed"], keep="last")
     tuning = tuning.assign(
         value=lowest_or_highest(tuning, curves, metric), diverged=tuning.status == "diverged"
     )

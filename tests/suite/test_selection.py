@@ -60,6 +60,15 @@ def test_a_diverged_run_counts_as_infinite():
     assert points.value[0.3] == 0.5
 
 
+def test_a_seed_trained_twice_for_as_many_steps_counts_once():
+    older, newer = tuned({(0.1, 0.01, 100): [0.9]}), tuned({(0.1, 0.01, 100): [0.3]})
+    newer[0]["run"], newer[1]["run"] = "again", "again"
+    runs, curves = (pd.concat(pair) for pair in zip(older, newer, strict=True))
+    (point,) = selection.tuning_points(runs, curves, "validation_loss").itertuples()
+    assert (point.value, point.seeds) == (0.3, 1)
+    assert len(selection.tuning_points(runs.assign(steps=[1_000, 3_000]), curves)) == 2
+
+
 def test_points_with_more_seeds_or_steps_decide():
     runs, curves = tuned(
         {(0.1, 0.01, 100): [0.30], (0.3, 0.01, 100): [0.29], (0.3, 0.01, 101): [0.4]}
