@@ -8,7 +8,7 @@ dense layer of r networks is a single matrix product.
 
 import json
 from collections.abc import Callable, Sequence
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import jax
@@ -139,10 +139,8 @@ def takes_turns(task: Any) -> bool:
 
 
 def batching(task: Any) -> Callable[..., Any]:
-    """How a network of one run becomes one of many: `jax.vmap`, `in_turn` or `unrolled`."""
-    if takes_turns(task):
-        return in_turn
-    return unrolled if task.one_at_a_time else jax.vmap
+    """How a function of one run becomes one of many: `jax.vmap`, or `in_turn`."""
+    return in_turn if takes_turns(task) else jax.vmap
 
 
 def in_turn(function: Callable[..., Any], in_axes: Sequence[int | None]) -> Callable[..., Any]:
@@ -159,34 +157,9 @@ def in_turn(function: Callable[..., Any], in_axes: Sequence[int | None]) -> Call
     return mapped
 
 
-def unrolled(function: Callable[..., Any], in_axes: Sequence[int | None]) -> Callable[..., Any]:
-    """`jax.vmap` along leading axes (0; None: the whole), but a copy of the function per slice.
-
-    On an accelerator convolutions of many weights at once are slow, and gathering what each of them
-    takes and gives costs more than one operation on many activations saves.
-    """
-
-    def mapped(*args):
-        def one(i):
-            pairs = zip(args, in_axes, strict=True)
-            return function(
-                *[a if axis is None else jax.tree.map(lambda v: v[i], a) for a, axis in pairs]
-            )
-
-        size = len(jax.tree.leaves(args[in_axes.index(0)])[0])
-        return jax.tree.map(lambda *slices: jnp.stack(slices), *map(one, range(size)))
-
-    return mapped
-
-
 def train_step(task, optimizer, carry, x, labels, hyper):
     """One step of one run: carry = (params, state, opt_state) -> (carry, (loss, law (k,)))."""
-    return update(optimizer, carry, gradient(task, carry, x, labels), hyper)
-
-
-def gradient(task, carry, x, labels):
-    """The network's part of `train_step`: (loss, state, gradients like the parameters)."""
-    params, state, _ = carry
+    params, state, opt_state = carry
 
     def loss_of(params):
         logits, new_state = task.apply(params, state, x, True)
@@ -194,12 +167,6 @@ def gradient(task, carry, x, labels):
         return jnp.mean(losses), new_state
 
     (loss, state), gradients = jax.value_and_grad(loss_of, has_aux=True)(params)
-    return loss, state, gradients
-
-
-def update(optimizer, carry, found, hyper):
-    """The optimizer's part of `train_step`: found = (loss, state, gradients)."""
-    (params, _, opt_state), (loss, state, gradients) = carry, found
     transformation = optax.with_extra_args_support(optimizers.build(optimizer, hyper))
     updates, opt_state = transformation.update(gradients, opt_state, params, value=loss)
     carry = optax.apply_updates(params, updates), state, opt_state
@@ -207,13 +174,20 @@ def update(optimizer, carry, found, hyper):
 
 
 def _train(task, optimizer):
-    steps = _unrolled_steps if batching(task) is unrolled else _steps
-    step_of_all = steps(task, optimizer)
+    over = batching(task)
+
+    def one_run(carry, x, labels, hyper):
+        return train_step(task, optimizer, carry, x, labels, hyper)
+
+    def one_seed(carry, hyper, seed, images, labels, indices, step):
+        key = jax.random.fold_in(stream_key(seed, AUGMENTATION), step) if task.augments else None
+        x = task.prepare(images[indices], key)
+        return over(one_run, (0, None, None, 0))(carry, x, labels[indices], hyper)
 
     def train(carry, log, hyper, seeds, images, labels, indices, first, start, stop):
         def body(i, carried):
             carry, (losses, laws) = carried
-            carry, (loss, law) = step_of_all(
+            carry, (loss, law) = over(one_seed, (0, 0, 0, None, None, 0, None))(
                 carry, hyper, seeds, images, labels, indices[i], first + i
             )
             laws = None if laws is None else laws.at[i].set(law)
@@ -222,44 +196,6 @@ def _train(task, optimizer):
         return jax.lax.fori_loop(start, stop, body, (carry, log))
 
     return train
-
-
-def _steps(task, optimizer):
-    """(carry, hyper, seeds, images, labels, indices (s, b), step) -> as `train_step`, (s, r)."""
-    over = batching(task)
-
-    def one_run(carry, x, labels, hyper):
-        return train_step(task, optimizer, carry, x, labels, hyper)
-
-    def one_seed(carry, hyper, seed, images, labels, indices, step):
-        x = _batch(task, seed, images, indices, step)
-        return over(one_run, (0, None, None, 0))(carry, x, labels[indices], hyper)
-
-    return over(one_seed, (0, 0, 0, None, None, 0, None))
-
-
-def _unrolled_steps(task, optimizer):
-    """As `_steps`, but only the networks are unrolled: an optimizer is many small operations."""
-
-    def one_run(carry, x, labels):
-        return gradient(task, carry, x, labels)
-
-    def one_seed(carry, seed, images, labels, indices, step):
-        x = _batch(task, seed, images, indices, step)
-        return unrolled(one_run, (0, None, None))(carry, x, labels[indices])
-
-    def step_of_all(carry, hyper, seeds, images, labels, indices, step):
-        found = unrolled(one_seed, (0, 0, None, None, 0, None))(
-            carry, seeds, images, labels, indices, step
-        )
-        return jax.vmap(jax.vmap(partial(update, optimizer)))(carry, found, hyper)
-
-    return step_of_all
-
-
-def _batch(task, seed, images, indices, step):
-    key = jax.random.fold_in(stream_key(seed, AUGMENTATION), step) if task.augments else None
-    return task.prepare(images[indices], key)
 
 
 def _evaluate(task, optimizer):

@@ -74,12 +74,8 @@ def test_training_and_evaluation_lower_for_accelerators(task, platform, monkeypa
 
 
 @pytest.mark.parametrize(
-    ("way", "convolutions"),
-    [
-        (batching.GROUPED, 3), (batching.CONVOLUTIONS, 6), (batching.UNROLLED, 6),
-        (batching.TURNS, 3),
-    ],
-)  # fmt: skip
+    ("way", "convolutions"), [(batching.GROUPED, 3), (batching.UNROLLED, 6), (batching.TURNS, 3)]
+)
 def test_ways_of_batching_two_runs_of_three_convolutions(way, convolutions, monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     conv = tasks.make("mnist_conv")

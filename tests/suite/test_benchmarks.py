@@ -332,10 +332,7 @@ def test_ways_of_batching_count_all_runs(monkeypatch):
     }
     assert found == {
         batching.ALONE: (1, 1, 2.0),
-        **dict.fromkeys(
-            (batching.GROUPED, batching.CONVOLUTIONS, batching.UNROLLED, batching.TURNS),
-            (3, 1, 6.0),
-        ),
+        **dict.fromkeys((batching.GROUPED, batching.UNROLLED, batching.TURNS), (3, 1, 6.0)),
         batching.TOGETHER: (4, 4, 28.0),
     }
     assert [row["gflops"] for row in rows] == [2 * row["run_steps_per_second"] for row in rows]

@@ -1,10 +1,9 @@
 """How several runs share one accelerator: in one program, three ways, or as several processes.
 
-Under `vmap` over weights a convolution becomes a grouped one. The engine unrolls the networks, a
-copy per run, and batches the optimizer's update; it could unroll the convolutions only and batch
-everything between; or the runs could take turns whole. Processes of their own need nothing of that,
-if the device lets them work at the same time (on NVIDIA's, under its Multi-Process Service). A
-child process is this module:
+Under `vmap` over weights a convolution becomes a grouped one. The engine unrolls it instead, one
+convolution per run, and batches everything between; or the runs could take turns whole. Processes
+of their own need nothing of that, if the device lets them work at the same time (on NVIDIA's,
+under its Multi-Process Service). A child process is this module:
 
   python -m rllc.suite.benchmarks.batching cifar10_resnet20 "M(0.9)" 4.0
 """
@@ -18,16 +17,13 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import jax
-
 from rllc.suite import execution, program
 from rllc.suite.benchmarks import engine, flops, processes, setups
 from rllc.suite.benchmarks.timing import Case, interleave
 from tasks import convolution
 
 ROOT = Path(__file__).resolve().parents[3]
-ALONE, GROUPED, CONVOLUTIONS = "alone", "grouped", "unrolled convolutions"
-UNROLLED, TURNS = "unrolled (the engine's)", "in turn"
+ALONE, GROUPED, UNROLLED, TURNS = "alone", "grouped", "unrolled (the engine's)", "in turn"
 BATCHED, TOGETHER = "one program", "processes"
 
 
@@ -47,7 +43,7 @@ def measure(
     """
     first = setups.runs(task, optimizer, 1)
     data, note = engine.data(first)
-    ways = [BATCHED] if setups.network(task) == "mlp" else [GROUPED, CONVOLUTIONS, UNROLLED, TURNS]
+    ways = [BATCHED] if setups.network(task) == "mlp" else [GROUPED, UNROLLED, TURNS]
     cases = {ALONE: _case(ALONE, first, data)}
     cases |= {way: _case(way, setups.runs(task, optimizer, runs), data) for way in ways}
     times = interleave(cases, rounds, seconds)
@@ -76,15 +72,13 @@ def _case(way: str, runs: list[Any], data: Any) -> Case:
 @contextmanager
 def compiled(way: str) -> Iterator[None]:
     """Programs first called within batch their runs this way; none is shared with the outside."""
-    over: dict[str, Callable[[Any], Any]] = {
-        GROUPED: lambda task: jax.vmap,
-        CONVOLUTIONS: lambda task: jax.vmap,
-        TURNS: lambda task: program.in_turn,
-    }
-    convolve = convolution.apart if way == CONVOLUTIONS else convolution.plain
+    takes_turns: Callable[[Any], bool] = (
+        (lambda task: True) if way == TURNS else program.takes_turns
+    )
+    convolve = convolution.plain if way == GROUPED else convolution.apart
     program.build.cache_clear()
     with (
-        mock.patch.object(program, "batching", over.get(way, program.batching)),
+        mock.patch.object(program, "takes_turns", takes_turns),
         mock.patch.object(convolution, "apart", convolve),
     ):
         yield

@@ -178,8 +178,7 @@ def batching(table: pd.DataFrame) -> str:
     optimizers = ", ".join(map(paper.pretty, table.optimizer.unique()))
     note = (
         f"{optimizers}; several runs as one program, its convolutions grouped (what `vmap` makes "
-        "of them), the convolutions or the whole networks unrolled run by run, or the runs taking "
-        "turns; or as processes of their own."
+        "of them) or unrolled run by run, or the runs taking turns; or as processes of their own."
     )
     return f"{note}\n\n{markdown_table(head, body)}"
 
