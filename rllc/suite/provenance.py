@@ -106,10 +106,7 @@ def _grid(made: dict[str, Any]) -> str:
         return NO_TUNING
     points, screened = made["grid_points"], made["screened_points"]
     if _screened_whole(made):
-        return (
-            f"all {screened} grid points for {made['screened_steps']} steps, the best {points} of "
-            f"them for {made['tuning_steps']}"
-        )
+        return f"whole grid for {made['screened_steps']} steps, its best {points} to the end"
     wanted = made["paper_grid_points"] or screened
     kept = f", kept of {screened} after {made['screened_steps']} steps" if screened else ""
     short = [
