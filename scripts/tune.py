@@ -4,6 +4,7 @@
   python scripts/tune.py --tasks mnist_mlp --best 3 --more-seeds 101 102      a second round
   python scripts/tune.py --tasks mnist_conv --screen 3000      3,000 steps, the best 3 to the end
   python scripts/tune.py --tasks mnist_conv --screen 3000 --best 3      a second round of these
+  python scripts/tune.py --tasks mnist_conv --processes 8      a large GPU, shared by processes
 
 Grids stand in conf/optimizer/*.yaml. Records go to --records; `make records` moves them to the
 committed ones, from which `make tables` writes results/tuning/choices.csv.
@@ -21,7 +22,7 @@ from rllc.suite import devices  # noqa: E402
 
 devices.configure()
 
-from rllc.suite import execution, selection, sweep  # noqa: E402
+from rllc.suite import execution, launcher, selection, sweep  # noqa: E402
 from rllc.suite.execution import Options  # noqa: E402
 from rllc.suite.plan import PlanError, Run  # noqa: E402
 from rllc.suite.records import RecordsError  # noqa: E402
@@ -43,12 +44,12 @@ def main() -> None:
             parser.error(f"--screen {options.screen}: must be below the {whole} steps of a run")
         if options.screen:
             runs, failed = _screened(runs, options)
-        failed = train(runs, Options(folder=options.records), "grid runs") or failed
+        failed = train(runs, options, "grid runs") or failed
         if options.best and not failed:
             best = sweep.best_points(runs, options.records, options.best)
             seeds = options.more_seeds or (101, 102)
             again = [run._replace(seed=seed) for run in best for seed in seeds]
-            failed = train(again, Options(folder=options.records), "runs of the best points")
+            failed = train(again, options, "runs of the best points")
     except (PlanError, RecordsError) as error:
         sys.exit(f"error: {error}")
     sys.exit(bool(failed))
@@ -77,6 +78,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--more-seeds", nargs="+", type=_tuning_seed, help="for --best (default: 101 102)"
     )
+    parser.add_argument(
+        "--processes", type=_positive, default=1, metavar="N",
+        help="train N groups at a time, each in a process of its own (default: 1)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--group-size", type=_positive, metavar="N",
+        help="most runs in one program (default: chosen from memory and measured speed)",
+    )  # fmt: skip
     parser.add_argument("--records", type=Path, default=Path("local/records"))
     parser.add_argument(
         "--set", nargs="*", default=[], metavar="KEY=VALUE",
@@ -100,8 +109,7 @@ def _grids(options: argparse.Namespace, *overrides: str) -> list[Run]:
 def _screened(runs: list[Run], options: argparse.Namespace) -> tuple[list[Run], bool]:
     """Those of `runs` that a screen of `options.screen` steps keeps; whether anything failed."""
     short = _grids(options, f"protocol.steps={options.screen}")
-    folder = Options(folder=options.records)
-    if train(short, folder, f"grid runs of {options.screen} steps"):
+    if train(short, options, f"grid runs of {options.screen} steps"):
         return [], True
     kept = sweep.best_points(short, options.records, options.keep or 3)
     cells = {(run.task["name"], run.optimizer["name"]) for run in runs}
@@ -125,12 +133,17 @@ def _tuning_seed(text: str) -> int:
     return number
 
 
-def train(runs: list[Run], options: Options, what: str) -> bool:
+def train(runs: list[Run], options: argparse.Namespace, what: str) -> bool:
     """Trains what is not recorded yet; returns whether any group failed."""
-    groups = execution.prepare(runs, options)
+    execute = Options(folder=options.records, group_size=options.group_size)
+    groups = execution.prepare(runs, execute)
     todo = sum(map(len, groups))
     print(f"{len(runs)} {what}, {todo} to train as {len(groups)} programs", flush=True)
-    outcomes = execution.execute(groups, options)
+    if options.processes > 1 and len(groups) > 1:
+        logs = {"folder": options.records.parent / "submitit"}
+        outcomes = launcher.submit(groups, execute, "local", logs, options.processes)
+    else:
+        outcomes = execution.execute(groups, execute)
     if note := execution.diverged_note(outcomes):
         print(note, file=sys.stderr)
     for outcome in outcomes:

@@ -21,6 +21,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
+from tqdm import tqdm
 
 from rllc.suite import configuration, execution
 from rllc.suite.execution import Options, Outcome
@@ -195,11 +196,22 @@ def submit(
     few = f", {at_once} at a time" if at_once and at_once < len(groups) else ""
     print(f"{len(groups)} groups handed to submitit ({cluster}{few}); logs in {folder}")
     jobs: list[Any] = []
-    for group in groups:
-        while at_once and sum(not job.done() for job in jobs) >= at_once:
-            time.sleep(SECONDS_BETWEEN_LOOKS)
-        jobs.append(executor.submit(train, group, quiet))
+    with tqdm(total=len(groups), unit=" groups", disable=not options.progress) as bar:
+        for group in groups:
+            _wait(jobs, (at_once or len(groups)) - 1, bar)
+            jobs.append(executor.submit(train, group, quiet))
+        _wait(jobs, 0, bar)
     return [_collect(job, group) for job, group in zip(jobs, groups, strict=True)]
+
+
+def _wait(jobs: Sequence[Any], most: int, bar: Any) -> None:
+    """Until at most so many jobs are not done; the bar shows how many are."""
+    while True:
+        done = sum(job.done() for job in jobs)
+        bar.update(done - bar.n)
+        if len(jobs) - done <= most:
+            return
+        time.sleep(SECONDS_BETWEEN_LOOKS)
 
 
 def _on_our_gpus(visible: str | None, group: list[Run], options: Options) -> Outcome:

@@ -1,8 +1,10 @@
 """scripts/tune.py on made-up data: whole grids, screened grids, second rounds, bad numbers."""
 
+import subprocess
 import sys
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -58,6 +60,24 @@ def test_a_screened_grid_trains_only_its_best_points_to_the_end(tune, tmp_path):
     values = whole.set_index("learning_rate").run.map(best)
     assert values[again.learning_rate].min() == values.max()
     assert tune(*words)[1].count(" 0 to train as 0 programs") == 3
+
+
+def test_processes_train_what_one_process_does(tune, tmp_path, tmp_path_factory):
+    """Groups of two of four points, two at a time; a second call finds all of them recorded."""
+    folder = tmp_path_factory.mktemp("of_processes")
+    words = ["--tasks", "mnist_mlp", "--optimizers", "sgd", "--records", str(folder / "records")]
+    words += ["--processes", "2", "--group-size", "2", "--set", *REHEARSAL, RATES]
+    command = [sys.executable, script.__file__, *words]
+    first, again = (subprocess.run(command, capture_output=True, text=True) for _ in range(2))
+    assert (first.returncode, again.returncode) == (0, 0), first.stderr + again.stderr
+    assert "4 to train as 2 programs\n2 groups handed to submitit (local); logs in" in first.stdout
+    assert "2/2" in first.stderr  # the bar
+    assert "0 to train as 0 programs" in again.stdout
+    assert "4 to train as 1 programs" in tune()[1]
+    theirs, ours = records.load(folder / "records").curves, records.load(tmp_path).curves
+    merged = theirs.merge(ours, on=["run", "step"])
+    assert len(merged) == len(ours) == 4 * 3
+    np.testing.assert_allclose(merged.test_loss_x, merged.test_loss_y, rtol=1e-5)
 
 
 def test_runs_that_diverge_are_reported_and_a_screen_of_them_is_an_error(tune):
