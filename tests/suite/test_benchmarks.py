@@ -319,30 +319,31 @@ def test_ways_of_batching_count_all_runs(monkeypatch):
     )
     monkeypatch.setattr(setups, "PROTOCOL", {"data": "synthetic", "batch_size": 16})
     monkeypatch.setattr(flops, "nominal", lambda task, batch: 2 * 10**9)
-    monkeypatch.setattr(batching, "together", lambda task, optimizer, count, seconds: 7.0 * count)
+    rate = 7.0  # of each run
+    monkeypatch.setattr(batching, "together", lambda t, o, count, each, s: rate * count * each)
     monkeypatch.setattr(
         batching,
         "interleave",
         lambda cases, rounds, seconds: {c: timing.Times([0.5]) for c in cases},
     )
     monkeypatch.setattr(engine, "data", lambda runs: (toy.data(), ""))
-    rows, notes = batching.measure("toy_conv", "M(0.9)", 3, [4], 1, 0.01)
+    rows, notes = batching.measure("toy_conv", "M(0.9)", 3, [4], 2, 1, 0.01)
     found = {
         row["way"]: (row["runs"], row["processes"], row["run_steps_per_second"]) for row in rows
     }
     assert found == {
         batching.ALONE: (1, 1, 2.0),
         **dict.fromkeys((batching.GROUPED, batching.UNROLLED, batching.TURNS), (3, 1, 6.0)),
-        batching.TOGETHER: (4, 4, 28.0),
+        batching.TOGETHER: (8, 4, 56.0),
     }
     assert [row["gflops"] for row in rows] == [2 * row["run_steps_per_second"] for row in rows]
     assert notes == []
 
 
 def test_processes_work_together_or_say_what_is_wrong():
-    assert batching.together("mnist_mlp", "M(0.9)", 2, 0.01) > 0
+    assert batching.together("mnist_mlp", "M(0.9)", 2, 3, 0.01) > 0
     with pytest.raises(RuntimeError, match="nosuch"):
-        batching.together("mnist_mlp", "nosuch", 1, 0.01)
+        batching.together("mnist_mlp", "nosuch", 1, 1, 0.01)
 
 
 def test_a_task_measured_alone_has_ratios(tmp_path):

@@ -5,7 +5,7 @@ convolution per run, and batches everything between; or the runs could take turn
 of their own need nothing of that, if the device lets them work at the same time (on NVIDIA's,
 under its Multi-Process Service). A child process is this module:
 
-  python -m rllc.suite.benchmarks.batching cifar10_resnet20 "M(0.9)" 4.0
+  python -m rllc.suite.benchmarks.batching cifar10_resnet20 "M(0.9)" 1 4.0
 """
 
 import json
@@ -28,14 +28,21 @@ BATCHED, TOGETHER = "one program", "processes"
 
 
 def measure(
-    task: str, optimizer: str, runs: int, counts: Sequence[int], rounds: int, seconds: float
+    task: str,
+    optimizer: str,
+    runs: int,
+    counts: Sequence[int],
+    each: int,
+    rounds: int,
+    seconds: float,
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """All ways with one task and optimizer.
 
     Args:
       task, optimizer: names.
       runs: runs per program where there are several.
-      counts: numbers of processes, each training one run.
+      counts: numbers of processes.
+      each: runs per process.
       rounds, seconds: see `timing.interleave`; processes work once for `seconds`, all at once.
 
     Returns:
@@ -49,7 +56,7 @@ def measure(
     times = interleave(cases, rounds, seconds)
     sizes = {way: 1 if way == ALONE else runs for way in cases}
     found = [(way, sizes[way], 1, sizes[way] / t.median) for way, t in times.items()]
-    found += [(TOGETHER, n, n, together(task, optimizer, n, seconds)) for n in counts]
+    found += [(TOGETHER, n * each, n, together(task, optimizer, n, each, seconds)) for n in counts]
     work = flops.nominal(execution.make_task(first[0]), first[0].protocol["batch_size"]) / 1e9
     rows = [
         {
@@ -85,13 +92,13 @@ def compiled(way: str) -> Iterator[None]:
     program.build.cache_clear()
 
 
-def together(task: str, optimizer: str, count: int, seconds: float) -> float:
-    """Steps per second of `count` processes that train a run each, all at once.
+def together(task: str, optimizer: str, count: int, each: int, seconds: float) -> float:
+    """Run-steps per second of `count` processes that train `each` runs, all at once.
 
     Raises:
       RuntimeError: one of them ended early; its last line of output.
     """
-    words = [sys.executable, "-m", __spec__.name, task, optimizer, str(seconds)]
+    words = [sys.executable, "-m", __spec__.name, task, optimizer, str(each), str(seconds)]
     children: list[subprocess.Popen] = []
     try:
         for _ in range(count):
@@ -122,12 +129,12 @@ def _line(child: Any) -> str:
     raise RuntimeError((child.stderr.read().strip().splitlines() or ["no message"])[-1])
 
 
-def in_this_process(task: str, optimizer: str, seconds: float) -> None:
-    """Compiles, says so, waits for a line, trains for `seconds`, prints the steps per second."""
+def in_this_process(task: str, optimizer: str, runs: int, seconds: float) -> None:
+    """Compiles, says so, waits for a line, trains for `seconds`, prints run-steps per second."""
     from rllc.suite import devices
 
     devices.configure()
-    group = setups.runs(task, optimizer, 1)
+    group = setups.runs(task, optimizer, runs)
     data, _ = engine.data(group)
     case, block = engine.steps(engine.trainer(group, data)), 10
     case(block)
@@ -137,8 +144,8 @@ def in_this_process(task: str, optimizer: str, seconds: float) -> None:
     while took < seconds:
         took += case(block)
         steps += block
-    print(steps / took, flush=True)
+    print(runs * steps / took, flush=True)
 
 
 if __name__ == "__main__":
-    in_this_process(sys.argv[1], sys.argv[2], float(sys.argv[3]))
+    in_this_process(sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4]))

@@ -135,13 +135,18 @@ def _throughput(
 
 
 def _batching(task: str, effort: Effort, quick: bool) -> Job:
-    """Processes of their own for convolutional networks only: an MLP's runs fill one product."""
+    """Processes of their own for convolutional networks only: an MLP's runs fill one product.
+
+    A ResNet-20 has one to itself, since more in one program gain little.
+    """
     runs = {"mlp": 18, "conv": 6, "resnet20": 3}[setups.network(task)]
     counts = [] if setups.network(task) == "mlp" else [2] if quick else [4, 8]
 
+    each = 1 if setups.network(task) == "resnet20" else runs
+
     def measure() -> Measured:
-        turn = _turn(task, effort)
-        return batching.measure(task, setups.UNITS[3], runs, counts, _rounds(task, effort), turn)
+        rounds, seconds = _rounds(task, effort), _turn(task, effort)
+        return batching.measure(task, setups.UNITS[3], runs, counts, each, rounds, seconds)
 
     weight = 4 * _weight(task) * (4 + len(counts))
     return Job("batching", f"batching {task}", weight, measure)
