@@ -138,7 +138,8 @@ def beside_paper(rows: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
       `summary` plus paper_loss, paper_accuracy, paper_std, accuracy_difference (points,
       ours minus the paper's), loss_difference, accuracy_low, accuracy_high (our interval of the
       mean), excludes_paper (the interval of the difference of the two means excludes 0),
-      tolerance (points), agrees (NaN for cells the paper has not).
+      tolerance (points), agrees (within it, and no run diverged or ended at chance; NaN for cells
+      the paper has not).
     """
     names = {
         "test_loss_mean": "paper_loss",
@@ -157,7 +158,8 @@ def beside_paper(rows: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
     pairs = zip(table.batch_accuracy_std, table.paper_std, finished, strict=True)
     pooled = np.array([pooled_std([s, p], [n, paper.SEEDS]) for s, p, n in pairs], float)
     table["tolerance"] = np.fmax(TOLERANCE, 2 * pooled)
-    table["agrees"] = table.accuracy_difference.abs() <= table.tolerance
+    lost = table.diverged + table.at_chance  # one makes the deviation too wide to differ from
+    table["agrees"] = (table.accuracy_difference.abs() <= table.tolerance) & (lost == 0)
     return table
 
 

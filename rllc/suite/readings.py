@@ -14,6 +14,7 @@ from rllc.suite.selection import CELL, FIRST_TUNING_SEED, RATES, RULE, is_loss
 
 READINGS = ("last", "validated", "best")
 HEADLINE = "validated"
+AT_CHANCE = 12.0  # test accuracy (%) up to which a finished run only guesses, one class in ten
 
 
 def final_runs(runs: pd.DataFrame, choices: pd.DataFrame) -> pd.DataFrame:
@@ -117,13 +118,15 @@ def summarize(rows: pd.DataFrame) -> pd.DataFrame:
     """Means and deviations over seeds, one row per (cell, reading).
 
     Diverged runs do not enter the means; ``diverged`` counts them beside ``seeds``, which
-    counts all runs. Standard deviations divide by n - 1 and are NaN for one run.
+    counts all runs. Runs that finished at chance do, and ``at_chance`` counts them. Standard
+    deviations divide by n - 1 and are NaN for one run.
 
     Returns:
-      task, optimizer, family, reading, seeds, diverged, steps, device, tuned, and mean and std
-      of test_loss, test_accuracy, batch_accuracy.
+      task, optimizer, family, reading, seeds, diverged, at_chance, steps, device, tuned, and
+      mean and std of test_loss, test_accuracy, batch_accuracy.
     """
-    rows = rows.assign(diverged=rows.status == "diverged")
+    diverged = rows.status == "diverged"
+    rows = rows.assign(diverged=diverged, at_chance=~diverged & (rows.test_accuracy <= AT_CHANCE))
     metrics = ["test_loss", "test_accuracy", "batch_accuracy"]
     finite = rows.copy()
     finite.loc[finite.diverged, metrics] = np.nan
@@ -132,6 +135,7 @@ def summarize(rows: pd.DataFrame) -> pd.DataFrame:
         family=("family", "first"),
         seeds=("seed", "nunique"),
         diverged=("diverged", "sum"),
+        at_chance=("at_chance", "sum"),
         steps=("steps", "max"),
         device=("device", lambda names: " + ".join(sorted(set(names)))),
         tuned=("tuned", "all"),

@@ -41,7 +41,8 @@ def _results(a: Analysis) -> str:
     return (
         f"{replication.headline(a)}\n\n"
         "Mean ± standard deviation over seeds at the step chosen on validation data, n runs (those "
-        f"that diverged are not in the mean); the paper's mean in brackets{_metric_note(cells)}."
+        "that diverged are not in the mean, those that ended at chance are); the paper's mean in "
+        f"brackets{_metric_note(cells)}."
         "\n\n"
         f"{table}\n\n{_provenance(a)}{_beyond(a)}"
         "All readings, losses and intervals: [Table 1](results/tables/table1.md), "
@@ -67,6 +68,7 @@ def _cell(row) -> str:
         return f"diverged, n={row.seeds} ({row.paper_accuracy:.2f})"
     spread = "" if pd.isna(row.test_accuracy_std) else f" ± {row.test_accuracy_std:.2f}"
     lost = f", {row.diverged} diverged" if row.diverged else ""
+    lost += f", {row.at_chance} at chance" if row.at_chance else ""
     return f"{row.test_accuracy_mean:.2f}{spread}, n={row.seeds}{lost} ({row.paper_accuracy:.2f})"
 
 

@@ -103,8 +103,8 @@ def headline(a: Analysis) -> str:
         f"on the paper's whole grid, {first.fully_tuned} with {paper.SEEDS} seeds at every point"
         f"{screened}). "
         "Of these, the number that agrees "
-        f"with the paper's accuracy within max({TOLERANCE} points, 2 pooled standard deviations) "
-        f"is {agreement}, by stopping point."
+        f"with the paper's accuracy within max({TOLERANCE} points, 2 pooled standard deviations), "
+        f"no run diverged or at chance, is {agreement}, by stopping point."
     )
 
 

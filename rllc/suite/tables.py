@@ -16,8 +16,8 @@ from rllc.suite.selection import CELL, is_loss
 
 TABLE1 = [
     "optimizer", "task", "reading", "seeds", "steps", "device", "test_loss_mean", "test_loss_std",
-    "test_accuracy_mean", "test_accuracy_std", "batch_accuracy_mean", "diverged", "training",
-    "tuning", "paper_loss", "paper_accuracy", "loss_difference", "accuracy_difference",
+    "test_accuracy_mean", "test_accuracy_std", "batch_accuracy_mean", "diverged", "at_chance",
+    "training", "tuning", "paper_loss", "paper_accuracy", "loss_difference", "accuracy_difference",
     "excludes_paper", "agrees",
 ]  # fmt: skip
 TABLE2 = [

@@ -30,10 +30,11 @@ LEGEND = """\
 Each cell: our mean over seeds, then the paper's number in brackets. 🔷 best baseline; 🟩 better \
 than the best baseline; **bold** best of the column (none of these where a baseline is missing). \
 † fewer seeds or steps than the paper's protocol; § rates from part of the paper's grid, or from \
-shorter runs (see [provenance](provenance.md)). ‡n: n runs diverged and are not in the mean. ≠ the \
-95 % interval of the difference of the two means excludes 0 (Welch; both in the paper's metric, \
-the mean over test batches of 128; accuracies shown are over the whole test set). Δ: our mean \
-minus the paper's, in its metric. The number of seeds stands in Table 2. – not yet measured."""
+shorter runs (see [provenance](provenance.md)). ‡n: n runs diverged and are not in the mean. ∅n: n \
+runs ended at chance and are in the mean. ≠ the 95 % interval of the difference of the two means \
+excludes 0 (Welch; both in the paper's metric, the mean over test batches of 128; accuracies shown \
+are over the whole test set). Δ: our mean minus the paper's, in its metric. The number of seeds \
+stands in Table 2. – not yet measured."""
 QUANTITIES = {1: ("loss", "accuracy"), 2: ("spread",)}
 _COLUMNS = {"loss": "test_loss", "accuracy": "test_accuracy", "spread": "test_accuracy"}
 
@@ -47,6 +48,7 @@ class Entry(NamedTuple):
     is_reduced: bool = False
     has_short_grid: bool = False
     diverged: int = 0
+    at_chance: int = 0
     excludes_paper: bool = False
 
 
@@ -75,6 +77,7 @@ def entries(table: pd.DataFrame, reading: str, quantity: str) -> dict[tuple[str,
             is_reduced(row),
             has_short_grid(row),
             row.diverged,
+            row.at_chance,
             quantity != "loss" and row.excludes_paper,
         )
         for row in table.itertuples()
@@ -131,15 +134,17 @@ class _Signs(NamedTuple):
     reduced: str
     short_grid: str
     diverged: str
+    at_chance: str
     excludes: str
 
 
-_SIGNS = _Signs("†", "§", "‡", "≠")
-_LATEX_SIGNS = _Signs(r"$^\dagger$", r"$^\S$", r"$^\ddagger$", r"$^{\neq}$")
+_SIGNS = _Signs("†", "§", "‡", "∅", "≠")
+_LATEX_SIGNS = _Signs(r"$^\dagger$", r"$^\S$", r"$^\ddagger$", r"$^\emptyset$", r"$^{\neq}$")
 
 
 def _notes(entry: Entry, signs: _Signs) -> str:
     count = f"{signs.diverged}{entry.diverged}" if entry.diverged else ""
+    count += f"{signs.at_chance}{entry.at_chance}" if entry.at_chance else ""
     reduced = signs.reduced if entry.is_reduced else ""
     reduced += signs.short_grid if entry.has_short_grid else ""
     return reduced + count + (signs.excludes if entry.excludes_paper else "")
@@ -206,7 +211,7 @@ def latex_table(head: Sequence[str], body: Sequence[Sequence[str]], caption: str
 _LATEX_LEGEND = (
     "In brackets the paper. Blue: best baseline; green: better than it; bold: best of the column; "
     r"$\dagger$: fewer seeds or steps than the paper; $\S$: rates from part of its grid, or from "
-    r"shorter runs; $\ddagger n$: $n$ runs diverged; "
+    r"shorter runs; $\ddagger n$: $n$ runs diverged; $\emptyset n$: $n$ ended at chance; "
     r"$\neq$: the 95 % interval of the difference of the two means excludes 0."
 )
 

@@ -66,6 +66,23 @@ def test_diverged_runs_are_counted_but_not_averaged():
     assert last.test_accuracy_std == pytest.approx(abs(np.diff(ends)[0]) / np.sqrt(2))
 
 
+def test_runs_that_end_at_chance_are_averaged_and_counted():
+    """Accuracy 10 % finished, 10 % diverged, 90 %: the mean is that of the finished two."""
+    rows = pd.concat(
+        readings.readings(final(run=run, seed=seed, status=status), CURVE.assign(**curve))
+        for seed, (run, status, curve) in enumerate(
+            [
+                ("a", "finished", {"test_accuracy": 0.1}),
+                ("a", "diverged", {"test_accuracy": 0.1}),
+                ("a", "finished", {"test_accuracy": 0.9}),
+            ]
+        )
+    )
+    last = readings.summarize(rows).set_index("reading").loc["last"]
+    assert (last.seeds, last.diverged, last.at_chance) == (3, 1, 1)
+    assert last.test_accuracy_mean == pytest.approx(50)
+
+
 def select(pairs, choices):
     runs = selection.tidy(made.gather(pairs).runs)
     shown = readings.final_runs(selection.default_variants(runs), choices)

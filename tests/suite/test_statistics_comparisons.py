@@ -97,6 +97,19 @@ def test_agreement_with_the_paper():
         assert best.excludes_paper
 
 
+@pytest.mark.parametrize("lost", [{"status": "diverged"}, {"floor": 0.9}])
+def test_a_cell_with_a_lost_run_does_not_agree(lost):
+    """The paper's accuracy twice; the third run diverges, or stays at chance."""
+    cell = paper.cells().set_index(["optimizer", "task"]).loc["SGD", "mnist_mlp"]
+    error = 1 - cell.test_accuracy_mean / 100
+    pairs = [made.run("mnist_mlp", "SGD", s, floor=error, noise=1e-5) for s in range(2)]
+    pairs.append(made.run("mnist_mlp", "SGD", 2, **{"floor": error, "noise": 1e-5} | lost))
+    best = analysis.analyse(made.gather(pairs)).cells.set_index("reading").loc["best"]
+    assert best.diverged + best.at_chance == 1
+    assert abs(best.accuracy_difference) <= best.tolerance
+    assert not best.agrees
+
+
 def test_a_wide_spread_widens_the_tolerance():
     pairs = [made.run("mnist_mlp", "SGD", s, floor=0.02 + 0.01 * s) for s in range(3)]
     best = analysis.analyse(made.gather(pairs)).cells.set_index("reading").loc["best"]

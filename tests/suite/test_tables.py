@@ -88,6 +88,8 @@ def test_reduced_and_diverged_runs_are_said_to_be():
     pairs.append(made.run(TASK, "SGD", 2, status="diverged"))
     cells = analysis.analyse(made.gather(pairs)).cells
     assert "‡1" in markdown_rows(typesetting.to_markdown(cells, 1), "SGD")[1]
+    cells = cells.assign(at_chance=1)
+    assert "‡1∅1" in markdown_rows(typesetting.to_markdown(cells, 1), "SGD")[1]
     gone = [made.run(TASK, "SGD", seed, status="diverged") for seed in range(3)]
     cells = analysis.analyse(made.gather(gone)).cells
     assert "diverged‡3" in markdown_rows(typesetting.to_markdown(cells, 1), "SGD")[1]
