@@ -89,7 +89,7 @@ def test_a_short_grid_is_told_from_a_whole_one():
     ]
     found = analysis.analyse(made.gather(final + grid + short))
     table = replication.coverage(found).set_index("reading").loc["validated"]
-    assert (table.full, table.whole_grid, table.fully_tuned) == (4, 1, 0)
+    assert (table.full, table.whole_grid, table.screened_grid, table.fully_tuned) == (4, 1, 0, 0)
     assert "1 of them tuned on the paper's whole grid, 0 with 3 seeds" in replication.headline(
         found
     )

@@ -7,7 +7,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rllc.suite import aggregation, analysis, figures, law_figures, paper, plotting
+from rllc.suite import (
+    aggregation,
+    analysis,
+    figures,
+    law_figures,
+    paper,
+    plotting,
+    sweep_figures,
+)
 from tests.suite import synthetic_records as made
 
 
@@ -141,6 +149,19 @@ def test_laws_from_a_short_grid_say_so(known):
     assert "rates from a short grid" in words(aggregation.all_figures(known)["figure2"]())
     whole = known._replace(made=known.made.assign(short_grid=False))
     assert "short grid" not in words(aggregation.all_figures(whole)["figure2"]())
+
+
+def test_tasks_with_shorter_trials_are_named():
+    budget = pd.DataFrame(
+        {
+            "task": ["mnist_mlp", "mnist_conv"], "optimizer": "SGD", "steps": [10_000, 3_000],
+            "trials": 1, "expected_best": 0.1,
+        }
+    )  # fmt: skip
+    text = words(sweep_figures.budget_figure(budget))
+    assert "drawn at random; MNIST Conv after 3,000 steps" in text
+    assert "10,000 steps" not in text
+    assert "steps" not in words(sweep_figures.budget_figure(budget[:1]))
 
 
 def test_no_records_draw_empty_figures():
