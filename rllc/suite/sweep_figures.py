@@ -75,6 +75,9 @@ def sensitivity_figure(points: pd.DataFrame, choices: pd.DataFrame, task: str) -
         rule = RULE.replace("_", " ")
         seeds = counted(span(points.seeds), "tuning seed")
         note = f"n = {seeds} per point, {span(points.steps)} steps; frame: chosen by {rule}"
+        ends = choices.steps[(choices.task == task) & choices.optimizer.isin(names)]
+        if span(ends) != span(points.steps):
+            note += f" in {span(ends)} steps"
         figure.supxlabel(f"{note}; ×: diverged", fontsize=8, color=GREY)
     return figure
 

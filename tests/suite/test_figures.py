@@ -151,6 +151,18 @@ def test_laws_from_a_short_grid_say_so(known):
     assert "short grid" not in words(aggregation.all_figures(whole)["figure2"]())
 
 
+def test_the_steps_of_a_screen_and_of_the_choice_are_stated(known):
+    figure = sweep_figures.sensitivity_figure
+    (steps,) = known.choices.steps.unique()
+    text = words(figure(known.points, known.choices, "mnist_mlp"))
+    assert (
+        f"1 tuning seed per point, {steps} steps; frame: chosen by validation accuracy; ×" in text
+    )
+    longer = known.choices.assign(steps=20_000)
+    text = words(figure(known.points, longer, "mnist_mlp"))
+    assert f", {steps} steps; frame: chosen by validation accuracy in 20000 steps; ×" in text
+
+
 def test_tasks_with_shorter_trials_are_named():
     budget = pd.DataFrame(
         {
