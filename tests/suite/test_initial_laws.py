@@ -17,7 +17,6 @@ from rllc.suite import (
 )
 from rllc.suite.claims import NOT_MEASURED, NOT_SUPPORTED, PARTLY, SUPPORTED
 from rllc.suite.law_dynamics import COUPLED, MIXED
-from rllc.suite.provenance import FULL
 from tests.suite import synthetic_records as made
 
 TASK = "mnist_mlp"
@@ -145,7 +144,7 @@ def test_claims_from_another_law_have_a_section_of_their_own(found):
         return {c.verdict for c in law_claims.law(a) if paper.pretty(MIXED) in c.claim}
 
     assert verdicts(found) == {PARTLY}  # three points are a short grid
-    assert verdicts(found._replace(made=found.made.assign(grid=FULL))) == {NOT_SUPPORTED}
+    assert verdicts(found._replace(made=found.made.assign(short_grid=False))) == {NOT_SUPPORTED}
     reversal, crossing, unmeasured = dict(replication.all_claims(found))[
         "The learning law over training, from another initial law"
     ]
