@@ -155,8 +155,9 @@ def _how_to_read() -> str:
         "runs than its grids, are called reduced; with such rates there is no verdict on a "
         f"difference: *{PARTLY}*, as where only one pair or few of the tasks are there. An "
         f"exception are rates from a grid all of whose points trained for {SCREEN_STEPS:,} steps "
-        f"and the best {SCREEN_KEPT} to the end: where whole grids are known, that costs next to "
-        "nothing ([by step](figures/tuning_steps.png)). Diverged runs count with chance accuracy."
+        f"and the best {SCREEN_KEPT} to the end: on the tasks whose whole grids are known that "
+        "costs next to nothing ([by step](figures/tuning_steps.png)), elsewhere it can miss (the "
+        "README's limits). Diverged runs count with chance accuracy."
     )
 
 
