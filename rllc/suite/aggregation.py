@@ -23,6 +23,7 @@ from rllc.suite import (
     question_verdicts,
     ranking,
     replication,
+    screens,
     search,
     short_tuning,
     sweep_figures,
@@ -64,6 +65,7 @@ def write_tables(a: Analysis, output: Path) -> None:
         budget = tuning_analysis.budget_table(a.points)
         tables.write_csv(budget, tuning_analysis.BUDGET, folder / "tuning_budget.csv")
     tables.write_csv(a.early, short_tuning.COLUMNS, folder / "tuning_steps.csv")
+    tables.write_csv(a.screens, screens.COLUMNS, folder / "screens.csv")
 
 
 def _write(path: Path, text: str) -> None:

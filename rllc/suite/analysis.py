@@ -11,6 +11,7 @@ from rllc.suite import (
     law_rates,
     provenance,
     readings,
+    screens,
     selection,
     short_tuning,
     tables,
@@ -43,6 +44,7 @@ class Analysis(NamedTuple):
       deviations: distance of every answer to an open question from the paper (`deviations`).
       elsewhere: final runs from other initial laws than the default, by answer (`initial_laws`).
       witnesses: the law of Figure 2a from each initial law (`initial_laws.witnesses`).
+      screens: which screened grids may have dropped their best point (`screens.table`).
       early: what choosing rates before the end loses (`short_tuning.table`).
       law_rates: accuracy and what is left of the law, by law rate (`law_rates.table`).
     """
@@ -64,6 +66,7 @@ class Analysis(NamedTuple):
     deviations: pd.DataFrame
     elsewhere: dict[str, pd.DataFrame]
     witnesses: pd.DataFrame
+    screens: pd.DataFrame
     early: pd.DataFrame
     law_rates: pd.DataFrame
 
@@ -93,7 +96,8 @@ def analyse(
     final = readings.final_runs(runs, choices)
     rows = readings.readings(final, records.curves)
     summary = readings.summarize(rows)
-    made = provenance.provenance(final, choices)
+    checked = screens.table(runs, records.curves, choices)
+    made = provenance.provenance(final, choices, screens.doubtful(checked))
     return Analysis(
         records, every, tidy[searched], runs, points, choices, final, rows, summary, made,
         tables.cells(rows, summary, made), _against(rows, summary),
@@ -102,6 +106,7 @@ def analyse(
         deviations.deviations(every, runs, records.curves),
         initial_laws.final_runs(every, runs, records.curves),
         initial_laws.witnesses(every, runs, records),
+        checked,
         short_tuning.table(runs, records.curves),
         law_rates.table(runs, records),
     )  # fmt: skip

@@ -1,6 +1,7 @@
 """How each cell was made, and what of it falls short of the paper's protocol."""
 
 import json
+from collections.abc import Collection
 from typing import Any
 
 import pandas as pd
@@ -14,36 +15,42 @@ FULL = "full"
 NO_TUNING = "no tuning records"
 # A screen of the whole grid that tells the best rates as well as full runs of every point do, on
 # the grids where both are known, the MLPs' (results/tables/tuning_steps.csv): its steps, and the
-# best points that are trained to the end.
+# best points that are trained to the end. Elsewhere it has to pass the check of `screens`, too.
 SCREEN_STEPS, SCREEN_KEPT = 3_000, 3
 MADE = [
     *CELL, "family", "device", "seeds", "diverged", "steps", *RATES, "further", "grid_points",
     "paper_grid_points", "tuning_seeds", "grid_seeds", "tuning_steps", "screened_points",
-    "screened_steps", "edges", "settings",
+    "screened_steps", "in_doubt", "edges", "settings",
     "training", "grid", "short_grid", "tuning",
 ]  # fmt: skip
 
 
-def provenance(final: pd.DataFrame, choices: pd.DataFrame) -> pd.DataFrame:
+def provenance(
+    final: pd.DataFrame, choices: pd.DataFrame, doubtful: Collection[tuple[str, str]] = ()
+) -> pd.DataFrame:
     """How each measured cell was made, one row per cell.
 
     Args:
       final: from `readings.final_runs`.
       choices: from `selection.choose`.
+      doubtful: cells (task, optimizer) whose screen may have dropped the best point (`screens`).
 
     Returns:
       task, optimizer, family, device, seeds, diverged, steps, rates, grid_points,
       paper_grid_points (0 where the paper has none), tuning_seeds (of the chosen point), grid_seeds
       (of every point), tuning_steps, screened_points and screened_steps (of shorter runs that
-      chose which points to train that long), edges, settings (whether they are today's
-      defaults), short_grid (whether the best rates may have been missed: the grid is neither
-      whole nor screened whole), and
-      ``training``, ``grid`` (its points and their steps) and ``tuning`` (grid and its seeds):
+      chose which points to train that long), in_doubt (from `doubtful`), edges, settings (whether
+      they are today's defaults), short_grid (whether the best rates may have been missed: the
+      grid is neither whole nor screened whole, or the screen is in doubt), and ``training``,
+      ``grid`` (its points and their steps) and ``tuning`` (grid and its seeds):
       `FULL`, or what falls short of the paper's protocol.
     """
     keyed = {(row["task"], row["optimizer"]): row for row in choices.to_dict("records")}
     rows = [
-        {**dict(zip(CELL, cell, strict=True)), **_made(members, keyed.get(cell, {}))}
+        {
+            **dict(zip(CELL, cell, strict=True)),
+            **_made(members, keyed.get(cell, {}), cell in doubtful),
+        }
         for cell, members in final.groupby(CELL, sort=True)
     ]
     return pd.DataFrame(rows, columns=MADE)
@@ -55,7 +62,7 @@ def full_cells(made: pd.DataFrame) -> set[tuple[str, str]]:
     return {(row.task, row.optimizer) for row in full.itertuples()}
 
 
-def _made(runs: pd.DataFrame, choice: dict[str, Any]) -> dict[str, Any]:
+def _made(runs: pd.DataFrame, choice: dict[str, Any], in_doubt: bool) -> dict[str, Any]:
     first = runs.iloc[0]
     made = {
         "family": first.family,
@@ -72,6 +79,7 @@ def _made(runs: pd.DataFrame, choice: dict[str, Any]) -> dict[str, Any]:
         "tuning_steps": _count(choice.get("steps")),
         "screened_points": _count(choice.get("screened_points")),
         "screened_steps": _count(choice.get("screened_steps")),
+        "in_doubt": in_doubt,
         "edges": _text(choice.get("edges")),
         "settings": "default" if first.is_default else "not today's default",
     }
@@ -123,6 +131,7 @@ def _screened_whole(made: dict[str, Any]) -> bool:
         and made["screened_steps"] >= SCREEN_STEPS
         and made["grid_points"] >= SCREEN_KEPT
         and made["tuning_steps"] >= STEPS
+        and not made["in_doubt"]
     )
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from rllc.suite import law_rates, paper, question_report, replication, search, short_tuning
+from rllc.suite import law_rates, paper, question_report, replication, screens, search, short_tuning
 from rllc.suite.analysis import Analysis
 from rllc.suite.benchmarks import report, store
 from rllc.suite.markdown import MISSING, markdown_table
@@ -92,6 +92,8 @@ def _provenance(a: Analysis) -> str:
         text += markdown_table(["short of the paper's protocol", *parts], body) + "\n\n"
     if early := short_tuning.sentence(a.early):
         text += f"{early} [By step](results/figures/tuning_steps.png).\n\n"
+    if checked := screens.sentence(a.screens):
+        text += f"{checked} [By grid](results/tables/screens.csv).\n\n"
     return text
 
 

@@ -12,6 +12,7 @@ from rllc.suite import (
     law_claims,
     paper,
     question_report,
+    screens,
     search,
 )
 from rllc.suite.analysis import Analysis
@@ -111,7 +112,7 @@ def headline(a: Analysis) -> str:
 def report(a: Analysis, sections: list[tuple[str, list[Claim]]]) -> str:
     """The replication report in Markdown."""
     parts = ["# Replication report", headline(a), _reading_note(), _coverage_table(a)]
-    parts += ["## Verdicts", _verdict_counts(sections), _how_to_read(), _after_holm(sections)]
+    parts += ["## Verdicts", _verdict_counts(sections), _how_to_read(a), _after_holm(sections)]
     for title, found in sections:
         parts += [f"### {title}", _claims_markdown(found)]
     parts += ["## Cells that disagree with the paper", _disagreements(a)]
@@ -146,7 +147,8 @@ def _verdict_counts(sections: list[tuple[str, list[Claim]]]) -> str:
     return markdown_table(head, body)
 
 
-def _how_to_read() -> str:
+def _how_to_read(a: Analysis) -> str:
+    checked = screens.sentence(a.screens)
     return (
         f"Verdicts use the {HEADLINE} stopping point; notes say what the others would give. "
         "Intervals are 95 %: Student's t for fewer than six seeds, from six on the bootstrap, "
@@ -156,8 +158,9 @@ def _how_to_read() -> str:
         f"difference: *{PARTLY}*, as where only one pair or few of the tasks are there. An "
         f"exception are rates from a grid all of whose points trained for {SCREEN_STEPS:,} steps "
         f"and the best {SCREEN_KEPT} to the end: on the tasks whose whole grids are known that "
-        "costs next to nothing ([by step](figures/tuning_steps.png)), elsewhere it can miss (the "
-        "README's limits). Diverged runs count with chance accuracy."
+        "costs next to nothing ([by step](figures/tuning_steps.png)), and elsewhere such a screen "
+        "has to pass a check. "
+        f"{f'{checked} ' if checked else ''}Diverged runs count with chance accuracy."
     )
 
 

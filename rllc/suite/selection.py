@@ -124,10 +124,18 @@ def lowest_or_highest(runs: pd.DataFrame, curves: pd.DataFrame, metric: str) -> 
     return best.where(runs.status != "diverged", worst)
 
 
-def tuning_points(runs: pd.DataFrame, curves: pd.DataFrame, metric: str = RULE) -> pd.DataFrame:
-    """Grid points of the tuning runs, one row each.
+def tuning_values(runs: pd.DataFrame, curves: pd.DataFrame, metric: str = RULE) -> pd.DataFrame:
+    """`tuning_runs` with ``value``, see `lowest_or_highest`.
 
     A seed trained twice for as many steps, evaluated at other steps, counts once: the newer record.
+    """
+    tuning = tuning_runs(runs)
+    tuning = tuning.drop_duplicates([*CELL, *RATES, "steps", "seed"], keep="last")
+    return tuning.assign(value=lowest_or_highest(tuning, curves, metric))
+
+
+def tuning_points(runs: pd.DataFrame, curves: pd.DataFrame, metric: str = RULE) -> pd.DataFrame:
+    """Grid points of the tuning runs, one row each.
 
     Args:
       runs: from `tidy`, of one variant per cell.
@@ -137,11 +145,8 @@ def tuning_points(runs: pd.DataFrame, curves: pd.DataFrame, metric: str = RULE) 
     Returns:
       Columns task, optimizer, rates, further, steps, value (mean over seeds), seeds, diverged.
     """
-    tuning = tuning_runs(runs)
-    tuning = tuning.drop_duplicates([*CELL, *RATES, "steps", "seed"], keep="last")
-    tuning = tuning.assign(
-        value=lowest_or_highest(tuning, curves, metric), diverged=tuning.status == "diverged"
-    )
+    tuning = tuning_values(runs, curves, metric)
+    tuning = tuning.assign(diverged=tuning.status == "diverged")
     grouped = tuning.groupby([*CELL, *RATES, "further", "steps"], dropna=False, sort=True)
     points = grouped.agg(
         value=("value", "mean"), seeds=("seed", "nunique"), diverged=("diverged", "sum")

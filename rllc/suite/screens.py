@@ -1,0 +1,111 @@
+"""Whether the screen of a grid may have dropped its best point, judged by what kept points gained.
+
+A screened grid has runs of two lengths: every point for a few steps, the best of them to the end.
+A dropped point would overtake the chosen one only by gaining more after the screen than its
+distance then to the chosen point's end. What points gain depends on the task and, for RLLC, on
+the law rate above all: a fast law has ended its training by then, a slow one has not.
+"""
+
+import numpy as np
+import pandas as pd
+
+from rllc.suite import paper
+from rllc.suite.selection import CELL, LAW_RATE, RATES, tuning_values
+
+DROPPED = [f"dropped_{key}" for key in (*RATES, "value")]
+COLUMNS = [
+    *CELL, "points", "kept", "steps", "screen_steps", "value", *DROPPED, "needed", "gained",
+    "in_doubt",
+]  # fmt: skip
+
+
+def table(runs: pd.DataFrame, curves: pd.DataFrame, choices: pd.DataFrame) -> pd.DataFrame:
+    """The dropped point that comes closest to the chosen one, one row per screened grid.
+
+    Args:
+      runs: tidy runs, of one variant per cell.
+      curves: evaluations.
+      choices: from `selection.choose`.
+
+    Returns:
+      `COLUMNS`: the cell, its points, those kept, their steps and the screen's; ``value``
+      (validation accuracy, %) of the chosen point; rates and value at the screen of the dropped
+      point with the least ``needed`` − ``gained``: what it would have to gain after the screen
+      to draw level, and the most that a kept point of its task and law rate gained (where there
+      is none, of its task and any law rate), both in points. ``in_doubt``: the second is the
+      larger.
+    """
+    tuning = tuning_values(runs, curves)
+    tuning["value"] *= 100
+    screened = choices[choices.screened_points.astype(float) > 0]
+    rows = [_row(tuning, choice) for choice in screened.to_dict("records")]
+    return pd.DataFrame([row for row in rows if row], columns=COLUMNS)
+
+
+def doubtful(screens: pd.DataFrame) -> set[tuple[str, str]]:
+    """(task, optimizer) of the grids whose screen may have dropped the best point."""
+    found = screens[screens.in_doubt.astype(bool)]
+    return set(zip(found.task, found.optimizer, strict=True))
+
+
+def _row(tuning: pd.DataFrame, choice: dict) -> dict | None:
+    short, long = int(choice["screened_steps"]), int(choice["steps"])
+    task = tuning[tuning.task == choice["task"]]
+    points = _values(task, [*CELL, *RATES], short, long)
+    points = points[points.optimizer == choice["optimizer"]]
+    dropped = points[points.end.isna() & np.isfinite(points.screen)]
+    if dropped.empty:
+        return None
+    value = 100 * choice["value"]
+    alike = task[task[LAW_RATE].isna() == pd.isna(choice[LAW_RATE])]
+    gained = _gains(alike, dropped[LAW_RATE], short, long)
+    needed = value - dropped.screen
+    closest = (needed - gained).idxmin()
+    return {
+        **{key: choice[key] for key in CELL},
+        "points": len(points), "kept": int(points.end.notna().sum()),
+        "steps": long, "screen_steps": short, "value": value,
+        **dict(zip(DROPPED, dropped.loc[closest, [*RATES, "screen"]], strict=True)),
+        "needed": needed[closest], "gained": gained[closest],
+        "in_doubt": bool(needed[closest] <= gained[closest]),
+    }  # fmt: skip
+
+
+def _values(tuning: pd.DataFrame, keys: list[str], short: int, long: int) -> pd.DataFrame:
+    """`keys`, and mean values ``screen`` and ``end`` of the runs of `short` and `long` steps."""
+    parts = {
+        name: tuning[tuning.steps == steps].groupby(keys, dropna=False).value.mean()
+        for name, steps in (("screen", short), ("end", long))
+    }
+    return pd.concat(parts, axis=1).reset_index()
+
+
+def _gains(tuning: pd.DataFrame, law_rates: pd.Series, short: int, long: int) -> pd.Series:
+    """The most that a run of each law rate gained between two lengths; where none did, of any."""
+    runs = _values(tuning, [*CELL, *RATES, "seed"], short, long)
+    runs = runs[np.isfinite(runs.end) & np.isfinite(runs.screen)]
+    gain = runs.end - runs.screen
+    by_law_rate = gain.groupby(runs[LAW_RATE]).max()
+    return law_rates.map(by_law_rate).astype(float).fillna(gain.max()).fillna(np.inf)
+
+
+def sentence(screens: pd.DataFrame) -> str:
+    """How many screens are beyond doubt, and which are not; empty where none is known.
+
+    Args:
+      screens: from `table`.
+    """
+    if screens.empty:
+        return ""
+    doubts = screens[screens.in_doubt.astype(bool)]
+    names = ", ".join(
+        f"{paper.pretty(row.optimizer)} on {paper.title(row.task)} ({row.needed:.1f} points "
+        f"needed, {row.gained:.1f} gained)"
+        for row in doubts.itertuples()
+    )
+    return (
+        f"Of {len(screens)} screened grids {len(screens) - len(doubts)} pass this check: no "
+        "dropped point would draw level with the chosen one if after the screen it gained as much "
+        "validation accuracy as any kept point of its task and law rate did"
+        f"{f'; not so {names}' if names else ''}."
+    )
