@@ -38,13 +38,12 @@ def main() -> None:
         if getattr(options, word) and not getattr(options, needed):
             parser.error(f"--{word.replace('_', '-')} says nothing without --{needed}")
     try:
-        runs, failed = _grids(options), False
+        runs = _grids(options)
         whole = min(run.protocol["steps"] for run in runs)
         if options.screen and options.screen >= whole:
             parser.error(f"--screen {options.screen}: must be below the {whole} steps of a run")
-        if options.screen:
-            runs, failed = _screened(runs, options)
-        failed = train(runs, options, "grid runs") or failed
+        train_grids = _screened if options.screen else train
+        failed = train_grids(runs, options)
         if options.best and not failed:
             best = sweep.best_points(runs, options.records, options.best)
             seeds = options.more_seeds or (101, 102)
@@ -71,8 +70,9 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument(
         "--screen", type=_positive, metavar="STEPS",
-        help="train whole grids for STEPS only, and to the end what --keep leaves "
-        "(results/figures/tuning_steps.png shows what that loses)",
+        help="train whole grids for STEPS only, and to the end what --keep leaves and what\n"
+        "could draw level with it, gaining as much as points that were kept did\n"
+        "(results/figures/tuning_steps.png shows what a screen loses)",
     )  # fmt: skip
     parser.add_argument("--keep", type=_positive, help="points to keep then (default: 3)")
     parser.add_argument(
@@ -106,17 +106,27 @@ def _grids(options: argparse.Namespace, *overrides: str) -> list[Run]:
     ]
 
 
-def _screened(runs: list[Run], options: argparse.Namespace) -> tuple[list[Run], bool]:
-    """Those of `runs` that a screen of `options.screen` steps keeps; whether anything failed."""
+def _screened(runs: list[Run], options: argparse.Namespace) -> bool:
+    """Trains of `runs` what a screen of `options.screen` steps keeps; whether anything failed.
+
+    It keeps the best points, and those that could draw level with them by the end (`screens`).
+    """
     short = _grids(options, f"protocol.steps={options.screen}")
     if train(short, options, f"grid runs of {options.screen} steps"):
-        return [], True
-    kept = sweep.best_points(short, options.records, options.keep or 3)
+        return True
+    best = sweep.best_points(short, options.records, options.keep or 3)
     cells = {(run.task["name"], run.optimizer["name"]) for run in runs}
-    lost = cells - {(run.task["name"], run.optimizer["name"]) for run in kept}
+    lost = cells - {(run.task["name"], run.optimizer["name"]) for run in best}
     for task, optimizer in sorted(lost):
         print(f"failed: {optimizer} on {task}: every point of the screen diverged", file=sys.stderr)
-    return sweep.at_points(runs, kept), bool(lost)
+    kept, failed = sweep.at_points(runs, best), bool(lost)
+    what = "grid runs"
+    while kept:
+        if train(kept, options, what):
+            return True
+        kept = sweep.could_draw_level(short, runs, options.records)
+        what = "grid runs that could still draw level"
+    return failed
 
 
 def _positive(text: str) -> int:
@@ -133,7 +143,7 @@ def _tuning_seed(text: str) -> int:
     return number
 
 
-def train(runs: list[Run], options: argparse.Namespace, what: str) -> bool:
+def train(runs: list[Run], options: argparse.Namespace, what: str = "grid runs") -> bool:
     """Trains what is not recorded yet; returns whether any group failed."""
     execute = Options(folder=options.records, group_size=options.group_size)
     groups = execution.prepare(runs, execute)

@@ -96,7 +96,7 @@ def analyse(
     final = readings.final_runs(runs, choices)
     rows = readings.readings(final, records.curves)
     summary = readings.summarize(rows)
-    checked = screens.table(runs, records.curves, choices)
+    checked = screens.table(screens.dropped(runs, records.curves, choices))
     made = provenance.provenance(final, choices, screens.doubtful(checked))
     return Analysis(
         records, every, tidy[searched], runs, points, choices, final, rows, summary, made,

@@ -12,15 +12,15 @@ import pandas as pd
 from rllc.suite import paper
 from rllc.suite.selection import CELL, LAW_RATE, RATES, tuning_values
 
-DROPPED = [f"dropped_{key}" for key in (*RATES, "value")]
+POINT = [*CELL, *RATES, "screen", "points", "kept", "steps", "screen_steps", "value"]
 COLUMNS = [
-    *CELL, "points", "kept", "steps", "screen_steps", "value", *DROPPED, "needed", "gained",
-    "in_doubt",
+    *CELL, "points", "kept", "steps", "screen_steps", "value",
+    *(f"dropped_{key}" for key in (*RATES, "value")), "needed", "gained", "in_doubt",
 ]  # fmt: skip
 
 
-def table(runs: pd.DataFrame, curves: pd.DataFrame, choices: pd.DataFrame) -> pd.DataFrame:
-    """The dropped point that comes closest to the chosen one, one row per screened grid.
+def dropped(runs: pd.DataFrame, curves: pd.DataFrame, choices: pd.DataFrame) -> pd.DataFrame:
+    """The points that screens dropped, lost ones aside, one row each.
 
     Args:
       runs: tidy runs, of one variant per cell.
@@ -28,18 +28,34 @@ def table(runs: pd.DataFrame, curves: pd.DataFrame, choices: pd.DataFrame) -> pd
       choices: from `selection.choose`.
 
     Returns:
-      `COLUMNS`: the cell, its points, those kept, their steps and the screen's; ``value``
-      (validation accuracy, %) of the chosen point; rates and value at the screen of the dropped
-      point with the least ``needed`` − ``gained``: what it would have to gain after the screen
-      to draw level, and the most that a kept point of its task and law rate gained (where there
-      is none, of its task and any law rate), both in points. ``in_doubt``: the second is the
-      larger.
+      The cell, the point's rates and its validation accuracy after the ``screen`` (all in %); how
+      many ``points`` the grid has and how many were ``kept``, their ``steps`` and those of the
+      screen; ``value`` of the chosen point; ``needed``: what the dropped one would have to gain
+      after the screen to draw level; ``gained``: the most that a kept point of its task and law
+      rate did (where there is none, of its task and any law rate); ``in_doubt``: the second is no
+      less than the first.
     """
     tuning = tuning_values(runs, curves)
     tuning["value"] *= 100
     screened = choices[choices.screened_points.astype(float) > 0]
-    rows = [_row(tuning, choice) for choice in screened.to_dict("records")]
-    return pd.DataFrame([row for row in rows if row], columns=COLUMNS)
+    parts = [_dropped(tuning, choice) for choice in screened.to_dict("records")]
+    found = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=POINT)
+    needed = found.value.astype(float) - found.screen.astype(float)
+    gained = found.gained if parts else needed
+    return found.assign(needed=needed, gained=gained, in_doubt=needed <= gained)
+
+
+def table(points: pd.DataFrame) -> pd.DataFrame:
+    """Of each screened grid the dropped point that comes closest to the chosen one (`COLUMNS`).
+
+    Args:
+      points: from `dropped`.
+    """
+    short = points.needed - points.gained
+    closest = points.loc[short.groupby([points[key] for key in CELL], sort=True).idxmin()]
+    names = {key: f"dropped_{key}" for key in RATES}
+    closest = closest.rename(columns=names | {"screen": "dropped_value"})
+    return closest[COLUMNS].reset_index(drop=True)
 
 
 def doubtful(screens: pd.DataFrame) -> set[tuple[str, str]]:
@@ -48,27 +64,17 @@ def doubtful(screens: pd.DataFrame) -> set[tuple[str, str]]:
     return set(zip(found.task, found.optimizer, strict=True))
 
 
-def _row(tuning: pd.DataFrame, choice: dict) -> dict | None:
+def _dropped(tuning: pd.DataFrame, choice: dict) -> pd.DataFrame:
     short, long = int(choice["screened_steps"]), int(choice["steps"])
     task = tuning[tuning.task == choice["task"]]
     points = _values(task, [*CELL, *RATES], short, long)
     points = points[points.optimizer == choice["optimizer"]]
-    dropped = points[points.end.isna() & np.isfinite(points.screen)]
-    if dropped.empty:
-        return None
-    value = 100 * choice["value"]
     alike = task[task[LAW_RATE].isna() == pd.isna(choice[LAW_RATE])]
-    gained = _gains(alike, dropped[LAW_RATE], short, long)
-    needed = value - dropped.screen
-    closest = (needed - gained).idxmin()
-    return {
-        **{key: choice[key] for key in CELL},
-        "points": len(points), "kept": int(points.end.notna().sum()),
-        "steps": long, "screen_steps": short, "value": value,
-        **dict(zip(DROPPED, dropped.loc[closest, [*RATES, "screen"]], strict=True)),
-        "needed": needed[closest], "gained": gained[closest],
-        "in_doubt": bool(needed[closest] <= gained[closest]),
-    }  # fmt: skip
+    points = points.assign(
+        points=len(points), kept=int(points.end.notna().sum()), steps=long, screen_steps=short,
+        value=100 * choice["value"], gained=_gains(alike, points[LAW_RATE], short, long),
+    )  # fmt: skip
+    return points[points.end.isna() & np.isfinite(points.screen)].drop(columns="end")
 
 
 def _values(tuning: pd.DataFrame, keys: list[str], short: int, long: int) -> pd.DataFrame:

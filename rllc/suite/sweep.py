@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from omegaconf import OmegaConf
 
-from rllc.suite import configuration, records, selection
+from rllc.suite import configuration, records, screens, selection
 from rllc.suite.plan import PlanError, Run
 
 TUNING_SEEDS = (100,)
@@ -84,6 +84,24 @@ def at_points(runs: Iterable[Run], points: Iterable[Run]) -> list[Run]:
     """Those of `runs` at the same task, optimizer and hyperparameters as one of `points`."""
     wanted = {_place(point) for point in points}
     return [run for run in runs if _place(run) in wanted]
+
+
+def could_draw_level(screened: Sequence[Run], whole: Sequence[Run], folder: Path) -> list[Run]:
+    """Those of `whole` whose points the screen dropped, but not beyond doubt (`screens`).
+
+    Args:
+      screened: the runs of the screen.
+      whole: the same points and seeds, to be trained to the end.
+      folder: records folder.
+    """
+    loaded = records.load(folder)
+    names = {run.name for run in (*screened, *whole)}
+    runs = selection.tidy(loaded.runs[loaded.runs.run.isin(names)])
+    choices = selection.choose(selection.tuning_points(runs, loaded.curves))
+    points = screens.dropped(runs, loaded.curves, choices)
+    doubts = points[points.in_doubt.astype(bool)][[*selection.CELL, *selection.RATES]]
+    found = set(runs.merge(doubts).run)
+    return at_points(whole, [run for run in screened if run.name in found])
 
 
 def _place(run: Run) -> tuple[str, str, str]:

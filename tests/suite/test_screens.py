@@ -31,7 +31,7 @@ def checked(*parts):
     runs, curves = (pd.concat(x, ignore_index=True) for x in zip(*parts, strict=True))
     runs = selection.default_variants(selection.tidy(runs))
     choices = selection.choose(selection.tuning_points(runs, curves))
-    return screens.table(runs, curves, choices)
+    return screens.table(screens.dropped(runs, curves, choices))
 
 
 def grid(dropped, kept=(0.80, 0.90), **others):

@@ -62,6 +62,19 @@ def test_a_screened_grid_trains_only_its_best_points_to_the_end(tune, tmp_path):
     assert tune(*words)[1].count(" 0 to train as 0 programs") == 3
 
 
+def test_dropped_points_that_could_draw_level_are_trained_to_the_end(tune, tmp_path):
+    """Two rates next to each other, of which one is kept, and one that learns nothing."""
+    close = ("optimizer.grid.learning_rate=[1e-6,0.1,0.101]",)
+    assert tune(settings=(*close, "protocol.batch_size=2"))[0] == 0  # another experiment
+    code, out, _ = tune("--screen", "2", "--keep", "1", settings=close)
+    assert code == 0
+    assert "1 grid runs, 1 to train" in out
+    assert "1 grid runs that could still draw level, 1 to train" in out
+    runs = records.load(tmp_path).runs.learning_rate
+    assert sorted(runs) == [1e-6, 1e-6, *[0.1] * 3, *[0.101] * 3]
+    assert tune("--screen", "2", "--keep", "1", settings=close)[1].count(" 0 to train") == 2
+
+
 def test_processes_train_what_one_process_does(tune, tmp_path, tmp_path_factory):
     """Groups of two of four points, two at a time; a second call finds all of them recorded."""
     folder = tmp_path_factory.mktemp("of_processes")
@@ -85,7 +98,7 @@ def test_runs_that_diverge_are_reported_and_a_screen_of_them_is_an_error(tune):
     assert code == 1
     assert "2 of 2 runs diverged: SGD, learning_rate=1e+30, seed 100, at step" in err
     assert "failed: SGD on mnist_mlp: every point of the screen diverged" in err
-    assert "0 grid runs, 0 to train" in out
+    assert "grid runs," not in out  # none to the end
 
 
 def test_a_point_with_a_diverged_seed_is_never_among_the_best(monkeypatch):
