@@ -114,7 +114,7 @@ def _grid(made: dict[str, Any]) -> str:
         return NO_TUNING
     points, screened = made["grid_points"], made["screened_points"]
     if _screened_whole(made):
-        return f"whole grid for {made['screened_steps']} steps, its best {points} to the end"
+        return f"whole grid for {made['screened_steps']} steps, its best points to the end"
     wanted = made["paper_grid_points"] or screened
     kept = f", kept of {screened} after {made['screened_steps']} steps" if screened else ""
     short = [

@@ -128,7 +128,7 @@ def test_rates_from_a_screened_grid_settle_a_claim_and_are_called_reduced():
     rows = {claim.claim: claim for claim in claims.adaptive_momentum(found)}
     conv = rows["M(0.9) beats Momentum SGD on MNIST Conv"]
     assert conv.verdict in (SUPPORTED, NOT_SUPPORTED)
-    steps = "whole grid for 3000 steps, its best 3 to the end"
+    steps = "whole grid for 3000 steps, its best points to the end"
     assert conv.note.endswith(f"reduced: tuned on {steps}")
 
 

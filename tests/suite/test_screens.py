@@ -122,7 +122,7 @@ def test_a_screen_in_doubt_is_a_short_grid_to_every_table(tmp_path):
         a = analysis.analyse(made.SyntheticRecords(*both))
         row = a.made.iloc[0]
         assert (row.short_grid, row.in_doubt) == (doubt, doubt)
-        assert (row.grid == "whole grid for 3000 steps, its best 3 to the end") is not doubt
+        assert (row.grid == "whole grid for 3000 steps, its best points to the end") is not doubt
         aggregation.write_tables(a, tmp_path)
         written = pd.read_csv(tmp_path / "tables" / "screens.csv")
         assert list(written.columns) == screens.COLUMNS

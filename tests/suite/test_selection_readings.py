@@ -152,7 +152,7 @@ def made_row(numbers, **columns):
 def test_a_whole_grid_that_was_screened_is_said_and_is_not_short():
     for columns in ({}, {"family": "neighbour"}):  # the paper has no grid for neighbours
         row = made_row(SCREENED, **columns)
-        assert row.grid == "whole grid for 3000 steps, its best 3 to the end"
+        assert row.grid == "whole grid for 3000 steps, its best points to the end"
         assert not row.short_grid
     assert made_row(SCREENED | {"grid_points": 18}).grid != "full"
     whole = {"grid_points": 18, "screened_points": 0, "screened_steps": 0, "steps": 10_000}
