@@ -128,19 +128,35 @@ def _variation(a: Analysis) -> Claim:
     tasks = [task for task in paper.TASKS if task in set(ours.task) & set(theirs.task)]
     if not tasks:
         return claim
-    ours = ours[ours.task.isin(tasks)]
+    ours, theirs = (cells[cells.task.isin(tasks)] for cells in (ours, theirs))
     rows = a.rows[(a.rows.reading == HEADLINE) & (a.rows.status != "diverged")]
     names = (*paper.RLLC, *paper.BASELINES)
     accuracy = np.moveaxis(scores(rows[rows.task.isin(tasks)], list(names), tasks), 0, 1)
     ratio, low, high, _ = spread_ratio(accuracy, np.isin(names, paper.RLLC))
     enough = len(tasks) >= MOST_TASKS
+    notes = [
+        "" if enough else FEW_TASKS,
+        f"interval includes {SIMILAR_SPREAD}" if low <= SIMILAR_SPREAD <= high else "",
+        _left_out(ours, theirs),
+        _some_reduced(a, ours),
+    ]
     return claim._replace(
         value=f"×{ratio:.2f}",
         interval=f"[{low:.2f}, {high:.2f}]" if np.isfinite([low, high]).all() else claim.interval,
         n=f"{len(ours)} cells, {len(tasks)} of {len(paper.TASKS)} tasks",
         verdict=verdict(ratio <= SIMILAR_SPREAD) if enough else PARTLY,
-        note="; ".join(n for n in ("" if enough else FEW_TASKS, _some_reduced(a, ours)) if n),
+        note="; ".join(note for note in notes if note),
     )
+
+
+def _left_out(ours: pd.DataFrame, theirs: pd.DataFrame) -> str:
+    """How many runs of RLLC and of the baselines diverged, and so have no accuracy to vary."""
+    counts = [
+        f"{cells.diverged.sum()} of {cells.seeds.sum()} runs of {name}"
+        for name, cells in (("RLLC", ours), ("the baselines", theirs))
+        if cells.diverged.sum()
+    ]
+    return f"without what diverged: {', '.join(counts)}" if counts else ""
 
 
 def _some_reduced(a: Analysis, cells: pd.DataFrame) -> str:

@@ -46,6 +46,27 @@ def test_gains_and_spread_wait_for_most_tasks():
     assert PARTLY not in [claim.verdict for claim in four]
 
 
+def test_spread_says_what_diverged_and_where_its_interval_reaches(monkeypatch):
+    pairs = finals(paper.TASKS[:4], 4)
+    plain = behaviour.spread(analysis.analyse(made.gather(pairs)))[0]
+    assert "diverged" not in plain.note
+    lost = [
+        made.run(paper.TASKS[task], name, 3, status="diverged")
+        for task, name in ((0, "M(0.9)"), (1, "M(0.9)"), (0, "SGD"))
+    ]
+    gone = {row["run"] for row, _ in lost}
+    pairs = [pair for pair in pairs if pair[0]["run"] not in gone] + lost
+    found = behaviour.spread(analysis.analyse(made.gather(pairs)))[0]
+    assert found.note.endswith(
+        "without what diverged: 2 of 128 runs of RLLC, 1 of 48 runs of the baselines"
+    )
+    low, high = (float(x) for x in found.interval.strip("[]").split(", "))
+    for bound, inside in ((low - 0.1, False), ((low + high) / 2, True), (high + 0.1, False)):
+        monkeypatch.setattr(behaviour, "SIMILAR_SPREAD", bound)
+        note = behaviour.spread(analysis.analyse(made.gather(pairs)))[0].note
+        assert (f"interval includes {bound}" in note) == inside
+
+
 def test_run_time():
     def claim(ratio):
         rows = [("Adam", 2.0), ("M(0.9)", 2.0 * ratio), ("M2(0.6)", 2.0 * ratio)]
