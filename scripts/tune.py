@@ -2,7 +2,7 @@
 
   python scripts/tune.py --tasks mnist_mlp --optimizers sgd adam m_0.9 --seeds 100
   python scripts/tune.py --tasks mnist_mlp --best 3 --more-seeds 101 102      a second round
-  python scripts/tune.py --tasks mnist_conv --screen 3000      3,000 steps, the best 3 to the end
+  python scripts/tune.py --tasks mnist_conv --screen 3000      3,000 steps, the best to the end
   python scripts/tune.py --tasks mnist_conv --screen 3000 --best 3      a second round of these
   python scripts/tune.py --tasks mnist_conv --processes 8      a large GPU, shared by processes
 

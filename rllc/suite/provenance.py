@@ -15,7 +15,7 @@ FULL = "full"
 NO_TUNING = "no tuning records"
 # A screen of the whole grid that tells the best rates as well as full runs of every point do, on
 # the grids where both are known, the MLPs' (results/tables/tuning_steps.csv): its steps, and the
-# best points that are trained to the end. Elsewhere it has to pass the check of `screens`, too.
+# best points that are trained to the end. It has to pass the check of `screens`, too.
 SCREEN_STEPS, SCREEN_KEPT = 3_000, 3
 MADE = [
     *CELL, "family", "device", "seeds", "diverged", "steps", *RATES, "further", "grid_points",

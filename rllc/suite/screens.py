@@ -3,7 +3,8 @@
 A screened grid has runs of two lengths: every point for a few steps, the best of them to the end.
 A dropped point would overtake the chosen one only by gaining more after the screen than its
 distance then to the chosen point's end. What points gain depends on the task and, for RLLC, on
-the law rate above all: a fast law has ended its training by then, a slow one has not.
+the law rate above all: a fast law has ended its training by then, a slow one has not. Lower
+points tend to gain more than the kept ones, so a passed check is evidence, not proof.
 """
 
 import numpy as np
@@ -12,7 +13,7 @@ import pandas as pd
 from rllc.suite import paper
 from rllc.suite.selection import CELL, LAW_RATE, RATES, tuning_values
 
-POINT = [*CELL, *RATES, "screen", "points", "kept", "steps", "screen_steps", "value"]
+POINT = [*CELL, *RATES, "screen", "points", "kept", "steps", "screen_steps", "value", "gained"]
 COLUMNS = [
     *CELL, "points", "kept", "steps", "screen_steps", "value",
     *(f"dropped_{key}" for key in (*RATES, "value")), "needed", "gained", "in_doubt",
@@ -40,9 +41,8 @@ def dropped(runs: pd.DataFrame, curves: pd.DataFrame, choices: pd.DataFrame) -> 
     screened = choices[choices.screened_points.astype(float) > 0]
     parts = [_dropped(tuning, choice) for choice in screened.to_dict("records")]
     found = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=POINT)
-    needed = found.value.astype(float) - found.screen.astype(float)
-    gained = found.gained if parts else needed
-    return found.assign(needed=needed, gained=gained, in_doubt=needed <= gained)
+    needed = found.value - found.screen
+    return found.assign(needed=needed, in_doubt=needed <= found.gained)
 
 
 def table(points: pd.DataFrame) -> pd.DataFrame:
