@@ -19,6 +19,7 @@ from rllc.suite import (  # noqa: E402
     aggregation,
     analysis,
     configuration,
+    identity,
     readme,
     records,
     selection,
@@ -65,12 +66,13 @@ def _job(override: str) -> Run:
 
 def _variant(task: dict[str, Any], run: Run) -> str:
     """The variant of a run's settings on another task (see `records.load` on what is left out)."""
-    optimizer = {key: value for key, value in run.optimizer.items() if key not in _NOT_SETTINGS}
-    settings = {"optimizer": optimizer, "task": task, "protocol": run.protocol}
-    return selection.variant(settings, run.shown.get("initial_law"), run.optimizer.get("epsilon"))
-
-
-_NOT_SETTINGS = ("name", "family", "grid", "untuned", "epsilon")
+    settings = {
+        "optimizer": identity.optimizer(run.optimizer),
+        "task": identity.task(task),
+        "protocol": run.protocol,
+        "traced": run.settings,
+    }
+    return selection.variant(settings)
 
 
 def committed(folder: Path, output: Path) -> analysis.Analysis:

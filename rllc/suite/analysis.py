@@ -17,7 +17,8 @@ from rllc.suite import (
     tables,
     tuning_analysis,
 )
-from rllc.suite.selection import CANDIDATE, Defaults
+from rllc.suite.roles import CANDIDATE
+from rllc.suite.selection import Defaults
 
 METRICS = ("test_accuracy", "test_loss")
 TIMINGS = ["network", "optimizer", "milliseconds_per_step", "gflop_per_step", "device"]

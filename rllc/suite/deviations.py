@@ -14,16 +14,16 @@ from rllc.suite import comparisons, paper, questions, readings, selection
 from rllc.suite.questions import QUESTIONS, REPORTED, Question
 from rllc.suite.selection import (
     CELL,
-    FIRST_TUNING_SEED,
-    RATES,
+    LAW_RATE,
     lowest_or_highest,
     tuning_runs,
 )
 from rllc.suite.statistics import pooled_std
 
 RULES = ("validation_accuracy", "validation_loss")
+RATES = ["learning_rate", LAW_RATE]
 COLUMNS = [
-    "question", "answer", "is_default", *CELL, "reading", "seeds", "points", "steps", *RATES[:2],
+    "question", "answer", "is_default", *CELL, "reading", "seeds", "points", "steps", *RATES,
     "accuracy", "loss", "paper_accuracy", "paper_loss", "accuracy_difference",
     "loss_difference_percent", "spread", "misfit", "loss_misfit_percent", "agrees",
 ]  # fmt: skip
@@ -45,7 +45,7 @@ def deviations(runs: pd.DataFrame, defaults: pd.DataFrame, curves: pd.DataFrame)
       stopping point, since that is what it asks.
     """
     known = set(zip(paper.cells().task, paper.cells().optimizer, strict=True))
-    tried = runs[runs.seed >= FIRST_TUNING_SEED]
+    tried = runs[runs.role != "final"]
     cells = zip(tried.task, tried.optimizer, strict=True)
     tried = tried[np.array([cell in known for cell in cells], bool)]
     tried = tried.assign(**{m: lowest_or_highest(tried, curves, m) for m in RULES})
@@ -79,9 +79,10 @@ def _settings(question: Question, tried: pd.DataFrame, variants: dict) -> Iterat
 
 def _best(runs: pd.DataFrame, rule: str) -> pd.DataFrame:
     """The runs at the best point, with ``points`` (how many there were) and the ``rule``."""
-    points = runs.groupby(RATES, dropna=False, sort=True)[rule].mean()
+    names = [*selection.hyper_names(runs), "hyper"]
+    points = runs.groupby(names, dropna=False, sort=True)[rule].mean().droplevel(names[:-1])
     at = points.idxmin() if selection.is_loss(rule) else points.idxmax()
-    best = runs[readings.uses(runs, at)]
+    best = runs[runs.hyper == at]
     return best.assign(points=len(points), rule=rule)
 
 
@@ -130,15 +131,14 @@ def compared(members: pd.DataFrame) -> tuple[list[str], list[tuple[str, str]]]:
 
 def _common(members: pd.DataFrame, answers: int) -> pd.DataFrame:
     """Runs of one cell at the points, seeds and most steps that every answer has."""
-    keys = [*RATES, "seed", "steps"]
-    known = members.fillna(dict.fromkeys(RATES, -1.0))
-    counts = known.groupby(keys).answer.nunique()
+    keys = ["hyper", "seed", "steps"]
+    counts = members.groupby(keys).answer.nunique()
     shared = counts[counts == answers].reset_index()
     if shared.empty:
         return members.iloc[:0]
     shared = shared[shared.steps == shared.steps.max()]
     wanted = set(shared[keys].itertuples(index=False, name=None))
-    has = [key in wanted for key in known[keys].itertuples(index=False, name=None)]
+    has = [key in wanted for key in members[keys].itertuples(index=False, name=None)]
     return _rectangle(members[has])
 
 
@@ -147,7 +147,7 @@ def _rectangle(members: pd.DataFrame) -> pd.DataFrame:
     per_seed = members.groupby("seed").size()
     seeds = set(per_seed[per_seed == per_seed.max()].index)
     inside = members[members.seed.isin(seeds)]
-    points = inside.groupby(RATES, dropna=False).seed.transform("nunique")
+    points = inside.groupby("hyper").seed.transform("nunique")
     return inside[points == len(seeds)]
 
 
@@ -172,7 +172,7 @@ def _values(chosen: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
     rows["answer"] = rows.answer.where(~asked, rows.reading + ", by " + by)
     rows["reading"] = rows.reading.where(~asked, "")
     grouped = rows.groupby(["question", "answer", *CELL, "reading"], sort=True)
-    firsts = ("is_default", "points", "steps", *RATES[:2])
+    firsts = ("is_default", "points", "steps", *RATES)
     return grouped.agg(
         accuracy=("accuracy", "mean"), loss=("loss", "mean"), seeds=("seed", "nunique"),
         **{column: (column, "first") for column in firsts},

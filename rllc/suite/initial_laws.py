@@ -127,7 +127,7 @@ def _answered(every: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
 def _rows(tuning: pd.DataFrame, records: Any) -> Iterator[dict]:
     for (answer, task), part in tuning.groupby(["answer", "task"], sort=True):
         choice = selection.choose(selection.tuning_points(part, records.curves)).iloc[0]
-        best = part[readings.uses(part, choice[selection.RATES])]
+        best = part[selection.same_hyper(part, choice.hyper)]
         best = best[best.steps == choice.steps]
         found = law_dynamics.law_curves(records, best, str(task), MIXED)
         if found is None:

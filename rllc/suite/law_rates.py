@@ -19,7 +19,7 @@ from rllc.suite.law_dynamics import LawCurves
 from rllc.suite.markdown import MISSING, markdown_table, span
 from rllc.suite.plotting import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, RC, VERMILION
 from rllc.suite.readings import READINGS
-from rllc.suite.selection import CELL, FIRST_QUESTION_SEED, LAW_RATE, RATES
+from rllc.suite.selection import CELL, LAW_RATE
 
 SWEEP = [*CELL, "learning_rate"]
 COLUMNS = [
@@ -32,7 +32,7 @@ PAPER_LINE = "the paper's mean"
 
 
 def runs(every: pd.DataFrame) -> pd.DataFrame:
-    """Full-length runs on question seeds of the cells that have two law rates or more.
+    """Full-length runs asked for a question of the cells that have two law rates or more.
 
     Args:
       every: from `selection.default_variants`.
@@ -40,8 +40,8 @@ def runs(every: pd.DataFrame) -> pd.DataFrame:
     Returns:
       Its rows at all learning rates of these cells.
     """
-    asked = every[(every.seed >= FIRST_QUESTION_SEED) & (every.steps == paper.STEPS)]
-    asked = asked[asked[LAW_RATE].notna()].drop_duplicates([*SWEEP, *RATES, "seed"])
+    asked = every[(every.role == "question") & (every.steps == paper.STEPS)]
+    asked = asked[asked[LAW_RATE].notna()].drop_duplicates([*CELL, "hyper", "seed"])
     return asked[asked.groupby(CELL)[LAW_RATE].transform("nunique") > 1]
 
 

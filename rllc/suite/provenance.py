@@ -9,7 +9,7 @@ import pandas as pd
 from rllc.suite import paper
 from rllc.suite.markdown import MISSING, markdown_table
 from rllc.suite.paper import BATCH_SIZE, GRID_POINTS, SEEDS, STEPS
-from rllc.suite.selection import CELL, FIRST_TUNING_SEED, RATES
+from rllc.suite.selection import CELL, FIRST
 
 FULL = "full"
 NO_TUNING = "no tuning records"
@@ -18,7 +18,7 @@ NO_TUNING = "no tuning records"
 # best points that are trained to the end. It has to pass the check of `screens`, too.
 SCREEN_STEPS, SCREEN_KEPT = 3_000, 3
 MADE = [
-    *CELL, "family", "device", "seeds", "diverged", "steps", *RATES, "further", "grid_points",
+    *CELL, "family", "device", "seeds", "diverged", "steps", "hyper", "grid_points",
     "paper_grid_points", "tuning_seeds", "grid_seeds", "tuning_steps", "screened_points",
     "screened_steps", "in_doubt", "edges", "settings",
     "training", "grid", "short_grid", "tuning",
@@ -70,8 +70,7 @@ def _made(runs: pd.DataFrame, choice: dict[str, Any], in_doubt: bool) -> dict[st
         "seeds": runs.seed.nunique(),
         "diverged": int((runs.status == "diverged").sum()),
         "steps": int(first.steps),
-        **{rate: first[rate] for rate in RATES},
-        "further": first.further,
+        "hyper": first.hyper,
         "grid_points": _count(choice.get("grid_points")),
         "paper_grid_points": GRID_POINTS.get(first.family, 0),
         "tuning_seeds": _count(choice.get("seeds")),
@@ -160,7 +159,7 @@ def unused(runs: pd.DataFrame, final: pd.DataFrame) -> pd.DataFrame:
     Returns:
       task, optimizer, reason, runs (their number).
     """
-    left = runs[(runs.seed < FIRST_TUNING_SEED) & ~runs.run.isin(set(final.run))]
+    left = runs[(runs.role == "final") & ~runs.run.isin(set(final.run))]
     variants = {(row.task, row.optimizer): row.variant for row in final.itertuples()}
     steps = {(row.task, row.optimizer): row.steps for row in final.itertuples()}
     reasons = []
@@ -184,14 +183,14 @@ def to_markdown(made: pd.DataFrame, left: pd.DataFrame) -> str:
       left: from `unused`.
     """
     head = [
-        "optimizer", "task", "device", "seeds", "diverged", "steps", "learning rate", "second rate",
+        "optimizer", "task", "device", "seeds", "diverged", "steps", "learning rate", "other rates",
         "grid points", "tuning seeds", "tuning steps", "edge of the grid", "settings",
         "training", "tuning",
     ]  # fmt: skip
     body = [
         [
             paper.pretty(row.optimizer), str(paper.title(row.task)), row.device, row.seeds,
-            row.diverged, row.steps, f"{row.learning_rate:g}", _second_rate(row),
+            row.diverged, row.steps, *_rates(row.hyper),
             f"{row.grid_points} of {row.paper_grid_points}" if row.paper_grid_points
             else row.grid_points, row.tuning_seeds, row.tuning_steps, row.edges, row.settings,
             row.training, row.tuning,
@@ -210,11 +209,12 @@ _INTRO = (
 )
 
 
-def _second_rate(row: Any) -> str:
-    """What is tuned beside the learning rate: the law's, or a number of a neighbour by its name."""
-    if row.further:
-        return f"{row.further} = {row.further_value:g}"
-    return MISSING if pd.isna(row.law_learning_rate) else f"law: {row.law_learning_rate:g}"
+def _rates(hyper: str) -> tuple[str, str]:
+    """The learning rate, and what else is tuned, by name."""
+    values = json.loads(hyper)
+    first = values.pop(FIRST, None)
+    others = ", ".join(f"{name} = {x:g}" for name, x in values.items())
+    return MISSING if first is None else f"{first:g}", others or MISSING
 
 
 def _unused_markdown(left: pd.DataFrame) -> str:

@@ -7,16 +7,18 @@ the law rate above all: a fast law has ended its training by then, a slow one ha
 points tend to gain more than the kept ones, so a passed check is evidence, not proof.
 """
 
+import json
+
 import numpy as np
 import pandas as pd
 
 from rllc.suite import paper
-from rllc.suite.selection import CELL, LAW_RATE, RATES, tuning_values
+from rllc.suite.selection import CELL, LAW_RATE, tuning_values
 
-POINT = [*CELL, *RATES, "screen", "points", "kept", "steps", "screen_steps", "value", "gained"]
+POINT = [*CELL, "hyper", "screen", "points", "kept", "steps", "screen_steps", "value", "gained"]
 COLUMNS = [
     *CELL, "points", "kept", "steps", "screen_steps", "value",
-    *(f"dropped_{key}" for key in (*RATES, "value")), "needed", "gained", "in_doubt",
+    "dropped_hyper", "dropped_value", "needed", "gained", "in_doubt",
 ]  # fmt: skip
 
 
@@ -29,7 +31,7 @@ def dropped(runs: pd.DataFrame, curves: pd.DataFrame, choices: pd.DataFrame) -> 
       choices: from `selection.choose`.
 
     Returns:
-      The cell, the point's rates and its validation accuracy after the ``screen`` (all in %); how
+      The cell, the point's ``hyper`` and its validation accuracy after the ``screen`` (all in %); how
       many ``points`` the grid has and how many were ``kept``, their ``steps`` and those of the
       screen; ``value`` of the chosen point; ``needed``: what the dropped one would have to gain
       after the screen to draw level; ``gained``: the most that a kept point of its task and law
@@ -37,7 +39,7 @@ def dropped(runs: pd.DataFrame, curves: pd.DataFrame, choices: pd.DataFrame) -> 
       less than the first.
     """
     tuning = tuning_values(runs, curves)
-    tuning["value"] *= 100
+    tuning = tuning.assign(value=100 * tuning.value, law_rate=_law_rates(tuning))
     screened = choices[choices.screened_points.astype(float) > 0]
     parts = [_dropped(tuning, choice) for choice in screened.to_dict("records")]
     found = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=POINT)
@@ -53,8 +55,7 @@ def table(points: pd.DataFrame) -> pd.DataFrame:
     """
     short = points.needed - points.gained
     closest = points.loc[short.groupby([points[key] for key in CELL], sort=True).idxmin()]
-    names = {key: f"dropped_{key}" for key in RATES}
-    closest = closest.rename(columns=names | {"screen": "dropped_value"})
+    closest = closest.rename(columns={"hyper": "dropped_hyper", "screen": "dropped_value"})
     return closest[COLUMNS].reset_index(drop=True)
 
 
@@ -67,14 +68,20 @@ def doubtful(screens: pd.DataFrame) -> set[tuple[str, str]]:
 def _dropped(tuning: pd.DataFrame, choice: dict) -> pd.DataFrame:
     short, long = int(choice["screened_steps"]), int(choice["steps"])
     task = tuning[tuning.task == choice["task"]]
-    points = _values(task, [*CELL, *RATES], short, long)
+    points = _values(task, [*CELL, "hyper", "law_rate"], short, long)
     points = points[points.optimizer == choice["optimizer"]]
-    alike = task[task[LAW_RATE].isna() == pd.isna(choice[LAW_RATE])]
+    has_law = LAW_RATE in json.loads(choice["hyper"])
+    alike = task[task.law_rate.notna() == has_law]
     points = points.assign(
         points=len(points), kept=int(points.end.notna().sum()), steps=long, screen_steps=short,
-        value=100 * choice["value"], gained=_gains(alike, points[LAW_RATE], short, long),
+        value=100 * choice["value"], gained=_gains(alike, points.law_rate, short, long),
     )  # fmt: skip
     return points[points.end.isna() & np.isfinite(points.screen)].drop(columns="end")
+
+
+def _law_rates(runs: pd.DataFrame) -> pd.Series:
+    """The law rate of each run, NaN without one."""
+    return runs.get(LAW_RATE, pd.Series(np.nan, runs.index))
 
 
 def _values(tuning: pd.DataFrame, keys: list[str], short: int, long: int) -> pd.DataFrame:
@@ -88,10 +95,10 @@ def _values(tuning: pd.DataFrame, keys: list[str], short: int, long: int) -> pd.
 
 def _gains(tuning: pd.DataFrame, law_rates: pd.Series, short: int, long: int) -> pd.Series:
     """The most that a run of each law rate gained between two lengths; where none did, of any."""
-    runs = _values(tuning, [*CELL, *RATES, "seed"], short, long)
+    runs = _values(tuning, [*CELL, "hyper", "law_rate", "seed"], short, long)
     runs = runs[np.isfinite(runs.end) & np.isfinite(runs.screen)]
     gain = runs.end - runs.screen
-    by_law_rate = gain.groupby(runs[LAW_RATE]).max()
+    by_law_rate = gain.groupby(runs.law_rate).max()
     return law_rates.map(by_law_rate).astype(float).fillna(gain.max()).fillna(np.inf)
 
 

@@ -10,11 +10,11 @@ from matplotlib.ticker import NullLocator
 from rllc.suite import comparisons, paper
 from rllc.suite.markdown import span
 from rllc.suite.plotting import BLUE, GREY, RC, legend_below, task_figure
-from rllc.suite.selection import CELL, LAW_RATE, RATES, RULE, tuning_runs
+from rllc.suite.selection import CELL, LAW_RATE, RULE, hyper_names, tuning_runs, with_hyper
 
 KEPT = 3  # points of the grid that the milder rule trains to the end
 SHORT, LONGER = 1_000, 3_000  # steps that `sentence` speaks of
-COLUMNS = [*CELL, "family", "grid_points", "seeds", "steps", *RATES, "lost", "lost_of_kept"]
+COLUMNS = [*CELL, "family", "grid_points", "seeds", "steps", "hyper", "lost", "lost_of_kept"]
 FAMILIES = {"baseline": ("baselines", GREY), "rllc": ("RLLC", BLUE)}
 
 
@@ -52,19 +52,18 @@ def _whole(runs: pd.DataFrame) -> bool:
 def _cell(runs: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
     by_seed = runs.groupby("seed").size()
     seeds = by_seed.index[by_seed == by_seed.max()]
-    runs = runs[runs.seed.isin(seeds)].sort_values(RATES, kind="stable")
+    runs = runs[runs.seed.isin(seeds)].sort_values(hyper_names(runs), kind="stable")
     wide = curves[curves.run.isin(set(runs.run))].pivot(index="run", columns="step", values=RULE)
     wide = wide.loc[runs.run, [step for step in wide.columns if step > 0]]
     best = np.maximum.accumulate(100 * wide.fillna(0.0).to_numpy(float), axis=1)
     over = runs.diverged_at.astype(float).to_numpy()[:, None] <= wide.columns.to_numpy()
     best = np.where(over, comparisons.CHANCE, best)
     end = np.where(runs.status == "diverged", comparisons.CHANCE, best[:, -1])
-    point = runs.groupby(RATES, dropna=False, sort=True).ngroup().to_numpy()
+    point, hypers = pd.factorize(runs.hyper)
     so_far, at_end = (pd.DataFrame(x).groupby(point).mean().to_numpy() for x in (best, end))
     leaders = np.argsort(-so_far, axis=0, kind="stable")
     lost = at_end.max() - at_end[leaders, 0]
-    rates = runs[RATES].drop_duplicates().iloc[leaders[0]].reset_index(drop=True)
-    return rates.assign(
+    return pd.DataFrame({"hyper": hypers[leaders[0]]}).assign(
         family=runs.family.iloc[0], grid_points=len(at_end), seeds=len(seeds),
         steps=wide.columns, lost=lost[0], lost_of_kept=lost[:KEPT].min(axis=0),
     )  # fmt: skip
@@ -104,11 +103,12 @@ def _longer_sentence(lost: pd.DataFrame) -> str:
 
 
 def _law_sentence(lost: pd.DataFrame, early: pd.DataFrame) -> str:
-    end = lost[lost.steps == paper.STEPS].set_index(CELL)[LAW_RATE]
-    early = early[early[LAW_RATE].notna()]
+    end, early = with_hyper(lost[lost.steps == paper.STEPS]).set_index(CELL), with_hyper(early)
+    early = early[early[LAW_RATE].notna()] if LAW_RATE in early else early.iloc[:0]
     if early.empty:
         return ""
-    change = early[LAW_RATE].to_numpy() - end[pd.MultiIndex.from_frame(early[CELL])].to_numpy()
+    before = end[LAW_RATE][pd.MultiIndex.from_frame(early[CELL])]
+    change = early[LAW_RATE].to_numpy() - before.to_numpy()
     above, below = int((change > 0).sum()), int((change < 0).sum())
     lead = "Short runs favour a fast law: of" if above > 2 * below else "Of"
     return (
