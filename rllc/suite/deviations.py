@@ -45,7 +45,7 @@ def deviations(runs: pd.DataFrame, defaults: pd.DataFrame, curves: pd.DataFrame)
       stopping point, since that is what it asks.
     """
     known = set(zip(paper.cells().task, paper.cells().optimizer, strict=True))
-    tried = runs[runs.role != "final"]
+    tried = selection.with_hyper(runs[runs.role != "final"], RATES)
     cells = zip(tried.task, tried.optimizer, strict=True)
     tried = tried[np.array([cell in known for cell in cells], bool)]
     tried = tried.assign(**{m: lowest_or_highest(tried, curves, m) for m in RULES})

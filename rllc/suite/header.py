@@ -26,8 +26,12 @@ def describe(trainer: Any) -> dict[str, Any]:
         "group": first.group,
         "runs": [
             {
-                "run": run.name, "seed": run.seed, "role": run.role, "hyper": run.hyper,
-                "settings": run.settings, **status,
+                "run": run.name,
+                "seed": run.seed,
+                "role": run.role,
+                "hyper": run.hyper,
+                "settings": run.settings,
+                **status,
             }
             for run, status in zip(trainer.runs, statuses, strict=True)
         ],

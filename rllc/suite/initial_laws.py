@@ -135,7 +135,8 @@ def _rows(tuning: pd.DataFrame, records: Any) -> Iterator[dict]:
         yield {
             "answer": answer, "task": task, "is_default": bool(part.is_default.iloc[0]),
             "points": choice.grid_points, "seeds": best.seed.nunique(),
-            "learning_rate": choice.learning_rate, "law_learning_rate": choice.law_learning_rate,
+            "learning_rate": choice.learning_rate,
+            "law_learning_rate": choice.get("law_learning_rate"),
             **_course(found),
         }  # fmt: skip
 

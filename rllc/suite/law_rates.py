@@ -19,7 +19,7 @@ from rllc.suite.law_dynamics import LawCurves
 from rllc.suite.markdown import MISSING, markdown_table, span
 from rllc.suite.plotting import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, RC, VERMILION
 from rllc.suite.readings import READINGS
-from rllc.suite.selection import CELL, LAW_RATE
+from rllc.suite.selection import CELL, LAW_RATE, with_hyper
 
 SWEEP = [*CELL, "learning_rate"]
 COLUMNS = [
@@ -40,6 +40,7 @@ def runs(every: pd.DataFrame) -> pd.DataFrame:
     Returns:
       Its rows at all learning rates of these cells.
     """
+    every = with_hyper(every, [LAW_RATE])
     asked = every[(every.role == "question") & (every.steps == paper.STEPS)]
     asked = asked[asked[LAW_RATE].notna()].drop_duplicates([*CELL, "hyper", "seed"])
     return asked[asked.groupby(CELL)[LAW_RATE].transform("nunique") > 1]

@@ -50,7 +50,9 @@ def complaint(role: Any, seed: int, seeds: Mapping[str, Any] = SEEDS) -> str:
     owners = [name for name in ROLES if seed in seeds.get(name, ())]
     if role not in seeds and not owners:
         return ""
-    whose = f"seed {seed} is one for {' or '.join(owners)} runs" if owners else "it has no such seed"
+    whose = (
+        f"seed {seed} is one for {' or '.join(owners)} runs" if owners else "it has no such seed"
+    )
     return f"role={role} with seed={seed}: {whose}; {role} runs take {_in_words(seeds.get(role))}"
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from rllc.suite import paper
-from rllc.suite.selection import CELL, LAW_RATE, tuning_values
+from rllc.suite.selection import CELL, LAW_RATE, tuning_values, with_hyper
 
 POINT = [*CELL, "hyper", "screen", "points", "kept", "steps", "screen_steps", "value", "gained"]
 COLUMNS = [
@@ -31,15 +31,17 @@ def dropped(runs: pd.DataFrame, curves: pd.DataFrame, choices: pd.DataFrame) -> 
       choices: from `selection.choose`.
 
     Returns:
-      The cell, the point's ``hyper`` and its validation accuracy after the ``screen`` (all in %); how
-      many ``points`` the grid has and how many were ``kept``, their ``steps`` and those of the
+      The cell, the point's ``hyper`` and its validation accuracy after the ``screen`` (all in %);
+      how many ``points`` the grid has and how many were ``kept``, their ``steps`` and those of the
       screen; ``value`` of the chosen point; ``needed``: what the dropped one would have to gain
       after the screen to draw level; ``gained``: the most that a kept point of its task and law
       rate did (where there is none, of its task and any law rate); ``in_doubt``: the second is no
       less than the first.
     """
     tuning = tuning_values(runs, curves)
-    tuning = tuning.assign(value=100 * tuning.value, law_rate=_law_rates(tuning))
+    tuning = tuning.assign(
+        value=100 * tuning.value, law_rate=with_hyper(tuning, [LAW_RATE])[LAW_RATE]
+    )
     screened = choices[choices.screened_points.astype(float) > 0]
     parts = [_dropped(tuning, choice) for choice in screened.to_dict("records")]
     found = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=POINT)
@@ -77,11 +79,6 @@ def _dropped(tuning: pd.DataFrame, choice: dict) -> pd.DataFrame:
         value=100 * choice["value"], gained=_gains(alike, points.law_rate, short, long),
     )  # fmt: skip
     return points[points.end.isna() & np.isfinite(points.screen)].drop(columns="end")
-
-
-def _law_rates(runs: pd.DataFrame) -> pd.Series:
-    """The law rate of each run, NaN without one."""
-    return runs.get(LAW_RATE, pd.Series(np.nan, runs.index))
 
 
 def _values(tuning: pd.DataFrame, keys: list[str], short: int, long: int) -> pd.DataFrame:

@@ -9,7 +9,7 @@ that gives the best few points more seeds decides among those few.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -74,9 +74,14 @@ def hyper_names(table: pd.DataFrame, column: str = "hyper") -> list[str]:
     return sorted(found, key=lambda name: (name != FIRST, name))
 
 
-def with_hyper(table: pd.DataFrame) -> pd.DataFrame:
-    """`table` with a float column for each hyperparameter of its column ``hyper``."""
-    names = hyper_names(table)
+def with_hyper(table: pd.DataFrame, also: Iterable[str] = ()) -> pd.DataFrame:
+    """`table` with a float column for each hyperparameter of its column ``hyper``.
+
+    Args:
+      table: with a column ``hyper``.
+      also: names that get a column even where no row has them.
+    """
+    names = [*hyper_names(table), *also]
     parsed = {text: json.loads(text) for text in table.hyper.dropna().unique()}
     values = {
         name: table.hyper.map({text: h.get(name, np.nan) for text, h in parsed.items()})
@@ -255,6 +260,4 @@ def chosen_rates(choices: pd.DataFrame) -> dict[tuple[str, str], dict[str, float
 
     This is what a training script looks up for a value given as ``auto``.
     """
-    return {
-        (row.task, row.optimizer): json.loads(row.hyper) for row in choices.itertuples()
-    }
+    return {(row.task, row.optimizer): json.loads(row.hyper) for row in choices.itertuples()}

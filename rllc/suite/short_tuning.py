@@ -103,8 +103,9 @@ def _longer_sentence(lost: pd.DataFrame) -> str:
 
 
 def _law_sentence(lost: pd.DataFrame, early: pd.DataFrame) -> str:
-    end, early = with_hyper(lost[lost.steps == paper.STEPS]).set_index(CELL), with_hyper(early)
-    early = early[early[LAW_RATE].notna()] if LAW_RATE in early else early.iloc[:0]
+    end = with_hyper(lost[lost.steps == paper.STEPS], [LAW_RATE]).set_index(CELL)
+    early = with_hyper(early, [LAW_RATE])
+    early = early[early[LAW_RATE].notna()]
     if early.empty:
         return ""
     before = end[LAW_RATE][pd.MultiIndex.from_frame(early[CELL])]

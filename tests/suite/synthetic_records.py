@@ -55,7 +55,7 @@ def settings(task: str, optimizer: str, **protocol) -> str:
 
 def hyper(**values: float) -> str:
     """The column ``hyper`` of these hyperparameters."""
-    return identity.canonical(values)
+    return identity.canonical({name: float(value) for name, value in values.items()})
 
 
 def run(
@@ -163,6 +163,12 @@ def nothing() -> SyntheticRecords:
     """Records of no run at all, as a fresh checkout has them."""
     runs, curves = gather([run("mnist_mlp", "SGD", 0)])[:2]
     return SyntheticRecords(runs.iloc[:0], curves.iloc[:0])
+
+
+def with_law(row: dict, law) -> dict:
+    """A run's row from another initial law."""
+    settings = json_settings(row) | {"traced": {"initial_law": law}}
+    return row | {"settings": json.dumps(settings, sort_keys=True)}
 
 
 def json_settings(row: dict) -> dict:

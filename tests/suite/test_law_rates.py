@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from rllc.suite import aggregation, analysis, law_rates, paper, question_report
+from rllc.suite.selection import with_hyper
 from tests.suite import synthetic_records as made
 
 TASK, NAME = "mnist_conv", "M(0.9)"
@@ -22,7 +23,7 @@ class Records(NamedTuple):
     def laws(self, runs):
         steps = np.arange(0, 10_001, 10)
         parts = []
-        for run in self.runs[self.runs.run.isin(list(runs))].itertuples():
+        for run in with_hyper(self.runs[self.runs.run.isin(list(runs))]).itertuples():
             left = LEFT.get(run.law_learning_rate, 1.0)
             law = 2 * (1 - (1 - left) * steps / 10_000)
             units = np.stack([law] * made.num_units(run.optimizer), 1).astype(np.float32)
