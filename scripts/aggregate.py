@@ -15,11 +15,11 @@ from omegaconf import OmegaConf
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from rllc.replication import readme  # noqa: E402
 from rllc.suite import (  # noqa: E402
     aggregation,
     analysis,
     configuration,
-    readme,
     records,
     selection,
     sweep,

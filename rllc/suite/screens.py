@@ -10,7 +10,7 @@ points tend to gain more than the kept ones, so a passed check is evidence, not 
 import numpy as np
 import pandas as pd
 
-from rllc.suite import paper
+from rllc.replication import paper
 from rllc.suite.selection import CELL, LAW_RATE, RATES, tuning_values
 
 POINT = [*CELL, *RATES, "screen", "points", "kept", "steps", "screen_steps", "value", "gained"]

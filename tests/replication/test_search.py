@@ -7,17 +7,8 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from rllc.suite import (
-    aggregation,
-    analysis,
-    configuration,
-    paper,
-    questions,
-    records,
-    search,
-    selection,
-    sweep,
-)
+from rllc.replication import paper, questions, search
+from rllc.suite import aggregation, analysis, configuration, records, selection, sweep
 from scripts import search as script
 from tests.suite import synthetic_records as made
 
