@@ -15,12 +15,12 @@ from omegaconf import OmegaConf
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from rllc.replication import readme  # noqa: E402
 from rllc.suite import (  # noqa: E402
     aggregation,
     analysis,
     configuration,
     identity,
-    readme,
     records,
     selection,
     sweep,

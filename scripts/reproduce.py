@@ -21,7 +21,8 @@ devices.configure()
 import jax  # noqa: E402
 
 import tasks  # noqa: E402
-from rllc.suite import budget, execution, paper, records, sweep  # noqa: E402
+from rllc.replication import paper  # noqa: E402
+from rllc.suite import budget, execution, records, sweep  # noqa: E402
 from rllc.suite.budget import Cell, clock  # noqa: E402
 from rllc.suite.execution import Options  # noqa: E402
 from rllc.suite.plan import PlanError  # noqa: E402

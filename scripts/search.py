@@ -20,7 +20,8 @@ devices.configure()
 
 import numpy as np  # noqa: E402
 
-from rllc.suite import records, search, selection, sweep  # noqa: E402
+from rllc.replication import search  # noqa: E402
+from rllc.suite import records, selection, sweep  # noqa: E402
 from rllc.suite.execution import Options  # noqa: E402
 from rllc.suite.plan import PlanError, Run  # noqa: E402
 from scripts.tune import train  # noqa: E402

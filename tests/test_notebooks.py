@@ -45,7 +45,8 @@ def stripped(text: str) -> str:
 
 def write_records(folder: Path) -> None:
     """Shards of made-up runs: three baselines and the two optimizers of Figure 2."""
-    from rllc.suite import law_dynamics, paper, records
+    from rllc.replication import law_dynamics, paper
+    from rllc.suite import records
     from tests.suite import synthetic_records as made
 
     names = (*paper.BASELINES, law_dynamics.MIXED, law_dynamics.COUPLED)

@@ -8,23 +8,26 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from rllc.suite import (
+from rllc.replication import (
     claims,
     deviations,
-    figures,
     initial_laws,
     law_figures,
     law_rates,
     paper,
-    plotting,
-    provenance,
     question_figures,
     question_report,
     question_verdicts,
-    ranking,
-    replication,
-    screens,
+    report,
     search,
+)
+from rllc.replication.law_dynamics import COUPLED, MIXED
+from rllc.suite import (
+    figures,
+    plotting,
+    provenance,
+    ranking,
+    screens,
     short_tuning,
     sweep_figures,
     tables,
@@ -32,7 +35,6 @@ from rllc.suite import (
     typesetting,
 )
 from rllc.suite.analysis import Analysis
-from rllc.suite.law_dynamics import COUPLED, MIXED
 from rllc.suite.readings import HEADLINE, READINGS
 
 COMPARISONS = [
@@ -116,10 +118,10 @@ def _write_questions(a: Analysis, folder: Path) -> None:
 
 def write_report(a: Analysis, output: Path) -> None:
     """Writes ``replication.md`` and its rows as ``tables/claims.csv``."""
-    sections = replication.all_claims(a)
+    sections = report.all_claims(a)
     output.mkdir(parents=True, exist_ok=True)
-    _write(output / "replication.md", replication.report(a, sections))
-    claims = replication.claims_table(sections)
+    _write(output / "replication.md", report.to_markdown(a, sections))
+    claims = report.claims_table(sections)
     tables.write_csv(claims, list(claims.columns), output / "tables" / "claims.csv")
 
 

@@ -4,11 +4,9 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from rllc.replication import deviations, initial_laws, law_rates
 from rllc.suite import (
     comparisons,
-    deviations,
-    initial_laws,
-    law_rates,
     provenance,
     readings,
     screens,

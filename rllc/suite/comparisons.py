@@ -5,7 +5,7 @@ import zlib
 import numpy as np
 import pandas as pd
 
-from rllc.suite import paper
+from rllc.replication import paper
 from rllc.suite.readings import HEADLINE
 from rllc.suite.selection import CELL, is_loss
 from rllc.suite.statistics import (

@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rllc.suite import paper
+from rllc.replication import paper
 from rllc.suite.markdown import counted, span
 from rllc.suite.plotting import (
     GREY,

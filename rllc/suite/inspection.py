@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from rllc.suite import paper, records, tables
+from rllc.replication import paper
+from rllc.suite import records, tables
 from rllc.suite.analysis import Analysis
 from rllc.suite.markdown import span
 from rllc.suite.selection import CELL

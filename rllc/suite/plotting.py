@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.figure import Figure
 
-from rllc.suite import paper
+from rllc.replication import paper
 
 # Okabe & Ito's palette (without yellow, which is too faint on white).
 BLUE, VERMILION, GREEN = "#0072B2", "#D55E00", "#009E73"

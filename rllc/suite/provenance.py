@@ -6,9 +6,9 @@ from typing import Any
 
 import pandas as pd
 
-from rllc.suite import paper
+from rllc.replication import paper
+from rllc.replication.paper import BATCH_SIZE, GRID_POINTS, SEEDS, STEPS
 from rllc.suite.markdown import MISSING, markdown_table
-from rllc.suite.paper import BATCH_SIZE, GRID_POINTS, SEEDS, STEPS
 from rllc.suite.selection import CELL, FIRST
 
 FULL = "full"

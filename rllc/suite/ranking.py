@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from rllc.suite import comparisons, paper
+from rllc.replication import paper
+from rllc.suite import comparisons
 from rllc.suite.markdown import markdown_table
 from rllc.suite.readings import HEADLINE
 from rllc.suite.statistics import FINEST, RESAMPLES, Floats, stratified_interquartile_mean, tail

@@ -12,7 +12,7 @@ import json
 import numpy as np
 import pandas as pd
 
-from rllc.suite import paper
+from rllc.replication import paper
 from rllc.suite.selection import CELL, LAW_RATE, tuning_values, with_hyper
 
 POINT = [*CELL, "hyper", "screen", "points", "kept", "steps", "screen_steps", "value", "gained"]

@@ -7,7 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from rllc.suite import comparisons, paper
+from rllc.replication import paper
+from rllc.suite import comparisons
 from rllc.suite.markdown import span
 from rllc.suite.plotting import BLUE, GREY, RC, legend_below, task_figure
 from rllc.suite.selection import CELL, LAW_RATE, RULE, hyper_names, tuning_runs, with_hyper

@@ -10,7 +10,8 @@ from matplotlib.colors import BoundaryNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
-from rllc.suite import paper, tuning_analysis
+from rllc.replication import paper
+from rllc.suite import tuning_analysis
 from rllc.suite.markdown import counted, span
 from rllc.suite.plotting import (
     BLACK,

@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from rllc.suite import comparisons, paper
+from rllc.replication import paper
+from rllc.suite import comparisons
 from rllc.suite.provenance import FULL
 from rllc.suite.readings import READINGS
 from rllc.suite.selection import CELL, is_loss

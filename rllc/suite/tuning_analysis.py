@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from rllc.suite import comparisons, paper
+from rllc.replication import paper
+from rllc.suite import comparisons
 from rllc.suite.provenance import SCREEN_STEPS
 from rllc.suite.selection import CELL, tuning_runs
 from rllc.suite.statistics import divergence_rate, expected_best, sensitivity, steps_to_target

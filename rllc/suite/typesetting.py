@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from rllc.suite import paper
+from rllc.replication import paper
 from rllc.suite.markdown import MISSING, markdown_table
 from rllc.suite.readings import HEADLINE, READINGS
 from rllc.suite.tables import Mark, has_short_grid, is_reduced, marks

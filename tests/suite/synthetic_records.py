@@ -12,7 +12,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from rllc.suite import identity, paper, roles, selection
+from rllc.replication import paper
+from rllc.suite import identity, roles, selection
 
 EVALUATIONS = np.arange(0, 10_001, 250)
 BEST_RATE, BEST_LAW_RATE = 0.03, 0.01

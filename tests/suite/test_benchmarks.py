@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 import tasks
-from rllc.suite import configuration, figures, paper
+from rllc.replication import paper
+from rllc.suite import configuration, figures
 from rllc.suite.benchmarks import (
     batching,
     engine,

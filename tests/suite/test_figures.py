@@ -7,15 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rllc.suite import (
-    aggregation,
-    analysis,
-    figures,
-    law_figures,
-    paper,
-    plotting,
-    sweep_figures,
-)
+from rllc.replication import law_figures, paper
+from rllc.suite import aggregation, analysis, figures, plotting, sweep_figures
 from tests.suite import synthetic_records as made
 
 

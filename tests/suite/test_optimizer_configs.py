@@ -130,7 +130,7 @@ def test_values_of_the_second_setting_are_different_optimizers(name):
 def test_labels_are_the_papers_and_one_of_a_kind():
     labels = {name: load(name)["name"] for name in NAMES if name != "rllc"}
     assert len(set(labels.values())) == len(labels)
-    table = pkgutil.resolve_name("rllc.suite.paper").__file__
+    table = pkgutil.resolve_name("rllc.replication.paper").__file__
     with Path(table).with_name("paper.csv").open() as file:
         assert {row["optimizer"] for row in csv.DictReader(file)} <= set(labels.values())
     for name in NAMES:

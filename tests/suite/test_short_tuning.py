@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rllc.suite import analysis, paper, selection, short_tuning
+from rllc.replication import paper
+from rllc.suite import analysis, selection, short_tuning
 from tests.suite import synthetic_records as made
 
 STEPS = [0, 500, 1_000, 10_000]

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rllc.suite import aggregation, analysis, comparisons, paper, ranking, tuning_analysis
+from rllc.replication import paper
+from rllc.suite import aggregation, analysis, comparisons, ranking, tuning_analysis
 from tests.suite import synthetic_records as made
 
 ERRORS = {"SGD": 0.10, "Momentum SGD": 0.08, "Adam": 0.06, "M(0.9)": 0.05, "M2(0.6)": 0.07}

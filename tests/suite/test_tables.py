@@ -5,7 +5,8 @@ import re
 import pandas as pd
 import pytest
 
-from rllc.suite import aggregation, analysis, paper, tables, typesetting
+from rllc.replication import paper
+from rllc.suite import aggregation, analysis, tables, typesetting
 from tests.suite import synthetic_records as made
 
 TASK = "mnist_mlp"

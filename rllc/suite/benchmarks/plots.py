@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rllc.suite import paper
+from rllc.replication import paper
 from rllc.suite.benchmarks import store, update
 from rllc.suite.benchmarks.throughput import ENGINE
 from rllc.suite.plotting import (

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from rllc.suite import paper
+from rllc.replication import paper
 from rllc.suite.benchmarks import store, update
 from rllc.suite.benchmarks.setups import UNITS
 from rllc.suite.benchmarks.throughput import ENGINE

@@ -6,7 +6,7 @@ A test holds these to the files under conf/: the same groups, so the same progra
 from collections.abc import Sequence
 from typing import Any
 
-from rllc.suite import paper
+from rllc.replication import paper
 from rllc.suite.plan import Run, make_run
 
 RLLC_TRACED = ["learning_rate", "law_learning_rate", "initial_law"]

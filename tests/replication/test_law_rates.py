@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rllc.suite import aggregation, analysis, law_rates, paper, question_report
+from rllc.replication import law_rates, paper, question_report
+from rllc.suite import aggregation, analysis
 from rllc.suite.selection import with_hyper
 from tests.suite import synthetic_records as made
 

@@ -17,9 +17,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from rllc.suite import paper
+from rllc.replication import paper
+from rllc.replication.questions import QUESTIONS
 from rllc.suite.markdown import span
-from rllc.suite.questions import QUESTIONS
 from rllc.suite.readings import READINGS
 
 CLEAR = 2.0

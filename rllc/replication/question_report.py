@@ -2,11 +2,9 @@
 
 import pandas as pd
 
-from rllc.suite import law_rates, paper
-from rllc.suite.comparisons import TOLERANCE
-from rllc.suite.law_dynamics import CROSSING_RANGE, MIXED
-from rllc.suite.markdown import MISSING, markdown_table, span
-from rllc.suite.question_verdicts import (
+from rllc.replication import law_rates, paper
+from rllc.replication.law_dynamics import CROSSING_RANGE, MIXED
+from rllc.replication.question_verdicts import (
     CLEAR,
     LEANING,
     OPEN,
@@ -15,7 +13,9 @@ from rllc.suite.question_verdicts import (
     summary,
     verdict,
 )
-from rllc.suite.questions import QUESTIONS, REPORTED, Question
+from rllc.replication.questions import QUESTIONS, REPORTED, Question
+from rllc.suite.comparisons import TOLERANCE
+from rllc.suite.markdown import MISSING, markdown_table, span
 from rllc.suite.readings import READINGS
 
 

@@ -6,9 +6,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rllc.suite import law_dynamics, paper
+from rllc.replication import law_dynamics, paper
+from rllc.replication.law_dynamics import COUPLED, MIXED, NESTEROV_ANGLE, LawCurves
 from rllc.suite.figures import thousands
-from rllc.suite.law_dynamics import COUPLED, MIXED, NESTEROV_ANGLE, LawCurves
 from rllc.suite.markdown import counted
 from rllc.suite.plotting import (
     BLACK,

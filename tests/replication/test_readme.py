@@ -3,7 +3,8 @@
 import pandas as pd
 import pytest
 
-from rllc.suite import analysis, readme
+from rllc.replication import readme
+from rllc.suite import analysis
 from tests.suite import synthetic_records as made
 
 

@@ -6,17 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rllc.suite import (
-    aggregation,
-    analysis,
-    initial_laws,
-    law_claims,
-    paper,
-    question_report,
-    replication,
-)
-from rllc.suite.claims import NOT_MEASURED, NOT_SUPPORTED, PARTLY, SUPPORTED
-from rllc.suite.law_dynamics import COUPLED, MIXED
+from rllc.replication import initial_laws, law_claims, paper, question_report, report
+from rllc.replication.claims import NOT_MEASURED, NOT_SUPPORTED, PARTLY, SUPPORTED
+from rllc.replication.law_dynamics import COUPLED, MIXED
+from rllc.suite import aggregation, analysis
 from tests.suite import synthetic_records as made
 
 TASK = "mnist_mlp"
@@ -145,7 +138,7 @@ def test_claims_from_another_law_have_a_section_of_their_own(found):
 
     assert verdicts(found) == {PARTLY}  # three points are a short grid
     assert verdicts(found._replace(made=found.made.assign(short_grid=False))) == {NOT_SUPPORTED}
-    reversal, crossing, unmeasured = dict(replication.all_claims(found))[
+    reversal, crossing, unmeasured = dict(report.all_claims(found))[
         "The learning law over training, from another initial law"
     ]
     assert reversal.claim.startswith("from (1, 0, …, 0): M(0.9)⊕M(0.0)")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from rllc.suite import paper
+from rllc.replication import paper
 
 
 def test_every_cell_of_both_tables():

@@ -3,8 +3,9 @@
 import pandas as pd
 import pytest
 
-from rllc.suite import analysis, behaviour, paper
-from rllc.suite.claims import NOT_MEASURED, NOT_SUPPORTED, PARTLY, SUPPORTED
+from rllc.replication import behaviour, paper
+from rllc.replication.claims import NOT_MEASURED, NOT_SUPPORTED, PARTLY, SUPPORTED
+from rllc.suite import analysis
 from tests.suite import synthetic_records as made
 
 

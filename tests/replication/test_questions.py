@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rllc.suite import deviations, paper, question_report, question_verdicts, questions, selection
-from rllc.suite.question_figures import questions_figure
+from rllc.replication import deviations, paper, question_report, question_verdicts, questions
+from rllc.replication.question_figures import questions_figure
+from rllc.suite import selection
 from tests.suite import synthetic_records as made
 
 TASK, SGD = "fashion_mnist_conv", "SGD"

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from rllc.suite import law_rates, paper, question_report, replication, screens, search, short_tuning
+from rllc.replication import law_rates, paper, question_report, report, search
+from rllc.suite import screens, short_tuning
 from rllc.suite.analysis import Analysis
-from rllc.suite.benchmarks import report, store
+from rllc.suite.benchmarks import report as speed
+from rllc.suite.benchmarks import store
 from rllc.suite.markdown import MISSING, markdown_table
 from rllc.suite.provenance import FULL
 from rllc.suite.readings import HEADLINE
@@ -39,7 +41,7 @@ def _results(a: Analysis) -> str:
     head = ["test accuracy (%)", *(str(paper.title(task)) for task in measured)]
     table = markdown_table(head, body) if measured else "No final runs are recorded yet."
     return (
-        f"{replication.headline(a)}\n\n"
+        f"{report.headline(a)}\n\n"
         "Mean ± standard deviation over seeds at the step chosen on validation data, n runs (those "
         "that diverged are not in the mean, those that ended at chance are); the paper's mean in "
         f"brackets{_metric_note(cells)}."
@@ -138,7 +140,7 @@ def _speed(folder: Path) -> str:
     shared = store.read(folder, "batching")
     if len(shared):
         parts += [
-            f"On one {device}, {report.batching(rows)}"
+            f"On one {device}, {speed.batching(rows)}"
             for device, rows in shared.groupby("device", sort=True)
         ]
     return "\n" + "\n\n".join(parts) + "\n"

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from rllc.suite import comparisons, paper, questions, readings, selection
-from rllc.suite.questions import QUESTIONS, REPORTED, Question
+from rllc.replication import paper, questions
+from rllc.replication.questions import QUESTIONS, REPORTED, Question
+from rllc.suite import comparisons, readings, selection
 from rllc.suite.selection import (
     CELL,
     LAW_RATE,

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from rllc.suite import initial_laws, law_dynamics, paper
+from rllc.replication import initial_laws, law_dynamics, paper
+from rllc.replication.claims import NOT_SUPPORTED, PARTLY, Claim, reduced_note, verdict, withheld
+from rllc.replication.law_dynamics import COUPLED, CROSSING_RANGE, MIXED, VANISHED, LawCurves
 from rllc.suite.analysis import Analysis
-from rllc.suite.claims import NOT_SUPPORTED, PARTLY, Claim, reduced_note, verdict, withheld
-from rllc.suite.law_dynamics import COUPLED, CROSSING_RANGE, MIXED, VANISHED, LawCurves
 from rllc.suite.markdown import counted
 
 MOST_SEEDS = 0.9  # all of three, nine of ten

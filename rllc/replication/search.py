@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from rllc.suite import comparisons, paper, readings, selection
+from rllc.replication import paper
+from rllc.suite import comparisons, readings, selection
 from rllc.suite.analysis import Analysis
 from rllc.suite.markdown import MISSING, markdown_table
 from rllc.suite.roles import CANDIDATE

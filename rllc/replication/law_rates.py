@@ -13,9 +13,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rllc.suite import law_dynamics, paper, readings, tables
+from rllc.replication import law_dynamics, paper
+from rllc.replication.law_dynamics import LawCurves
+from rllc.suite import readings, tables
 from rllc.suite.figures import thousands
-from rllc.suite.law_dynamics import LawCurves
 from rllc.suite.markdown import MISSING, markdown_table, span
 from rllc.suite.plotting import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, RC, VERMILION
 from rllc.suite.readings import READINGS

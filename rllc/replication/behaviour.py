@@ -3,9 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from rllc.suite import paper
-from rllc.suite.analysis import Analysis
-from rllc.suite.claims import (
+from rllc.replication import paper
+from rllc.replication.claims import (
     FEW_SEEDS,
     FEW_TASKS,
     MOST_TASKS,
@@ -16,6 +15,7 @@ from rllc.suite.claims import (
     verdict,
     withheld,
 )
+from rllc.suite.analysis import Analysis
 from rllc.suite.comparisons import scores
 from rllc.suite.markdown import counted
 from rllc.suite.provenance import full_cells

@@ -7,16 +7,8 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from rllc.suite import (
-    aggregation,
-    analysis,
-    configuration,
-    paper,
-    questions,
-    records,
-    search,
-    sweep,
-)
+from rllc.replication import paper, questions, search
+from rllc.suite import aggregation, analysis, configuration, records, sweep
 from rllc.suite.roles import CANDIDATE, of_seed
 from scripts import search as script
 from tests.suite import synthetic_records as made

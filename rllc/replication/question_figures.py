@@ -7,10 +7,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from rllc.suite import paper
+from rllc.replication import paper
+from rllc.replication.question_verdicts import Verdict, verdict
+from rllc.replication.questions import QUESTIONS
 from rllc.suite.plotting import BLACK, BLUE, GREY, ORANGE, RC, VERMILION, not_measured
-from rllc.suite.question_verdicts import Verdict, verdict
-from rllc.suite.questions import QUESTIONS
 from rllc.suite.readings import READINGS
 
 LANES = dict(zip(READINGS, (ORANGE, BLUE, VERMILION), strict=True))

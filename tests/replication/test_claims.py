@@ -2,16 +2,9 @@
 
 import pytest
 
-from rllc.suite import (
-    analysis,
-    claims,
-    family_claims,
-    law_claims,
-    paper,
-    ranking,
-    replication,
-)
-from rllc.suite.claims import NOT_MEASURED, NOT_SUPPORTED, PARTLY, SUPPORTED, Claim
+from rllc.replication import claims, family_claims, law_claims, paper, report
+from rllc.replication.claims import NOT_MEASURED, NOT_SUPPORTED, PARTLY, SUPPORTED, Claim
+from rllc.suite import analysis, ranking
 from rllc.suite.statistics import Interval
 from tests.suite import synthetic_records as made
 
@@ -29,7 +22,7 @@ def as_printed() -> analysis.Analysis:
 
 
 def test_the_papers_own_numbers_support_its_claims(as_printed):
-    sections = dict(replication.all_claims(as_printed))
+    sections = dict(report.all_claims(as_printed))
     green = sections["Green cells of the paper's Table 1: test accuracy"]
     assert len(green) == 30
     verdicts = [claim.verdict for claim in green]
@@ -48,13 +41,13 @@ def test_the_papers_own_numbers_support_its_claims(as_printed):
 
 
 def test_all_cells_at_full_protocol_agree_with_themselves(as_printed):
-    table = replication.coverage(as_printed)
+    table = report.coverage(as_printed)
     assert list(table.cells) == list(table.measured) == list(table.full) == [77] * 3
     assert list(table.whole_grid) == list(table.fully_tuned) == [0] * 3  # no tuning records
     agree = table.set_index("reading").agree
     assert agree["best"] == agree["validated"] == 77
     assert agree["last"] < 77  # CIFAR-10 errors end 2 % above their lowest, a point or more
-    text = replication.headline(as_printed)
+    text = report.headline(as_printed)
     assert "**77 of the paper's 77 cells are measured at full protocol**" in text
     assert "77 (validated)" in text
 
@@ -66,7 +59,7 @@ def test_reduced_runs_do_not_count_as_full_and_are_said_to_be_reduced():
         for seed in range(3)
     ]
     found = analysis.analyse(made.gather(pairs))
-    table = replication.coverage(found).set_index("reading")
+    table = report.coverage(found).set_index("reading")
     assert (table.loc["best"].measured, table.loc["best"].full) == (11, 0)
     measured = [c for c in claims.green_cells(found) if c.verdict != NOT_MEASURED]
     assert measured
@@ -88,11 +81,9 @@ def test_a_short_grid_is_told_from_a_whole_one():
         for rate in (0.1, made.BEST_RATE)
     ]
     found = analysis.analyse(made.gather(final + grid + short))
-    table = replication.coverage(found).set_index("reading").loc["validated"]
+    table = report.coverage(found).set_index("reading").loc["validated"]
     assert (table.full, table.whole_grid, table.screened_grid, table.fully_tuned) == (4, 1, 0, 0)
-    assert "1 of them tuned on the paper's whole grid, 0 with 3 seeds" in replication.headline(
-        found
-    )
+    assert "1 of them tuned on the paper's whole grid, 0 with 3 seeds" in report.headline(found)
     rows = {claim.claim: claim for claim in claims.adaptive_momentum(found)}
     conv = rows["M(0.9) beats Momentum SGD on MNIST Conv"]
     assert conv.note.startswith("no verdict: a short grid does not tell the best rates; reduced")
@@ -121,10 +112,10 @@ def test_rates_from_a_screened_grid_settle_a_claim_and_are_called_reduced():
     ]  # fmt: skip
     grid += [made.run("mnist_conv", "Momentum SGD", 100, learning_rate=rate) for rate in kept]
     found = analysis.analyse(made.gather(final + grid))
-    table = replication.coverage(found).set_index("reading").loc["validated"]
+    table = report.coverage(found).set_index("reading").loc["validated"]
     assert (table.full, table.whole_grid, table.screened_grid) == (2, 0, 1)
     text = "; 1 more with all its points trained for at least 3,000 steps and the best 3 or more to"
-    assert text in replication.headline(found)
+    assert text in report.headline(found)
     rows = {claim.claim: claim for claim in claims.adaptive_momentum(found)}
     conv = rows["M(0.9) beats Momentum SGD on MNIST Conv"]
     assert conv.verdict in (SUPPORTED, NOT_SUPPORTED)
@@ -149,7 +140,7 @@ def test_rates_from_short_grids_settle_no_claim():
     found = analysis.analyse(made.gather(pairs))
     given = {
         claim.claim
-        for section, members in replication.all_claims(found)
+        for section, members in report.all_claims(found)
         for claim in members
         if claim.verdict in (SUPPORTED, NOT_SUPPORTED)
     }
@@ -159,9 +150,9 @@ def test_rates_from_short_grids_settle_no_claim():
 
 def test_nothing_measured_is_no_verdict():
     empty = analysis.analyse(made.nothing())
-    for _, found in replication.all_claims(empty):
+    for _, found in report.all_claims(empty):
         assert {claim.verdict for claim in found} == {NOT_MEASURED}
-    assert "0 of the paper's 77 cells" in replication.report(empty, [])
+    assert "0 of the paper's 77 cells" in report.to_markdown(empty, [])
 
 
 @pytest.mark.parametrize(
@@ -307,7 +298,7 @@ def test_holm_corrects_for_all_tasks(as_printed):
     assert [row["p_holm"] for row in rows if row][:2] == pytest.approx([0.02, 0.04])
     found = claims.best_of_task(as_printed)
     assert all(0 <= claim.p_holm <= 1 for claim in found)
-    text = replication.report(as_printed, replication.all_claims(as_printed))
+    text = report.to_markdown(as_printed, report.all_claims(as_printed))
     assert "supported differences" in text
     assert "| Holm p |" in text
 
@@ -370,7 +361,7 @@ def test_a_kind_that_diverges_everywhere_still_gives_a_report(lost):
     runs = made.gather(finals(["mnist_mlp"], {}))
     status = runs.runs.status.mask(runs.runs.optimizer.isin(lost), "diverged")
     found = analysis.analyse(runs._replace(runs=runs.runs.assign(status=status)))
-    assert replication.report(found, replication.all_claims(found))
+    assert report.to_markdown(found, report.all_claims(found))
     assert ranking.task_sets(ranking.field(found.rows, found.summary)) == [["mnist_mlp"]]
 
 
@@ -385,6 +376,6 @@ def test_law_claims(as_printed):
 def test_cells_that_disagree_are_listed():
     pairs = [made.run("mnist_mlp", "SGD", seed, floor=0.05, noise=1e-5) for seed in range(3)]
     found = analysis.analyse(made.gather(pairs))
-    text = replication.report(found, [])
+    text = report.to_markdown(found, [])
     row = next(line for line in text.splitlines() if line.startswith("| SGD | MNIST MLP"))
     assert "| 95.00 | 98.16 | -3.16 | 0.30 | 3 | full |" in row

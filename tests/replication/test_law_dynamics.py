@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rllc.suite import law_dynamics
+from rllc.replication import law_dynamics
 
 
 def test_directions_of_the_special_laws():

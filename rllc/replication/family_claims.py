@@ -3,9 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from rllc.suite import paper
-from rllc.suite.analysis import Analysis
-from rllc.suite.claims import (
+from rllc.replication import paper
+from rllc.replication.claims import (
     NOT_MEASURED,
     PARTLY,
     Claim,
@@ -15,6 +14,7 @@ from rllc.suite.claims import (
     validation_accuracies,
     verdict,
 )
+from rllc.suite.analysis import Analysis
 from rllc.suite.comparisons import TOLERANCE, scores
 from rllc.suite.readings import HEADLINE
 

@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from rllc.suite import comparisons, paper, selection
+from rllc.replication import paper
+from rllc.suite import comparisons, selection
 from rllc.suite.analysis import Analysis
 from rllc.suite.comparisons import scores, stream
 from rllc.suite.provenance import FULL, NO_TUNING

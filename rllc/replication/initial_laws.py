@@ -10,16 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rllc.suite import (
-    deviations,
-    law_dynamics,
-    paper,
-    questions,
-    readings,
-    selection,
-    tables,
-)
-from rllc.suite.law_dynamics import MIXED, LawCurves
+from rllc.replication import deviations, law_dynamics, paper, questions
+from rllc.replication.law_dynamics import MIXED, LawCurves
+from rllc.suite import readings, selection, tables
 from rllc.suite.selection import CELL
 
 COLUMNS = [

@@ -5,18 +5,18 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from rllc.suite import (
+from rllc.replication import (
     behaviour,
     claims,
     family_claims,
     law_claims,
     paper,
     question_report,
-    screens,
     search,
 )
+from rllc.replication.claims import NOT_MEASURED, NOT_SUPPORTED, PARTLY, SUPPORTED, Claim
+from rllc.suite import screens
 from rllc.suite.analysis import Analysis
-from rllc.suite.claims import NOT_MEASURED, NOT_SUPPORTED, PARTLY, SUPPORTED, Claim
 from rllc.suite.comparisons import TOLERANCE
 from rllc.suite.markdown import MISSING, markdown_table
 from rllc.suite.provenance import FULL, NO_TUNING, SCREEN_KEPT, SCREEN_STEPS, full_cells
@@ -109,7 +109,7 @@ def headline(a: Analysis) -> str:
     )
 
 
-def report(a: Analysis, sections: list[tuple[str, list[Claim]]]) -> str:
+def to_markdown(a: Analysis, sections: list[tuple[str, list[Claim]]]) -> str:
     """The replication report in Markdown."""
     parts = ["# Replication report", headline(a), _reading_note(), _coverage_table(a)]
     parts += ["## Verdicts", _verdict_counts(sections), _how_to_read(a), _after_holm(sections)]

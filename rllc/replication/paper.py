@@ -53,7 +53,7 @@ class Title(NamedTuple):
 
 @cache
 def _cells() -> pd.DataFrame:
-    with resources.files("rllc.suite").joinpath("paper.csv").open() as file:
+    with resources.files("rllc.replication").joinpath("paper.csv").open() as file:
         return pd.read_csv(file)
 
 

@@ -1,0 +1,1 @@
+"""This paper and nothing else: its numbers, claims, open questions, laws, figures and report."""
