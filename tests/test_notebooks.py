@@ -45,7 +45,7 @@ def stripped(text: str) -> str:
 
 def write_records(folder: Path) -> None:
     """Shards of made-up runs: three baselines and the two optimizers of Figure 2."""
-    from rllc.suite import law_dynamics, paper, records
+    from rllc.suite import law_dynamics, metrics, paper, records
     from tests.suite import synthetic_records as made
 
     names = (*paper.BASELINES, law_dynamics.MIXED, law_dynamics.COUPLED)
@@ -53,9 +53,10 @@ def write_records(folder: Path) -> None:
     curves = dict(iter(cells.curves.groupby("run")))
     for optimizer, runs in cells.runs.groupby("optimizer"):
         k, rates = made.num_units(optimizer), ["seed", "status", "learning_rate"]
-        metrics = {m: np.stack([curves[r][m] for r in runs.run], axis=1) for m in records.METRICS}
+        columns = metrics.columns(metrics.CLASSIFICATION, batch_means=True)
+        found = {c: np.stack([curves[r][c] for r in runs.run], axis=1) for c in columns}
         laws = [np.stack(list(cells.laws([r]).law)) for r in runs.run] if k else []
-        laws = np.stack(laws, axis=1) if k else np.zeros((1, len(runs), 0))
+        probes = {"law": np.stack(laws, axis=1)} if k else {}
         rates += ["law_learning_rate", "initial_law"] if k else []
         header = {
             "task": {"name": "mnist_mlp"},
@@ -67,7 +68,7 @@ def write_records(folder: Path) -> None:
             "group": "made-up", "device": "made up", "created": "2025-01-01T00:00:00+00:00",
             "runs": json.loads(runs[["run", *rates]].to_json(orient="records")),
         }  # fmt: skip
-        table = records.curve_table(list(runs.run), metrics, made.EVALUATIONS, laws, 10)
+        table = records.curve_table(list(runs.run), found, made.EVALUATIONS, probes, 10)
         records.write_shard(folder, optimizer, header, table)
 
 

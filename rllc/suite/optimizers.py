@@ -1,28 +1,63 @@
-"""From an optimizer config to an optax transformation, traced numbers included."""
+"""From an optimizer config to an optax transformation, traced numbers included.
 
+The config's ``probes`` name what is to be recorded over time: column -> dotted path of a function
+that maps the optimizer's state to an array of one size.
+"""
+
+import importlib.util
 import pkgutil
+import sys
 from collections.abc import Callable, Mapping
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import optax
 
-import rllc
 from rllc.suite.plan import LABELS, PlanError
 
 NOT_ARGUMENTS = (*LABELS, "_target_", "evaluation_parameters")
 
 
 def resolve(target: str) -> Callable[..., Any]:
-    """The object a dotted path names.
+    """The object a dotted path names, or ``path/to/file.py:name``.
 
     Raises:
       PlanError: nothing importable stands there.
     """
+    file, _, name = str(target).rpartition(":")
     try:
+        if file.endswith(".py"):
+            return pkgutil.resolve_name(f"{_loaded(Path(file).resolve())}:{name}")
         return pkgutil.resolve_name(target)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise PlanError(f"_target_={target!r} cannot be imported: {error}") from None
+    except Exception as error:  # a module of the user's can fail in any way
+        kind = (
+            ""
+            if isinstance(error, ImportError | AttributeError | ValueError | OSError)
+            else (f"{type(error).__name__}: ")
+        )
+        raise PlanError(f"_target_={target!r} cannot be imported: {kind}{error}") from None
+
+
+@lru_cache(maxsize=64)
+def _loaded(path: Path) -> str:
+    """Runs a Python file as a module, whose name it returns."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist")
+    name = f"rllc_target_{path.stem}_{abs(hash(path)):x}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return name
 
 
 def build(config: Mapping[str, Any], traced: Mapping[str, Any]) -> optax.GradientTransformation:
@@ -35,26 +70,40 @@ def check(config: Mapping[str, Any], traced: Mapping[str, Any]) -> None:
     """Builds the optimizer once on a small problem, so that a bad argument shows early.
 
     Raises:
-      PlanError: the target refuses its arguments.
+      PlanError: the target refuses its arguments, or a probe the state.
     """
     try:
         values = {k: jnp.asarray(v) if isinstance(v, tuple) else v for k, v in traced.items()}
-        build(config, values).init({"w": jnp.zeros((2, 2))})
+        state = build(config, values).init({"w": jnp.zeros((2, 2))})
+        _check_probes(config, state)
     except PlanError:
         raise
     except Exception as error:
         raise PlanError(f"optimizer {config['name']}: {type(error).__name__}: {error}") from error
 
 
-def law_of(state: optax.OptState) -> jnp.ndarray:
-    """The learning law inside an optimizer state, (k,), or an empty vector.
+def _check_probes(config: Mapping[str, Any], state: optax.OptState) -> None:
+    for name, path in (config.get("probes") or {}).items():
+        where = f"optimizer {config['name']}: probe {name}={path}"
+        try:
+            size = jax.eval_shape(_probe(path), state).shape[0]
+        except PlanError:
+            raise
+        except Exception as error:
+            first = f"{type(error).__name__}: {error}".splitlines()[0]
+            raise PlanError(f"{where} cannot read the optimizer's state: {first}") from error
+        if not size:
+            raise PlanError(f"{where} reads nothing from the optimizer's state")
 
-    Where there is a law per group (`law_groups`), their laws one after the other: (groups k,).
-    """
-    try:
-        return rllc.get_law(state).ravel()
-    except ValueError:
-        return jnp.zeros((0,), jnp.float32)
+
+def observe(config: Mapping[str, Any], state: optax.OptState) -> dict[str, jax.Array]:
+    """What the config's probes read from an optimizer state: name -> float32 (k,)."""
+    return {name: _probe(path)(state) for name, path in (config.get("probes") or {}).items()}
+
+
+def _probe(path: str) -> Callable[[Any], jax.Array]:
+    function = resolve(path)
+    return lambda state: jnp.asarray(function(state), jnp.float32).ravel()
 
 
 def evaluation_parameters(config: Mapping[str, Any]) -> Callable[[Any, Any], Any]:

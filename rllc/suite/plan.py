@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import rllc
 
 # Keys of an optimizer config that are ours; the rest is handed to its `_target_`.
-LABELS = ("name", "family", "grid", "untuned")
+LABELS = ("name", "family", "grid", "untuned", "probes")
 PROTOCOL = {"steps": 10_000, "batch_size": 128, "eval_every": 250, "law_every": 10, "data": "real"}
 
 

@@ -22,7 +22,9 @@ from rllc.suite.plan import make_run
 
 CONF = Path(__file__).parents[2] / "conf"
 NAMES = sorted(path.stem for path in (CONF / "optimizer").glob("*.yaml"))
-OURS = {"name", "family", "traced", "grid", "untuned", "evaluation_parameters", "_target_"}
+OURS = {
+    "name", "family", "traced", "grid", "untuned", "probes", "evaluation_parameters", "_target_",
+}  # fmt: skip
 STEPS = 20
 
 
