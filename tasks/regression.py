@@ -82,10 +82,9 @@ def read(path: Path, fractions: tuple[float, ...], seed: int) -> Dataset:
             f"{path} holds {', '.join(sorted(arrays)) or 'nothing'}; wanted are x, y or {wanted}"
         )
     _check_sizes(path, parts)
-    train = parts["train"]
-    scaled = {name: _standardised(part, train) for name, part in parts.items()}
-    splits = (scaled[name] for name in SPLITS)
-    return Dataset(*splits, name=path.stem, checksum=_checksum(scaled))
+    scaled = {name: _standardised(part, parts["train"]) for name, part in parts.items()}
+    train, validation, test = (scaled[name] for name in SPLITS)
+    return Dataset(train, validation, test, path.stem, _checksum(scaled))
 
 
 def _standardised(

@@ -72,7 +72,8 @@ def of(tasks: list[str]) -> dict[str, Any]:
     from rllc.suite import devices
 
     cells = {f"{t} {o['name']}": trained(t, o) for t in tasks for o in OPTIMIZERS}
-    return {"device": devices.describe(), "jax": jax.__version__, "cells": cells}
+    machine = [devices.describe(), devices._cpu_fingerprint(), jax.__version__]
+    return {"machine": machine, "cells": cells}
 
 
 if __name__ == "__main__":
