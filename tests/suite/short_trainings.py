@@ -33,7 +33,7 @@ OPTIMIZERS: tuple[dict[str, Any], ...] = (
 
 def trained(task: str, optimizer: dict[str, Any]) -> dict[str, list[Any]]:
     """Every column of the record of two seeds and two rates, in the order of seed, rate, step."""
-    from rllc.suite import execution, plan, records
+    from rllc.suite import execution, plan, records, selection
 
     steps = 4 if task == "cifar10_resnet20" else 20
     protocol = {**PROTOCOL, "steps": steps, "eval_every": steps // 2}
@@ -51,7 +51,7 @@ def trained(task: str, optimizer: dict[str, Any]) -> dict[str, list[Any]]:
             raise outcome.error
         found = records.load(options.folder)
         laws = found.laws(found.runs.run)
-    rows = found.runs[["run", "seed", "learning_rate"]]
+    rows = selection.with_hyper(found.runs)[["run", "seed", "learning_rate"]]
     keys = ["seed", "learning_rate", "step"]
     curves = found.curves.merge(rows, on="run").sort_values(keys)
     columns = {name: curves[name].tolist() for name in sorted(set(curves) - {"run", *keys})}

@@ -45,7 +45,7 @@ def test_a_noisy_quadratic_is_thousands_of_runs_without_data(tmp_path):
     last = found.curves[found.curves.step == 20].set_index("run")
     assert len(last) == 2000
     np.testing.assert_array_equal(last.validation_distance, last.test_distance)  # no noise in it
-    for row in found.runs.iloc[[0, 999, 1999]].itertuples():
+    for row in selection.with_hyper(found.runs).iloc[[0, 999, 1999]].itertuples():
         x, losses = descent(row.seed, row.learning_rate)
         assert last.test_distance[row.run] == pytest.approx(float(np.sum(x**2)), rel=1e-4)
         assert last.train_loss[row.run] == pytest.approx(np.mean(losses[10:]), rel=1e-4)
