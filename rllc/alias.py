@@ -30,6 +30,7 @@ def lm_rllc(
     *,
     epsilon_mode: str = "relative",
     gram: str = "exact",
+    correct_with: str = "old",
     law_groups: Any = None,
     law_bounds: tuple[Any, Any] | None = None,
     max_correction: Any = None,
@@ -50,7 +51,7 @@ def lm_rllc(
       initial_law: L_0, see `rllc.initial_law`; a choice the paper leaves open.
       epsilon: ε of the relaxed pseudo-inverse, see `rllc.law.correction`; a choice the paper leaves
         open.
-      epsilon_mode, gram, law_groups, law_bounds, max_correction, memory_dtype: as in
+      epsilon_mode, gram, correct_with, law_groups, law_bounds, max_correction, memory_dtype: as in
         `rllc.scale_by_rllc`.
       weight_decay: decoupled decay λ: adds c₁ λ θ to the step. None for none (the paper).
       mask: which parameters decay, as in `optax.add_decayed_weights`.
@@ -87,6 +88,7 @@ def lm_rllc(
         epsilon=epsilon,
         epsilon_mode=epsilon_mode,
         gram=gram,
+        correct_with=correct_with,
         law_groups=law_groups,
         law_bounds=law_bounds,
         max_correction=max_correction,

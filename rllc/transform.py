@@ -46,6 +46,7 @@ def scale_by_rllc(
     epsilon: Any = 1e-6,
     epsilon_mode: str = "relative",
     gram: str = "exact",
+    correct_with: str = "old",
     law_groups: Any = None,
     law_bounds: tuple[Any, Any] | None = None,
     max_correction: Any = None,
@@ -72,6 +73,10 @@ def scale_by_rllc(
         M^T g. "recursive" carries it along instead (linear memory only), which saves k(k+1)/2
         multiplications per parameter but no memory traffic. It drifts where gradients cancel the
         memory, so it suits noisy gradients of many parameters; see `rllc.law.propagate_gram`.
+      correct_with: "old" corrects the law with the memory before this gradient,
+        :math:`L_t = L_{t-1} + c_2 M_{t-1}^+ g_t` (the paper); "updated" with the memory that
+        already holds it, :math:`L_t = L_{t-1} + c_2 M_t^+ g_t`, a reading to try (``gram="exact"``
+        only).
       law_groups: None for one law over the whole tree (the paper); "leaf" for a law per leaf; or a
         tree of labels (a prefix of the parameters), or a callable from the parameters to one, for a
         law per label.
@@ -101,6 +106,7 @@ def scale_by_rllc(
     if not isinstance(rule, MemoryRule):
         rule = parse(rule)
     propagator = rule if isinstance(rule, Propagator) else None
+    updated = _check_correct_with(correct_with, gram)
     recursive = _check_gram(gram) and propagator is not None and law_learning_rate is not None
     _check_epsilon(epsilon, epsilon_mode)
     check_rate("law_learning_rate", 0.0 if law_learning_rate is None else law_learning_rate)
@@ -127,8 +133,8 @@ def scale_by_rllc(
         groups = leaf_groups(law_groups, updates)
         one: Any = 1.0
         law, gram_matrix, hidden = state.law, state.gram, state.hidden
-        if law_learning_rate is not None:
-            old, projection, square = _products(state, updates, groups)
+        if law_learning_rate is not None and not updated:
+            old, projection, square = _products(state.memory, state, updates, groups)
             change = correction(old, projection, epsilon, epsilon_mode)
             rate = value_at(law_learning_rate, state.count)
             law = _corrected(law, change, rate, law_bounds, max_correction)
@@ -142,6 +148,11 @@ def scale_by_rllc(
                 lambda x: (x * one).astype(x.dtype), (state.memory, updates)
             )
             memory, hidden = rule.update(waiting, memory, hidden, params, **extra)
+        if law_learning_rate is not None and updated:
+            new, projection, _ = _products(memory, state, updates, groups)
+            change = correction(new, projection, epsilon, epsilon_mode)
+            rate = value_at(law_learning_rate, state.count)
+            law = _corrected(law, change, rate, law_bounds, max_correction)
         count = optax.safe_increment(state.count)
         step = _combine(memory, updates, law, groups)
         return step, RllcState(count, law, memory, gram_matrix, hidden)
@@ -213,6 +224,14 @@ def _check_gram(gram: str) -> bool:
     return gram == "recursive"
 
 
+def _check_correct_with(memory: str, gram: str) -> bool:
+    if memory not in ("old", "updated"):
+        raise ValueError(f"correct_with is {memory!r}; it must be 'old' or 'updated'")
+    if memory == "updated" and gram == "recursive":
+        raise ValueError("correct_with='updated' needs gram='exact'; gram is 'recursive'")
+    return memory == "updated"
+
+
 def _law_dtype(params: PyTree) -> Any:
     """At least float32, float64 for float64 parameters; complex parameters are refused."""
     dtypes = [jnp.result_type(leaf) for leaf in jax.tree.leaves(params)]
@@ -233,11 +252,11 @@ def _init_memory(
 
 
 def _products(
-    state: RllcState, updates: PyTree, groups: list[int | None]
+    memory: Memory, state: RllcState, updates: PyTree, groups: list[int | None]
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """The old memory's Gram matrix (..., k, k), its products with g (..., k), and |g|² (...)."""
-    k, dtype = len(state.memory), state.law.dtype
-    units = [jax.tree.leaves(unit) for unit in state.memory]
+    """The memory's Gram matrix (..., k, k), its products with g (..., k), and |g|² (...)."""
+    k, dtype = len(memory), state.law.dtype
+    units = [jax.tree.leaves(unit) for unit in memory]
     parts = []
     for i, g in enumerate(jax.tree.leaves(updates)):
         vectors = [unit[i] for unit in units]

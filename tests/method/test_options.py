@@ -184,6 +184,8 @@ def test_initial_laws(name, values):
         ({"epsilon": -1e-3}, "epsilon is -0.001"),
         ({"epsilon_mode": "tiny"}, "relative, absolute, cutoff"),
         ({"gram": "lazy"}, "'recursive' or 'exact'|'exact' or 'recursive'"),
+        ({"correct_with": "new"}, "correct_with is 'new'.*'old' or 'updated'"),
+        ({"correct_with": "updated", "gram": "recursive"}, "needs gram='exact'"),
         ({"weight_decay": -1.0}, "weight_decay is -1.0"),
         ({"initial_law": (1, 2, 3)}, r"shape \(3,\).*2 memory units"),
         ({"initial_law": "twos"}, "ones, first, last, mean"),
