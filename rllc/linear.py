@@ -100,5 +100,7 @@ def _one_after_on_cpu(x: jax.Array) -> jax.Array:
     if x.size == 0:
         return jnp.float32(1)
     return on_one_cpu(
-        lambda x: one_after(x[(0,) * x.ndim].astype(jnp.float32)), lambda x: jnp.float32(1), x
+        lambda x: one_after(x[(0,) * x.ndim].astype(jnp.float32)),
+        lambda x: jnp.float32(1),
+        jax.lax.stop_gradient(x),
     )
