@@ -45,6 +45,15 @@ def test_extra_arguments_in_a_chain_and_nothing_compiles_twice(make):
     assert jax.tree.structure(total) == jax.tree.structure(params)
 
 
+@every_neighbour
+def test_a_fresh_state_can_be_donated(make):
+    params, gradient = start()
+    tx = make(0.1)
+    step = jax.jit(lambda g, s, p: tx.update(g, s, p), donate_argnums=1)
+    _, state = step(gradient(0), tx.init(params), params)
+    step(gradient(1), state, params)
+
+
 @ours_alone
 def test_state_keeps_its_shapes_and_dtypes_under_cond(make):
     params, gradient = start(jnp.bfloat16)
