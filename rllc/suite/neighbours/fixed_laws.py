@@ -31,13 +31,13 @@ def aggmo(
       An optax optimizer.
 
     Raises:
-      ValueError: a concrete `velocities` that is no whole number from 1 to `most`.
+      ValueError: `velocities` is a Python number and no whole number from 1 to `most`.
 
     Reference:
       Lucas et al., Aggregated Momentum: Stability Through Passive Damping, ICLR 2019,
       arXiv:1804.00325, equation 3, with the damping of its section 3.1 at a = 0.1.
     """
-    concrete = not isinstance(velocities, jax.core.Tracer)
+    concrete = isinstance(velocities, int | float)
     if concrete and velocities not in range(1, most + 1):
         raise ValueError(f"velocities={velocities} must be a whole number from 1 to most={most}")
     units = [rllc.momentum(1 - 0.1**i) for i in range(most)]
