@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from rllc.suite.neighbours.precision import decayed_step
+
 
 def cautious(direction: optax.GradientTransformation) -> optax.GradientTransformation:
     """Masks coordinates where u g ≤ 0 and scales the others up, array by array.
@@ -60,8 +62,7 @@ def cautious_adamw(
     """
     return optax.chain(
         cautious(optax.scale_by_adam(b1, b2, eps)),
-        optax.add_decayed_weights(weight_decay),
-        optax.scale_by_learning_rate(learning_rate),
+        decayed_step(learning_rate, weight_decay),
     )
 
 
@@ -81,6 +82,5 @@ def cautious_lion(
     """
     return optax.chain(
         cautious(optax.scale_by_lion(b1, b2)),
-        optax.add_decayed_weights(weight_decay),
-        optax.scale_by_learning_rate(learning_rate),
+        decayed_step(learning_rate, weight_decay),
     )

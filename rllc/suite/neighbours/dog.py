@@ -48,6 +48,7 @@ def averaged(
         if params is None:
             raise ValueError("averaged needs the parameters: update(updates, state, params)")
         updates, inner_state = inner.update(updates, state.inner, params)
+        updates = jax.tree.map(lambda u, p: u.astype(p.dtype), updates, params)
         steps = optax.safe_increment(state.steps)
         weight = (1 + gamma) / (steps + gamma)
 

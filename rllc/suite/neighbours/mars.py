@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from rllc.suite.neighbours.precision import at_least_f32
+from rllc.suite.neighbours.precision import at_least_f32, decayed_step
 
 
 class MarsState(NamedTuple):
@@ -84,6 +84,5 @@ def mars_adamw(
     """
     return optax.chain(
         scale_by_mars(gamma, b1, b2, eps),
-        optax.add_decayed_weights(weight_decay),
-        optax.scale_by_learning_rate(learning_rate),
+        decayed_step(learning_rate, weight_decay),
     )

@@ -1,8 +1,10 @@
-"""Arithmetic of scalars that sum over a network: never below float32."""
+"""Which precision: sums over a network never below float32, steps in the gradients' own."""
 
 import jax
 import jax.numpy as jnp
 import optax
+
+import rllc
 
 
 def dot(a: optax.Updates, b: optax.Updates) -> jax.Array:
@@ -31,3 +33,25 @@ def stepped(
 ) -> optax.Updates:
     """−rate · direction, in the dtypes of `like`."""
     return jax.tree.map(lambda d, g: (-(rate * d)).astype(g.dtype), direction, like)
+
+
+def decayed_step(
+    learning_rate: optax.ScalarOrSchedule, weight_decay: jax.typing.ArrayLike
+) -> optax.GradientTransformation:
+    """From a direction u to the step −α (u + λ θ) of decoupled decay, in the dtype of u.
+
+    optax's own pieces turn bfloat16 updates into float32 where α or λ is a traced float32.
+
+    Args:
+      learning_rate: α, a number, a traced scalar or a schedule.
+      weight_decay: λ, a number or a traced scalar.
+    """
+
+    def update(updates, state, params=None):
+        if params is None:
+            raise ValueError("weight decay needs the parameters: update(updates, state, params)")
+        decayed = jax.tree.map(lambda u, p: (u + weight_decay * p).astype(u.dtype), updates, params)
+        return decayed, state
+
+    decay = optax.GradientTransformation(lambda params: optax.EmptyState(), update)
+    return optax.chain(decay, rllc.scale_by_step(learning_rate))

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 from jax.custom_batching import custom_vmap
 
-from rllc.suite.neighbours.precision import at_least_f32
+from rllc.suite.neighbours.precision import at_least_f32, decayed_step
 
 Matrices = tuple[jax.Array | None, ...]  # one (n, n) per axis of an array; None where there is none
 _HIGHEST = jax.lax.Precision.HIGHEST
@@ -132,8 +132,7 @@ def soap(
     """
     return optax.chain(
         scale_by_soap(b1, b2, eps, frequency, max_dim),
-        optax.add_decayed_weights(weight_decay),
-        optax.scale_by_learning_rate(learning_rate),
+        decayed_step(learning_rate, weight_decay),
     )
 
 
