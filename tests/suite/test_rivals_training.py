@@ -11,31 +11,16 @@ from tests.suite.test_optimizer_configs import load, traced_defaults
 
 STEPS = 200
 # Whose updates we make ourselves; bf16 of the others is optax's own.
+# fmt: off
 OURS = [
-    "adam_hd",
-    "aggmo",
-    "cautious_adamw",
-    "cautious_lion",
-    "hdm",
-    "mada",
-    "mars_adamw",
-    "qhm",
-    "sgd_hd",
-    "soap",
+    "adam_hd", "aggmo", "cautious_adamw", "cautious_lion", "hdm", "mada", "mars_adamw", "qhm",
+    "sgd_hd", "soap", "wrap_adam", "wrap_momentum",
 ]
-OURS += ["wrap_adam", "wrap_momentum"]
 OPTAXS = [
-    "adopt",
-    "dadapt_adamw",
-    "dog",
-    "dowg",
-    "mechanic",
-    "momo",
-    "momo_adam",
-    "muon_split",
-    "prodigy",
+    "adopt", "dadapt_adamw", "dog", "dowg", "mechanic", "momo", "momo_adam", "muon_split",
+    "prodigy", "simplified_ademamix",
 ]
-OPTAXS += ["simplified_ademamix"]
+# fmt: on
 _rng = np.random.default_rng(0)
 WEIGHTS = _rng.normal(size=(12, 3))
 EXAMPLES = np.float32(_rng.normal(size=(256, 12)))
