@@ -43,7 +43,7 @@ def dowg_paper(c, squared):
 
 
 def prodigy_paper(lr, d, b1=0.9, b2=0.999, log=None):
-    """Algorithm 4 with ε = 0, γ_k with Adam's bias corrections."""
+    """The version for Adam with ε = 0, γ_k with Adam's bias corrections."""
     x, m, v, r, s, b3 = START, 0.0, 0.0, 0.0, np.zeros(10), np.sqrt(0.999)
     for t in range(1, STEPS + 1):
         g = gradient(t - 1, x)

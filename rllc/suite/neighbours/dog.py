@@ -37,8 +37,8 @@ def averaged(
       A transformation with one buffer more than `inner`; `average` reads it.
 
     Reference:
-      Shamir & Zhang, Stochastic Gradient Descent for Non-smooth Optimization, ICML 2013, section
-      4; γ = 8 in Ivgi et al. 2023 and Levy et al. 2020.
+      Shamir & Zhang, Stochastic Gradient Descent for Non-smooth Optimization, ICML 2013; γ = 8 in
+      Ivgi et al. 2023.
     """
 
     def init(params):
@@ -87,8 +87,8 @@ def dog(
       An optax optimizer with two buffers as large as the parameters. Every number may be traced.
 
     Reference:
-      Ivgi et al., DoG is SGD's Best Friend, ICML 2023, arXiv:2302.12022, equation 1 and section
-      4.1, through `optax.contrib.dog`.
+      Ivgi et al., DoG is SGD's Best Friend, ICML 2023, arXiv:2302.12022, through
+      `optax.contrib.dog`.
     """
     inner = optax.contrib.dog(learning_rate, ("heuristic", initial_distance), eps)
     return averaged(inner, gamma)

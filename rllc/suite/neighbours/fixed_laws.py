@@ -35,7 +35,7 @@ def aggmo(
 
     Reference:
       Lucas et al., Aggregated Momentum: Stability Through Passive Damping, ICLR 2019,
-      arXiv:1804.00325, equation 3, with the damping of its section 3.1 at a = 0.1.
+      arXiv:1804.00325, with its exponential damping at a = 0.1.
     """
     concrete = isinstance(velocities, int | float)
     if concrete and velocities not in range(1, most + 1):
@@ -67,7 +67,7 @@ def qhm(
 
     Reference:
       Ma & Yarats, Quasi-hyperbolic Momentum and Adam for Deep Learning, ICLR 2019,
-      arXiv:1810.06801, equation 3; its rule of thumb is ν = 0.7, β = 0.999.
+      arXiv:1810.06801; its rule of thumb is ν = 0.7, β = 0.999.
     """
     memory = rllc.momentum(beta) + rllc.momentum(0.0)
     return rllc.linear_memory(memory, (nu * (1 - beta), 1 - nu), learning_rate)

@@ -81,7 +81,7 @@ def sgd_hd(
 
     Reference:
       Baydin et al., Online Learning Rate Adaptation with Hypergradient Descent, ICLR 2018,
-      arXiv:1703.04782, Algorithm 4 (SGD-HD).
+      arXiv:1703.04782, SGD-HD.
     """
 
     def init(params):
@@ -132,7 +132,7 @@ def adam_hd(
       A transformation with three buffers as large as the parameters. Every number may be traced.
 
     Reference:
-      Baydin et al. 2018 (see `sgd_hd`), Algorithm 6 (Adam-HD).
+      Baydin et al. 2018 (see `sgd_hd`), Adam-HD.
     """
     adam = optax.scale_by_adam(b1, b2, eps)
 

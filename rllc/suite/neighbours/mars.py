@@ -42,7 +42,7 @@ def scale_by_mars(
 
     Reference:
       Yuan et al., MARS: Unleashing the Power of Variance Reduction for Training Large Models,
-      2024, arXiv:2411.10438, Algorithm 2 in the approximate form, whose g_{t-1} is of the batch
+      2024, arXiv:2411.10438, MARS-AdamW in the approximate form, whose g_{t-1} is of the batch
       before; norms array by array as in the authors' code. Their option to leave vectors to AdamW
       is not taken.
     """
