@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from rllc.replication import paper
-from rllc.suite import selection
+from rllc.suite import analysis, selection
 
 EVALUATIONS = np.arange(0, 10_001, 250)
 BEST_RATE, BEST_LAW_RATE = 0.03, 0.01
@@ -147,6 +147,11 @@ def records(
             pairs += [run(task, name, s, *p, **settings_) for p in grid for s in tuning_seeds]
             pairs += [run(task, name, seed, **settings_) for seed in seeds]
     return gather(pairs)
+
+
+def analysed(records: NamedTuple, **arguments) -> analysis.Analysis:
+    """Analysis of records as ones of the paper's study."""
+    return analysis.analyse(paper.STUDY, records, **arguments)
 
 
 def no_choices() -> pd.DataFrame:
