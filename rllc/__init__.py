@@ -28,6 +28,7 @@ from rllc.rules import (
     last_steps,
     sign_momentum,
 )
+from rllc.spelling import canonical_arguments
 from rllc.transform import RllcState, get_law, scale_by_rllc
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "Propagator",
     "RllcState",
     "adam_and_momentum",
+    "canonical_arguments",
     "complex_jordan",
     "complex_momentum",
     "filtered",

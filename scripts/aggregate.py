@@ -17,7 +17,7 @@ sys.path.insert(0, str(ROOT))
 
 from rllc.replication import aggregation, analysis, readme  # noqa: E402
 from rllc.replication.analysis import Replication  # noqa: E402
-from rllc.suite import configuration, records, selection, sweep  # noqa: E402
+from rllc.suite import configuration, identity, records, selection, sweep  # noqa: E402
 from rllc.suite.aggregation import three_columns  # noqa: E402
 from rllc.suite.plan import PlanError, Run  # noqa: E402
 
@@ -60,12 +60,13 @@ def _job(override: str) -> Run:
 
 def _variant(task: dict[str, Any], run: Run) -> str:
     """The variant of a run's settings on another task (see `records.load` on what is left out)."""
-    optimizer = {key: value for key, value in run.optimizer.items() if key not in _NOT_SETTINGS}
-    settings = {"optimizer": optimizer, "task": task, "protocol": run.protocol}
-    return selection.variant(settings, run.shown.get("initial_law"), run.optimizer.get("epsilon"))
-
-
-_NOT_SETTINGS = ("name", "family", "grid", "untuned", "epsilon")
+    settings = {
+        "optimizer": identity.optimizer(run.optimizer),
+        "task": identity.task(task),
+        "protocol": run.protocol,
+        "traced": run.settings,
+    }
+    return selection.variant(settings)
 
 
 def committed(folder: Path, output: Path) -> Replication:

@@ -63,7 +63,9 @@ def _rounds(runs: list[Run], arguments: argparse.Namespace) -> bool:
         return True
     table = _standing(runs + again, folder)
     chosen = [run for run in points if _is_at(run, table.iloc[0])][:1]
-    final = [run._replace(seed=seed) for run in chosen for seed in arguments.final_seeds]
+    final = [
+        run._replace(seed=seed, role="final") for run in chosen for seed in arguments.final_seeds
+    ]
     print(f"winner on validation data: {search.winner(table)}")
     return train(final, options, "runs of the winner")
 

@@ -22,7 +22,7 @@ from rllc.suite import devices  # noqa: E402
 
 devices.configure()
 
-from rllc.suite import execution, launcher, selection, sweep  # noqa: E402
+from rllc.suite import execution, launcher, roles, sweep  # noqa: E402
 from rllc.suite.execution import Options  # noqa: E402
 from rllc.suite.plan import PlanError, Run  # noqa: E402
 from rllc.suite.records import RecordsError  # noqa: E402
@@ -138,8 +138,8 @@ def _positive(text: str) -> int:
 
 def _tuning_seed(text: str) -> int:
     number = int(text)
-    if not selection.FIRST_TUNING_SEED <= number < selection.FIRST_QUESTION_SEED:
-        raise argparse.ArgumentTypeError(f"{text} is not a tuning seed (100 to 199)")
+    if complaint := roles.complaint("tune", number):
+        raise argparse.ArgumentTypeError(complaint)
     return number
 
 

@@ -14,7 +14,6 @@ TASKS = sorted((ROOT / "tasks").rglob("*.py"))
 
 # Files of the suite that still import the method; the list may only shrink.
 LEFT_OVER = {
-    "rllc/suite/plan.py",
     "rllc/suite/optimizers.py",
     "rllc/suite/benchmarks/peers/flax_loop.py",
     "rllc/suite/benchmarks/scaling.py",

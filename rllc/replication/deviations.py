@@ -16,8 +16,7 @@ from rllc.replication.questions import QUESTIONS, REPORTED, Question
 from rllc.suite import readings, selection
 from rllc.suite.selection import (
     CELL,
-    FIRST_TUNING_SEED,
-    RATES,
+    LAW_RATE,
     lowest_or_highest,
     tuning_runs,
 )
@@ -25,8 +24,9 @@ from rllc.suite.statistics import pooled_std
 
 RULES = {metric.column("validation"): metric for metric in (ACCURACY, LOSS)}
 RULE = ACCURACY.column("validation")
+RATES = ["learning_rate", LAW_RATE]
 COLUMNS = [
-    "question", "answer", "is_default", *CELL, "reading", "seeds", "points", "steps", *RATES[:2],
+    "question", "answer", "is_default", *CELL, "reading", "seeds", "points", "steps", *RATES,
     "accuracy", "loss", "paper_accuracy", "paper_loss", "accuracy_difference",
     "loss_difference_percent", "spread", "misfit", "loss_misfit_percent", "agrees",
 ]  # fmt: skip
@@ -48,7 +48,7 @@ def deviations(runs: pd.DataFrame, defaults: pd.DataFrame, curves: pd.DataFrame)
       stopping point, since that is what it asks.
     """
     known = set(zip(paper.cells().task, paper.cells().optimizer, strict=True))
-    tried = runs[runs.seed >= FIRST_TUNING_SEED]
+    tried = selection.with_hyper(runs[runs.role != "final"], RATES)
     cells = zip(tried.task, tried.optimizer, strict=True)
     tried = tried[np.array([cell in known for cell in cells], bool)]
     tried = tried.assign(**{name: lowest_or_highest(tried, curves, m) for name, m in RULES.items()})
@@ -82,9 +82,10 @@ def _settings(question: Question, tried: pd.DataFrame, variants: dict) -> Iterat
 
 def _best(runs: pd.DataFrame, rule: str) -> pd.DataFrame:
     """The runs at the best point, with ``points`` (how many there were) and the ``rule``."""
-    points = runs.groupby(RATES, dropna=False, sort=True)[rule].mean()
+    names = [*selection.hyper_names(runs), "hyper"]
+    points = runs.groupby(names, dropna=False, sort=True)[rule].mean().droplevel(names[:-1])
     at = points.idxmin() if RULES[rule].lower else points.idxmax()
-    best = runs[readings.uses(runs, at)]
+    best = runs[runs.hyper == at]
     return best.assign(points=len(points), rule=rule)
 
 
@@ -133,15 +134,14 @@ def compared(members: pd.DataFrame) -> tuple[list[str], list[tuple[str, str]]]:
 
 def _common(members: pd.DataFrame, answers: int) -> pd.DataFrame:
     """Runs of one cell at the points, seeds and most steps that every answer has."""
-    keys = [*RATES, "seed", "steps"]
-    known = members.fillna(dict.fromkeys(RATES, -1.0))
-    counts = known.groupby(keys).answer.nunique()
+    keys = ["hyper", "seed", "steps"]
+    counts = members.groupby(keys).answer.nunique()
     shared = counts[counts == answers].reset_index()
     if shared.empty:
         return members.iloc[:0]
     shared = shared[shared.steps == shared.steps.max()]
     wanted = set(shared[keys].itertuples(index=False, name=None))
-    has = [key in wanted for key in known[keys].itertuples(index=False, name=None)]
+    has = [key in wanted for key in members[keys].itertuples(index=False, name=None)]
     return _rectangle(members[has])
 
 
@@ -150,7 +150,7 @@ def _rectangle(members: pd.DataFrame) -> pd.DataFrame:
     per_seed = members.groupby("seed").size()
     seeds = set(per_seed[per_seed == per_seed.max()].index)
     inside = members[members.seed.isin(seeds)]
-    points = inside.groupby(RATES, dropna=False).seed.transform("nunique")
+    points = inside.groupby("hyper").seed.transform("nunique")
     return inside[points == len(seeds)]
 
 
@@ -173,7 +173,7 @@ def _values(chosen: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
     rows["answer"] = rows.answer.where(~asked, rows.reading + ", by " + by)
     rows["reading"] = rows.reading.where(~asked, "")
     grouped = rows.groupby(["question", "answer", *CELL, "reading"], sort=True)
-    firsts = ("is_default", "points", "steps", *RATES[:2])
+    firsts = ("is_default", "points", "steps", *RATES)
     return grouped.agg(
         accuracy=("accuracy", "mean"), loss=("loss", "mean"), seeds=("seed", "nunique"),
         **{column: (column, "first") for column in firsts},

@@ -4,7 +4,7 @@ import pandas as pd
 
 from rllc.replication import paper
 from rllc.replication.paper import STUDY
-from rllc.suite.selection import CELL, LAW_RATE
+from rllc.suite.selection import CELL, LAW_RATE, with_hyper
 from rllc.suite.short_tuning import KEPT
 
 SHORT, LONGER = 1_000, 3_000  # steps that `sentence` speaks of
@@ -44,11 +44,13 @@ def _longer_sentence(lost: pd.DataFrame) -> str:
 
 
 def _law_sentence(lost: pd.DataFrame, early: pd.DataFrame) -> str:
-    end = lost[lost.steps == paper.STEPS].set_index(CELL)[LAW_RATE]
+    end = with_hyper(lost[lost.steps == paper.STEPS], [LAW_RATE]).set_index(CELL)
+    early = with_hyper(early, [LAW_RATE])
     early = early[early[LAW_RATE].notna()]
     if early.empty:
         return ""
-    change = early[LAW_RATE].to_numpy() - end[pd.MultiIndex.from_frame(early[CELL])].to_numpy()
+    before = end[LAW_RATE][pd.MultiIndex.from_frame(early[CELL])]
+    change = early[LAW_RATE].to_numpy() - before.to_numpy()
     above, below = int((change > 0).sum()), int((change < 0).sum())
     lead = "Short runs favour a fast law: of" if above > 2 * below else "Of"
     return (

@@ -124,7 +124,7 @@ def _rows(tuning: pd.DataFrame, records: Any) -> Iterator[dict]:
     for (answer, task), part in tuning.groupby(["answer", "task"], sort=True):
         points = selection.tuning_points(part, records.curves, ACCURACY)
         choice = selection.choose(points, ACCURACY).iloc[0]
-        best = part[readings.uses(part, choice[selection.RATES])]
+        best = part[selection.same_hyper(part, choice.hyper)]
         best = best[best.steps == choice.steps]
         found = law_dynamics.law_curves(records, best, str(task), MIXED)
         if found is None:
@@ -132,7 +132,8 @@ def _rows(tuning: pd.DataFrame, records: Any) -> Iterator[dict]:
         yield {
             "answer": answer, "task": task, "is_default": bool(part.is_default.iloc[0]),
             "points": choice.grid_points, "seeds": best.seed.nunique(),
-            "learning_rate": choice.learning_rate, "law_learning_rate": choice.law_learning_rate,
+            "learning_rate": choice.learning_rate,
+            "law_learning_rate": choice.get("law_learning_rate"),
             **_course(found),
         }  # fmt: skip
 

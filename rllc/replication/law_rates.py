@@ -21,7 +21,7 @@ from rllc.suite.figures import thousands
 from rllc.suite.markdown import MISSING, markdown_table, span
 from rllc.suite.plotting import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, RC, VERMILION
 from rllc.suite.readings import READINGS
-from rllc.suite.selection import CELL, FIRST_QUESTION_SEED, LAW_RATE, RATES
+from rllc.suite.selection import CELL, LAW_RATE, with_hyper
 
 SWEEP = [*CELL, "learning_rate"]
 COLUMNS = [
@@ -34,7 +34,7 @@ PAPER_LINE = "the paper's mean"
 
 
 def runs(every: pd.DataFrame) -> pd.DataFrame:
-    """Full-length runs on question seeds of the cells that have two law rates or more.
+    """Full-length runs asked for a question of the cells that have two law rates or more.
 
     Args:
       every: from `selection.default_variants`.
@@ -42,8 +42,9 @@ def runs(every: pd.DataFrame) -> pd.DataFrame:
     Returns:
       Its rows at all learning rates of these cells.
     """
-    asked = every[(every.seed >= FIRST_QUESTION_SEED) & (every.steps == paper.STEPS)]
-    asked = asked[asked[LAW_RATE].notna()].drop_duplicates([*SWEEP, *RATES, "seed"])
+    every = with_hyper(every, [LAW_RATE])
+    asked = every[(every.role == "question") & (every.steps == paper.STEPS)]
+    asked = asked[asked[LAW_RATE].notna()].drop_duplicates([*CELL, "hyper", "seed"])
     return asked[asked.groupby(CELL)[LAW_RATE].transform("nunique") > 1]
 
 

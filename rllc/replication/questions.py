@@ -42,13 +42,15 @@ QUESTIONS = (
         "the text says max, the framework the paper started from pools by average",
     ),
     Question(
-        "initial_law", "The initial law", ("initial_law",), "“not initialised to be 0”, no value",
+        "initial_law", "The initial law", ("traced.initial_law",),
+        "“not initialised to be 0”, no value",
         "`mean` with rates (c₁, c₂) is exactly `ones` with (c₁ / k, k c₂), and a number x in every "
         "unit is `ones` with (x c₁, c₂ / x): these answers differ only in which points the grid "
         "reaches. `first` starts in another direction. With one unit all but the number coincide.",
     ),
     Question(
-        "epsilon", "The relaxation of the pseudo-inverse", ("optimizer.epsilon_mode", "epsilon"),
+        "epsilon", "The relaxation of the pseudo-inverse",
+        ("optimizer.epsilon_mode", "optimizer.epsilon"),
         "“a small number”, no value",
     ),
     Question(

@@ -1,6 +1,6 @@
 """A search for a propagator better than the paper's, on validation data, tested once.
 
-Candidates are runs of the family `selection.CANDIDATE`. First round: every candidate on the same
+Candidates are runs of the family `roles.CANDIDATE`. First round: every candidate on the same
 grid with one tuning seed. Second: the best few with more tuning seeds. Third: the winner, chosen by
 validation accuracy, on final seeds; no other candidate is tested.
 """
@@ -15,7 +15,11 @@ from rllc.replication.paper import ACCURACY, STUDY
 from rllc.suite import comparisons, readings, selection
 from rllc.suite.analysis import Analysis
 from rllc.suite.markdown import MISSING, markdown_table
-from rllc.suite.selection import CANDIDATE, CELL, FIRST_TUNING_SEED, RATES
+from rllc.suite.roles import CANDIDATE
+from rllc.suite.selection import CELL, LAW_RATE
+
+FIRST_SEED = 100  # tuning seed of the first round
+RATES = ["learning_rate", LAW_RATE]
 
 COLUMNS = [
     *CELL, "family", "points", "first_round", "learning_rate", "law_learning_rate", "seeds",
@@ -52,7 +56,7 @@ def standing(runs: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
       task, optimizer, points, first_round (highest validation accuracy of the first tuning seed,
       %), the chosen rates with their seeds and validation_accuracy (mean over these, %).
     """
-    first = selection.tuning_points(runs[runs.seed == FIRST_TUNING_SEED], curves, ACCURACY)
+    first = selection.tuning_points(runs[runs.seed == FIRST_SEED], curves, ACCURACY)
     choices = selection.choose(selection.tuning_points(runs, curves, ACCURACY), ACCURACY)
     table = choices.assign(
         points=choices.grid_points,
@@ -80,9 +84,9 @@ def found(a: Analysis) -> list[Found]:
 
 def _found(a: Analysis, task: str) -> Found:
     tried = a.candidates[a.candidates.task == task]
-    grid = set(map(tuple, tried[tried.seed >= FIRST_TUNING_SEED][RATES[:2]].to_numpy()))
+    grid = set(map(tuple, tried[tried.role == CANDIDATE][RATES].to_numpy()))
     known = a.runs[(a.runs.task == task) & a.runs.optimizer.isin(paper.RLLC)]
-    on_grid = np.array([tuple(rates) in grid for rates in known[RATES[:2]].to_numpy()], bool)
+    on_grid = np.array([tuple(rates) in grid for rates in known[RATES].to_numpy()], bool)
     curves = a.records.curves
     candidates = standing(tried, curves).assign(family=CANDIDATE)
     parts = [candidates, standing(known[on_grid], curves).assign(family="rllc")]

@@ -15,7 +15,8 @@ from rllc.suite import (
     tables,
     tuning_analysis,
 )
-from rllc.suite.selection import CANDIDATE, Defaults
+from rllc.suite.roles import CANDIDATE
+from rllc.suite.selection import Defaults
 from rllc.suite.study import Study
 
 TIMINGS = ["network", "optimizer", "milliseconds_per_step", "gflop_per_step", "device"]

@@ -21,13 +21,15 @@ def run_of(cfg: DictConfig, tuned: Mapping | None = None) -> Run:
     Raises:
       PlanError: see `plan.make_run`; also a mandatory value that was not given.
     """
+    keys = ["task", "optimizer", "seed", "protocol", "role"]
     try:
-        ours = OmegaConf.masked_copy(cfg, ["task", "optimizer", "seed", "protocol"])
+        ours = OmegaConf.masked_copy(cfg, keys)
         plain: Any = OmegaConf.to_container(ours, resolve=True, throw_on_missing=True)
     except Exception as error:  # OmegaConf's messages name the key
         raise PlanError(str(error).splitlines()[0]) from None
     known = tuned_values() if tuned is None else tuned
-    return make_run(plain["task"], plain["optimizer"], plain["seed"], plain["protocol"], known)
+    task, optimizer, seed, protocol, role = (plain[key] for key in keys)
+    return make_run(task, optimizer, seed, protocol, known, role)
 
 
 def untuned_note(cfgs: Sequence[DictConfig], tuned: Mapping | None = None) -> str:

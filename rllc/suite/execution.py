@@ -7,8 +7,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rllc.suite import capacity, devices, optimizers, records, selection
-from rllc.suite.plan import PlanError, Run, group_runs
+from rllc.suite import capacity, devices, optimizers, records
+from rllc.suite.plan import PlanError, Run, group_runs, resolve
 from rllc.suite.training import train_group
 
 
@@ -105,7 +105,7 @@ def diverged_note(outcomes: Sequence[Outcome]) -> str:
     lost = [
         ", ".join(
             [name]
-            + [f"{rate}={run[rate]:g}" for rate in selection.RATES if run.get(rate) is not None]
+            + [f"{rate}={value:g}" for rate, value in run["hyper"].items()]
             + [f"seed {run['seed']}, at step {run['diverged_at']}"]
         )
         for name, run in runs
@@ -128,8 +128,9 @@ def make_task(run: Run) -> Any:
 def _make_task(config: str) -> Any:
     settings = json.loads(config)
     target, name = settings.pop("_target_"), settings.get("name")
+    settings.pop("id", None)
     try:
-        return optimizers.resolve(target)(**settings)
+        return resolve(target)(**settings)
     except PlanError:
         raise
     except Exception as error:

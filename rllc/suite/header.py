@@ -25,7 +25,14 @@ def describe(trainer: Any) -> dict[str, Any]:
         "protocol": first.protocol,
         "group": first.group,
         "runs": [
-            {"run": run.name, "seed": run.seed, **run.shown, **status}
+            {
+                "run": run.name,
+                "seed": run.seed,
+                "role": run.role,
+                "hyper": run.hyper,
+                "settings": run.settings,
+                **status,
+            }
             for run, status in zip(trainer.runs, statuses, strict=True)
         ],
         "device": devices.describe(),

@@ -8,7 +8,7 @@ import pandas as pd
 from rllc.suite import records, tables
 from rllc.suite.analysis import Analysis
 from rllc.suite.markdown import span
-from rllc.suite.selection import CELL, FIRST_TUNING_SEED, RATES
+from rllc.suite.selection import CELL
 from rllc.suite.study import Study
 
 ROOT = Path(__file__).parents[2]  # of a checkout; an installed wheel has no records
@@ -43,8 +43,8 @@ def overview(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
       Index task, optimizer; columns tuning_runs, final_runs, diverged, steps (most of any run),
       device.
     """
-    tuning = runs.seed >= FIRST_TUNING_SEED
-    marked = runs.assign(tuning=tuning, final=~tuning, diverged=runs.status == "diverged")
+    final = runs.role == "final"
+    marked = runs.assign(tuning=~final, final=final, diverged=runs.status == "diverged")
     table = marked.groupby(CELL, as_index=False).agg(
         tuning_runs=("tuning", "sum"),
         final_runs=("final", "sum"),
@@ -61,14 +61,14 @@ def overview(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
 def shown_runs(a: Analysis) -> pd.DataFrame:
     """The final runs; a cell without any is shown by its tuning runs at the chosen rates.
 
-    The two are told apart by their seeds. Numbers of tuning runs are slightly too good, as
+    The two are told apart by their roles. Numbers of tuning runs are slightly too good, as
     the rates were chosen on the same runs' validation data.
 
     Returns:
       Rows like those of ``a.final``.
     """
-    keys = [*CELL, *RATES, "steps"]
-    tuning = a.runs[a.runs.seed >= FIRST_TUNING_SEED]
+    keys = [*CELL, "hyper", "steps"]
+    tuning = a.runs[a.runs.role != "final"]
     if tuning.empty:
         return a.final
     choices = a.choices[keys].astype(tuning[keys].dtypes.to_dict())

@@ -1,6 +1,5 @@
 """From an optimizer config to an optax transformation, traced numbers included."""
 
-import pkgutil
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -8,27 +7,15 @@ import jax.numpy as jnp
 import optax
 
 import rllc
-from rllc.suite.plan import LABELS, PlanError
-
-NOT_ARGUMENTS = (*LABELS, "_target_", "evaluation_parameters")
-
-
-def resolve(target: str) -> Callable[..., Any]:
-    """The object a dotted path names.
-
-    Raises:
-      PlanError: nothing importable stands there.
-    """
-    try:
-        return pkgutil.resolve_name(target)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise PlanError(f"_target_={target!r} cannot be imported: {error}") from None
+from rllc.suite.identity import RESERVED
+from rllc.suite.plan import PlanError, resolve
 
 
 def build(config: Mapping[str, Any], traced: Mapping[str, Any]) -> optax.GradientTransformation:
     """Calls the config's target with its static arguments and the (traced) numbers."""
-    static = {key: value for key, value in config.items() if key not in NOT_ARGUMENTS}
-    return resolve(config["_target_"])(**static, **traced)
+    static = {key: value for key, value in config.items() if key not in RESERVED}
+    nested = config.get("arguments") or {}
+    return resolve(config["_target_"])(**static, **nested, **traced)
 
 
 def check(config: Mapping[str, Any], traced: Mapping[str, Any]) -> None:

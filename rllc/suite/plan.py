@@ -5,16 +5,14 @@ determines it and of nothing else: not of labels, nor of the order of words on a
 line. Runs that differ only in traced numbers and seeds form a *group*.
 """
 
-import hashlib
-import json
 import math
-from collections.abc import Iterable, Mapping
+import pkgutil
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-import rllc
+from rllc.suite import identity, roles
+from rllc.suite.records import FIELDS
 
-# Keys of an optimizer config that are ours; the rest is handed to its `_target_`.
-LABELS = ("name", "family", "grid", "untuned")
 PROTOCOL = {"steps": 10_000, "batch_size": 128, "eval_every": 250, "law_every": 10, "data": "real"}
 
 
@@ -28,10 +26,11 @@ class Run(NamedTuple):
     Attributes:
       task: resolved task config: ``_target_``, ``name`` and settings.
       optimizer: static part of the optimizer config, labels included.
-      traced: hyperparameters handed over as traced numbers, by name; floats or tuples.
+      traced: numbers handed over as traced, by name; floats or tuples.
       seed: root of every random stream.
       protocol: steps, batch size, cadence of evaluation, kind of data.
-      shown: the hyperparameters as the user wrote them (``initial_law: ones``).
+      shown: the traced numbers as the user wrote them (``initial_law: ones``).
+      role: what the run is for, one of `roles.ROLES`; not part of its name.
     """
 
     task: dict[str, Any]
@@ -40,16 +39,29 @@ class Run(NamedTuple):
     seed: int
     protocol: dict[str, Any]
     shown: dict[str, Any]
+    role: str = "final"
 
     @property
     def group(self) -> str:
         """Hash shared by the runs that one program can train."""
-        return _digest([self.task, _identity(self.optimizer), sorted(self.traced), self.protocol])
+        task = identity.hashed(identity.task(self.task))
+        optimizer = identity.hashed(identity.optimizer(self.optimizer))
+        return identity.digest([task, optimizer, sorted(self.traced), self.protocol])
 
     @property
     def name(self) -> str:
         """Hash of everything that determines the run."""
-        return _digest([self.group, self.traced, self.seed])
+        return identity.digest([self.group, self.traced, self.seed])
+
+    @property
+    def hyper(self) -> dict[str, float]:
+        """The hyperparameters: traced numbers, without what is traced but no single number."""
+        return {key: value for key, value in self.traced.items() if isinstance(value, float)}
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What else is traced, as the user wrote it: it makes a run another experiment."""
+        return {key: value for key, value in self.shown.items() if key not in self.hyper}
 
 
 def make_run(
@@ -58,31 +70,94 @@ def make_run(
     seed: int,
     protocol: Mapping[str, Any] | None = None,
     tuned: Mapping[tuple[str, str], Mapping[str, float]] | None = None,
+    role: str = "final",
+    seeds: Mapping[str, Any] = roles.SEEDS,
 ) -> Run:
     """Checks one request completely and resolves it to a `Run`, before anything trains.
 
     Args:
       task: config with ``_target_`` and ``name``.
-      optimizer: config with ``_target_``, ``name``, ``traced`` and keyword arguments; a
-        traced value ``auto`` is looked up in `tuned`, then in the config's ``untuned``.
+      optimizer: config with ``_target_``, ``name``, ``traced`` and keyword arguments, those whose
+        names the suite needs itself (`identity.RESERVED`) under ``arguments``; a traced value
+        ``auto`` is looked up in `tuned`, then in the config's ``untuned``.
       seed: an integer >= 0.
       protocol: overrides of `PROTOCOL`.
       tuned: tuned hyperparameters by (task name, optimizer name).
+      role: what the run is for, one of `roles.ROLES`.
+      seeds: the seeds of each role.
 
     Raises:
-      PlanError: anything that would make training fail or mean nothing.
+      PlanError: anything that would make training fail or mean nothing, or that no record holds.
     """
-    config = dict(optimizer)
-    if "propagator" in config:
-        config["propagator"] = str(_parsed(config["propagator"]))
+    config = _unnested(optimizer)
     traced_names = list(config.pop("traced", ["learning_rate"]))
     missing = [key for key in ("_target_", "name", *traced_names) if config.get(key) is None]
     if missing:
         raise PlanError(f"optimizer config {config.get('name', '')!r} lacks {', '.join(missing)}")
+    _check_recordable(traced_names, config)
     shown = {key: config.pop(key) for key in traced_names}
     shown = _resolve_auto(shown, config, str(task["name"]), tuned or {})
-    traced = {key: _traced_value(key, value, config) for key, value in shown.items()}
-    return Run(dict(task), config, traced, _seed(seed), _protocol(protocol or {}), shown)
+    config, values = _canonical(config, shown)
+    traced = {key: _traced_value(key, value) for key, value in values.items()}
+    if complaint := roles.complaint(role, _seed(seed), seeds):
+        raise PlanError(complaint)
+    return Run(dict(task), config, traced, seed, _protocol(protocol or {}), shown, role)
+
+
+def _unnested(optimizer: Mapping[str, Any]) -> dict[str, Any]:
+    """The config with ``arguments`` beside its other keys, but for names that are the suite's."""
+    config = dict(optimizer)
+    nested = dict(config.pop("arguments", None) or {})
+    ours = {key: nested.pop(key) for key in list(nested) if key in identity.RESERVED}
+    if twice := sorted(set(nested) & set(config)):
+        raise PlanError(f"optimizer.{twice[0]} is given twice: as optimizer.arguments.{twice[0]}")
+    return config | nested | ({"arguments": ours} if ours else {})
+
+
+def _check_recordable(traced: list[str], config: Mapping[str, Any]) -> None:
+    """Refuses what a record could not hold, before anything trains."""
+    if taken := sorted(set(traced) & {*FIELDS, *identity.RESERVED}):
+        raise PlanError(
+            f"optimizer {config['name']}: no traced number may be called {taken[0]!r}, which is a "
+            "column of the records or a key of the suite; rename the argument of its target"
+        )
+    if static := sorted(set(config.get("grid") or {}) - set(traced)):
+        raise PlanError(
+            f"optimizer {config['name']}: its grid tunes {static[0]!r}, which `traced` does not "
+            f"name (it names {', '.join(traced)}); tuned values are traced numbers"
+        )
+
+
+def _canonical(config: dict[str, Any], shown: dict[str, Any]) -> tuple[dict, dict]:
+    """Arguments in the spelling that is hashed, by the function that the config names for it.
+
+    An optimizer that can be written in several ways (a propagator's notation, the name of an
+    initial law) has a key ``canonical``: the dotted path of a function from its arguments to the
+    same in one spelling, which raises a ValueError for what cannot be meant.
+    """
+    path = config.pop("canonical", None)
+    if path is None:
+        return config, dict(shown)
+    ours = {key: value for key, value in config.items() if key in identity.RESERVED}
+    given = {key: value for key, value in config.items() if key not in ours} | shown
+    try:
+        made = resolve(path)(given)
+    except (ValueError, TypeError) as error:
+        raise PlanError(f"optimizer {config['name']}: {error}") from None
+    static = {key: value for key, value in made.items() if key not in shown}
+    return ours | static, {key: made[key] for key in shown}
+
+
+def resolve(target: str) -> Callable[..., Any]:
+    """The object a dotted path names.
+
+    Raises:
+      PlanError: nothing importable stands there.
+    """
+    try:
+        return pkgutil.resolve_name(target)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise PlanError(f"_target_={target!r} cannot be imported: {error}") from None
 
 
 def group_runs(runs: Iterable[Run], most: int | None = None) -> list[list[Run]]:
@@ -109,7 +184,7 @@ def group_runs(runs: Iterable[Run], most: int | None = None) -> list[list[Run]]:
 def _rectangles(runs: list[Run]) -> list[list[Run]]:
     points_of: dict[int, dict[str, Run]] = {}
     for run in runs:
-        points_of.setdefault(run.seed, {})[_canonical(run.traced)] = run
+        points_of.setdefault(run.seed, {})[identity.canonical(run.traced)] = run
     by_points: dict[tuple[str, ...], list[int]] = {}
     for seed in sorted(points_of):
         by_points.setdefault(tuple(sorted(points_of[seed])), []).append(seed)
@@ -139,7 +214,7 @@ def shard_name(runs: list[Run]) -> str:
     """File name of the record of these runs: readable start, then a hash of the set."""
     label = str(runs[0].optimizer["name"]).lower()
     slug = "".join(c if c.isalnum() or c in ".-" else "_" for c in label).strip("_")
-    return f"{slug}-{_digest(sorted(run.name for run in runs))}"
+    return f"{slug}-{identity.digest(sorted(run.name for run in runs))}"
 
 
 def _resolve_auto(shown: dict, config: dict, task: str, tuned: Mapping) -> dict:
@@ -155,27 +230,22 @@ def _resolve_auto(shown: dict, config: dict, task: str, tuned: Mapping) -> dict:
     return out
 
 
-def _traced_value(key: str, value: Any, config: dict) -> float | tuple[float, ...]:
-    if key == "initial_law":
-        try:
-            law = rllc.initial_law(value, _parsed(config["propagator"]).num_units)
-        except (ValueError, TypeError) as error:
-            raise PlanError(f"optimizer.initial_law={value}: {error}") from None
-        return tuple(float(x) for x in law)
+def _traced_value(key: str, value: Any) -> float | tuple[float, ...]:
+    several = isinstance(value, list | tuple)
+    numbers = [_number(key, x) for x in (value if several else [value])]
+    if not several and numbers[0] < 0:
+        raise PlanError(f"optimizer.{key}={value!r} must be finite and not negative")
+    return tuple(numbers) if several else numbers[0]
+
+
+def _number(key: str, value: Any) -> float:
     try:
         number = float(value)
     except (TypeError, ValueError):
         raise PlanError(f"optimizer.{key}={value!r} is not a number") from None
-    if not math.isfinite(number) or number < 0:
+    if not math.isfinite(number):
         raise PlanError(f"optimizer.{key}={value!r} must be finite and not negative")
     return number
-
-
-def _parsed(text: Any) -> rllc.Propagator:
-    try:
-        return rllc.parse(text) if isinstance(text, str) else text
-    except ValueError as error:
-        raise PlanError(f"optimizer.propagator: {error}") from None
 
 
 def _seed(seed: Any) -> int:
@@ -199,15 +269,3 @@ def _protocol(overrides: Mapping[str, Any]) -> dict[str, Any]:
     if protocol["data"] not in ("real", "synthetic"):
         raise PlanError(f"protocol.data={protocol['data']!r} must be real or synthetic")
     return protocol
-
-
-def _identity(optimizer: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in optimizer.items() if key not in LABELS}
-
-
-def _canonical(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"))
-
-
-def _digest(value: Any) -> str:
-    return hashlib.sha256(_canonical(value).encode()).hexdigest()[:16]

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from rllc.suite.markdown import MISSING, markdown_table
-from rllc.suite.selection import CELL, FIRST_TUNING_SEED, RATES
+from rllc.suite.selection import CELL, FIRST
 from rllc.suite.study import Study
 
 FULL = "full"
@@ -17,7 +17,7 @@ NO_TUNING = "no tuning records"
 # best points that are trained to the end. It has to pass the check of `screens`, too.
 SCREEN_STEPS, SCREEN_KEPT = 3_000, 3
 _MADE = [
-    *CELL, "family", "device", "seeds", "diverged", "steps", *RATES, "further", "grid_points",
+    *CELL, "family", "device", "seeds", "diverged", "steps", "hyper", "grid_points",
     "wanted_grid_points", "tuning_seeds", "grid_seeds", "tuning_steps", "screened_points",
     "screened_steps", "in_doubt", "edges", "settings",
     "training", "grid", "short_grid", "tuning",
@@ -82,8 +82,7 @@ def _made(
         "seeds": runs.seed.nunique(),
         "diverged": int((runs.status == "diverged").sum()),
         "steps": int(first.steps),
-        **{rate: first[rate] for rate in RATES},
-        "further": first.further,
+        "hyper": first.hyper,
         "grid_points": _count(choice.get("grid_points")),
         "wanted_grid_points": study.grid_points.get(first.family, 0),
         "tuning_seeds": _count(choice.get("seeds")),
@@ -176,7 +175,7 @@ def unused(runs: pd.DataFrame, final: pd.DataFrame) -> pd.DataFrame:
     Returns:
       task, optimizer, reason, runs (their number).
     """
-    left = runs[(runs.seed < FIRST_TUNING_SEED) & ~runs.run.isin(set(final.run))]
+    left = runs[(runs.role == "final") & ~runs.run.isin(set(final.run))]
     variants = {(row.task, row.optimizer): row.variant for row in final.itertuples()}
     steps = {(row.task, row.optimizer): row.steps for row in final.itertuples()}
     reasons = []
@@ -213,14 +212,14 @@ def to_markdown(study: Study, made: pd.DataFrame, left: pd.DataFrame) -> str:
       left: from `unused`.
     """
     head = [
-        "optimizer", "task", "device", "seeds", "diverged", "steps", "learning rate", "second rate",
+        "optimizer", "task", "device", "seeds", "diverged", "steps", "learning rate", "other rates",
         "grid points", "tuning seeds", "tuning steps", "edge of the grid", "settings",
         "training", "tuning",
     ]  # fmt: skip
     body = [
         [
             study.pretty(row.optimizer), study.title(row.task), row.device, row.seeds, row.diverged,
-            row.steps, f"{row.learning_rate:g}", _second_rate(row),
+            row.steps, *_rates(row.hyper),
             f"{row.grid_points} of {wanted}" if wanted else row.grid_points, row.tuning_seeds,
             row.tuning_steps, row.edges, row.settings, row.training, row.tuning,
         ]
@@ -255,11 +254,12 @@ _INTRO = (
 )
 
 
-def _second_rate(row: Any) -> str:
-    """What is tuned beside the learning rate: the law's, or a number of a neighbour by its name."""
-    if row.further:
-        return f"{row.further} = {row.further_value:g}"
-    return MISSING if pd.isna(row.law_learning_rate) else f"law: {row.law_learning_rate:g}"
+def _rates(hyper: str) -> tuple[str, str]:
+    """The learning rate, and what else is tuned, by name."""
+    values = json.loads(hyper)
+    first = values.pop(FIRST, None)
+    others = ", ".join(f"{name} = {x:g}" for name, x in values.items())
+    return MISSING if first is None else f"{first:g}", others or MISSING
 
 
 def _unused_markdown(study: Study, left: pd.DataFrame) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from rllc.suite.metrics import Metric
-from rllc.suite.selection import CELL, FIRST_TUNING_SEED, RATES
+from rllc.suite.selection import CELL, hyper_names, same_hyper
 from rllc.suite.study import Study
 
 READINGS = ("last", "validated", "best")
@@ -19,7 +19,7 @@ HEADLINE = "validated"
 
 
 def final_runs(runs: pd.DataFrame, choices: pd.DataFrame) -> pd.DataFrame:
-    """Final runs: seeds below the tuning seeds, chosen rates, most steps.
+    """Runs whose role is final, at the chosen hyperparameters, of most steps.
 
     Args:
       runs: from `selection.default_variants`.
@@ -29,36 +29,25 @@ def final_runs(runs: pd.DataFrame, choices: pd.DataFrame) -> pd.DataFrame:
     Returns:
       Rows of `runs`, one per cell and seed, with ``tuned``.
     """
-    final = runs[runs.seed < FIRST_TUNING_SEED]
+    final = runs[runs.role == "final"]
     if final.empty:
         return final.assign(tuned=[])
-    chosen = (
-        choices.set_index(CELL).reindex(columns=RATES)
-        if len(choices)
-        else pd.DataFrame(columns=RATES)
-    )
-    rates = {tuple(cell): tuple(row) for cell, row in zip(chosen.index, chosen.values, strict=True)}
+    chosen = {(row.task, row.optimizer): row.hyper for row in choices.itertuples()}
     kept = []
     for cell, members in final.groupby(CELL, sort=True):
-        wanted = rates.get(cell)
-        at = members if wanted is None else members[uses(members, wanted)]
+        wanted = chosen.get(cell)
+        at = members[same_hyper(members, _most_seeds(members) if wanted is None else wanted)]
         if at.empty:
             continue
-        at = at[uses(at, _common_rates(at))] if wanted is None else at
         at = at[at.steps == at.steps.max()].sort_values(["seed", "device", "run"])
         kept.append(at.drop_duplicates("seed").assign(tuned=wanted is not None))
     return pd.concat(kept, ignore_index=True) if kept else final.iloc[:0].assign(tuned=[])
 
 
-def uses(runs: pd.DataFrame, rates: Iterable[float]) -> np.ndarray:
-    """Mask of the runs at these rates (in the order of `selection.RATES`)."""
-    wanted = np.array(list(rates), float)
-    return np.isclose(runs[RATES].to_numpy(float), wanted, rtol=1e-5, atol=0, equal_nan=True).all(1)
-
-
-def _common_rates(runs: pd.DataFrame) -> tuple[float, ...]:
-    counts = runs.groupby(RATES, dropna=False).seed.nunique()
-    return next(iter(counts[counts == counts.max()].index.sort_values()))
+def _most_seeds(runs: pd.DataFrame) -> str:
+    """The hyperparameters of most seeds, the lowest of equals."""
+    counts = runs.groupby([*hyper_names(runs), "hyper"], dropna=False, sort=True).seed.nunique()
+    return str(counts.reset_index().set_index("hyper").seed.idxmax())
 
 
 def readings(

@@ -15,7 +15,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-FORMAT = 1
+from rllc.suite import identity, roles
+
+FORMAT = 2
+READABLE = (1, FORMAT)  # format 1 has no roles, and its runs' numbers beside their other fields
+FIELDS = (
+    "run", "shard", "task", "optimizer", "family", "role", "seed", "hyper", "settings", "steps",
+    "device", "group", "status", "diverged_at",
+)  # fmt: skip
 METRICS = (
     "train_loss",
     "validation_loss",
@@ -31,10 +38,8 @@ class Records(NamedTuple):
     """Everything under a records folder.
 
     Attributes:
-      runs: one row per run: task, optimizer (label), family, propagator, seed, rates, ``further``
-        (name of one more traced number, such as momentum, "" without) and its
-        ``further_value``, settings (canonical JSON of every other static setting), steps, device,
-        status, shard.
+      runs: one row per run (`FIELDS`). ``optimizer`` is its label; ``hyper`` its hyperparameters
+        and ``settings`` every other setting, as canonical JSON.
       curves: one row per evaluation: run, step, `METRICS` (accuracies as fractions).
       folder: where `laws` reads from.
     """
@@ -158,8 +163,11 @@ def headers(folder: Path) -> dict[str, dict[str, Any]]:
             header = json.loads(path.read_text())
         except ValueError as error:
             raise RecordsError(f"record header {path} is damaged: {error}") from None
-        if header.get("format") != FORMAT:
-            raise RecordsError(f"{path} has record format {header.get('format')}, not {FORMAT}")
+        if header.get("format") not in READABLE:
+            raise RecordsError(
+                f"{path} has record format {header.get('format')}; this version reads "
+                f"{' and '.join(map(str, READABLE))}"
+            )
         if not path.with_suffix(".parquet").exists():
             raise RecordsError(f"{path} has no curves beside it ({path.stem}.parquet)")
         found[path.relative_to(folder).with_suffix("").as_posix()] = header
@@ -182,8 +190,7 @@ def load(folder: str | Path) -> Records:
     folder = Path(folder)
     shards = sorted(headers(folder).items(), key=lambda item: (item[1].get("created", ""), item[0]))
     rows = [row for shard, header in shards for row in _run_rows(shard, header)]
-    columns = ["run", "shard", "task", "optimizer", "family", "propagator", "seed"]
-    runs = pd.DataFrame(rows) if rows else pd.DataFrame(columns=columns)
+    runs = pd.DataFrame(rows, columns=FIELDS)
     runs = runs.drop_duplicates("run", keep="last").reset_index(drop=True)
     curves = [_curves(folder, shard, part) for shard, part in runs.groupby("shard", sort=True)]
     empty = pd.DataFrame(columns=["run", "step", *METRICS])
@@ -191,42 +198,39 @@ def load(folder: str | Path) -> Records:
 
 
 def _run_rows(shard: str, header: dict[str, Any]) -> list[dict[str, Any]]:
-    optimizer = dict(header["optimizer"])
+    optimizer, task, protocol = (header[key] for key in ("optimizer", "task", "protocol"))
     common = {
-        "task": header["task"]["name"],
-        "optimizer": optimizer.pop("name"),
-        "family": optimizer.pop("family", None),
-        "propagator": optimizer.get("propagator"),
-        "epsilon": optimizer.pop("epsilon", None),
-        "steps": header["protocol"]["steps"],
+        "shard": shard,
+        "task": task["name"],
+        "optimizer": optimizer["name"],
+        "family": optimizer.get("family"),
+        "steps": protocol["steps"],
         "device": header["device"],
         "group": header["group"],
-        "shard": shard,
     }
-    optimizer.pop("grid", None)
-    optimizer.pop("untuned", None)
-    settings = {"optimizer": optimizer, "task": header["task"], "protocol": header["protocol"]}
-    common["settings"] = json.dumps(settings, sort_keys=True)
-    return [{**common, **_run_row(run)} for run in header["runs"]]
+    static = {
+        "optimizer": identity.optimizer(optimizer),
+        "task": identity.task(task),
+        "protocol": protocol,
+    }
+    return [{**common, **_run_row(run, static, common["family"])} for run in header["runs"]]
 
 
-_BLANK = {
-    "run": None, "seed": None, "status": None, "diverged_at": None, "learning_rate": np.nan,
-    "law_learning_rate": np.nan, "initial_law": None, "further": "", "further_value": np.nan,
-}  # fmt: skip
-
-
-def _run_row(run: dict[str, Any]) -> dict[str, Any]:
-    """A run of a header; its number that is no rate, if any, as ``further``, ``further_value``.
-
-    Raises:
-      RecordsError: more than one such number.
-    """
-    others = sorted(set(run) - set(_BLANK))
-    if len(others) > 1:
-        raise RecordsError(f"run {run['run']} has the traced numbers {others}; one can be kept")
-    row = {**_BLANK, **{key: value for key, value in run.items() if key in _BLANK}}
-    return row | ({"further": others[0], "further_value": run[others[0]]} if others else {})
+def _run_row(run: dict[str, Any], static: dict[str, Any], family: Any) -> dict[str, Any]:
+    hyper, settings = run.get("hyper"), run.get("settings", {})
+    if hyper is None:  # format 1
+        told = ("run", "seed", "status", "diverged_at", "initial_law")
+        hyper = {key: value for key, value in run.items() if key not in told}
+        settings = {"initial_law": run["initial_law"]} if "initial_law" in run else {}
+    return {
+        "run": run["run"],
+        "seed": run["seed"],
+        "role": run.get("role") or roles.of_seed(run["seed"], family),
+        "status": run["status"],
+        "diverged_at": run["diverged_at"],
+        "hyper": identity.canonical(hyper),
+        "settings": identity.canonical({**static, "traced": settings}),
+    }
 
 
 def _curves(folder: Path, shard: str, runs: pd.DataFrame) -> pd.DataFrame:

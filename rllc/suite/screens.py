@@ -7,17 +7,19 @@ the law rate above all: a fast law has ended its training by then, a slow one ha
 points tend to gain more than the kept ones, so a passed check is evidence, not proof.
 """
 
+import json
+
 import numpy as np
 import pandas as pd
 
 from rllc.suite.metrics import Metric
-from rllc.suite.selection import CELL, LAW_RATE, RATES, tuning_values
+from rllc.suite.selection import CELL, LAW_RATE, tuning_values, with_hyper
 from rllc.suite.study import Study
 
-POINT = [*CELL, *RATES, "screen", "points", "kept", "steps", "screen_steps", "value", "gained"]
+POINT = [*CELL, "hyper", "screen", "points", "kept", "steps", "screen_steps", "value", "gained"]
 COLUMNS = [
     *CELL, "points", "kept", "steps", "screen_steps", "value",
-    *(f"dropped_{key}" for key in (*RATES, "value")), "needed", "gained", "in_doubt",
+    "dropped_hyper", "dropped_value", "needed", "gained", "in_doubt",
 ]  # fmt: skip
 
 
@@ -33,8 +35,8 @@ def dropped(
       choices: from `selection.choose`.
 
     Returns:
-      The cell, the point's rates and its validation value after the ``screen`` (all as shown); how
-      many ``points`` the grid has and how many were ``kept``, their ``steps`` and those of the
+      The cell, the point's ``hyper`` and its validation value after the ``screen`` (all as shown);
+      how many ``points`` the grid has and how many were ``kept``, their ``steps`` and those of the
       screen; ``value`` of the chosen point; ``needed``: what the dropped one would have to gain
       after the screen to draw level; ``gained``: the most that a kept point of its task and law
       rate did (where there is none, of its task and any law rate); ``in_doubt``: the second is no
@@ -60,8 +62,7 @@ def table(points: pd.DataFrame) -> pd.DataFrame:
     """
     short = points.needed - points.gained
     closest = points.loc[short.groupby([points[key] for key in CELL], sort=True).idxmin()]
-    names = {key: f"dropped_{key}" for key in RATES}
-    closest = closest.rename(columns=names | {"screen": "dropped_value"})
+    closest = closest.rename(columns={"hyper": "dropped_hyper", "screen": "dropped_value"})
     return closest[COLUMNS].reset_index(drop=True)
 
 
@@ -74,14 +75,16 @@ def doubtful(screens: pd.DataFrame) -> set[tuple[str, str]]:
 def _dropped(metric: Metric, task: pd.DataFrame, choice: dict) -> pd.DataFrame:
     """`dropped` points of one grid; `task` has the tuning values of its task."""
     short, long = int(choice["screened_steps"]), int(choice["steps"])
-    task = task.assign(value=metric.scale * task.value)
-    points = _values(task, [*CELL, *RATES], short, long)
+    law_rate = with_hyper(task, [LAW_RATE])[LAW_RATE]
+    task = task.assign(value=metric.scale * task.value, law_rate=law_rate)
+    points = _values(task, [*CELL, "hyper", "law_rate"], short, long)
     points = points[points.optimizer == choice["optimizer"]]
-    alike = task[task[LAW_RATE].isna() == pd.isna(choice[LAW_RATE])]
+    has_law = LAW_RATE in json.loads(choice["hyper"])
+    alike = task[task.law_rate.notna() == has_law]
     points = points.assign(
         points=len(points), kept=int(points.end.notna().sum()), steps=long, screen_steps=short,
         value=metric.scale * choice["value"],
-        gained=_gains(metric.sign, alike, points[LAW_RATE], short, long),
+        gained=_gains(metric.sign, alike, points.law_rate, short, long),
     )  # fmt: skip
     return points[points.end.isna() & np.isfinite(points.screen)].drop(columns="end")
 
@@ -99,10 +102,10 @@ def _gains(
     sign: float, tuning: pd.DataFrame, law_rates: pd.Series, short: int, long: int
 ) -> pd.Series:
     """The most that a run of each law rate gained between two lengths; where none did, of any."""
-    runs = _values(tuning, [*CELL, *RATES, "seed"], short, long)
+    runs = _values(tuning, [*CELL, "hyper", "law_rate", "seed"], short, long)
     runs = runs[np.isfinite(runs.end) & np.isfinite(runs.screen)]
     gain = sign * (runs.end - runs.screen)
-    by_law_rate = gain.groupby(runs[LAW_RATE]).max()
+    by_law_rate = gain.groupby(runs.law_rate).max()
     return law_rates.map(by_law_rate).astype(float).fillna(gain.max()).fillna(np.inf)
 
 

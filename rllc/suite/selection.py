@@ -8,70 +8,96 @@ round that gives the best few points more seeds decides among those few.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from rllc.suite.identity import canonical
 from rllc.suite.metrics import Metric
+from rllc.suite.records import FIELDS
+from rllc.suite.roles import CHOOSING
 
-CANDIDATE = (
-    "candidate"  # family of what is only tried in a search (`search`), not a row of the tables
-)
-FIRST_TUNING_SEED = 100  # tuning and final runs never share a seed
-FIRST_QUESTION_SEED = 200  # from here on: sweeps on open questions that choose no rates
-CELL = ["task", "optimizer"]
 LAW_RATE = "law_learning_rate"
-# What is tuned; the last is the one more number that a neighbour tunes, named by ``further``.
-RATES = ["learning_rate", LAW_RATE, "further_value"]
-RUN_COLUMNS = [
-    "run", "shard", *CELL, "family", "seed", *RATES, "further", "initial_law", "epsilon",
-    "settings", "steps", "device", "status", "diverged_at",
+CELL = ["task", "optimizer"]
+FIRST = "learning_rate"  # hyperparameters are ordered by this one first, then by name
+RUN_COLUMNS = [*FIELDS, "variant"]
+EVIDENCE = [
+    "metric", "value", "seeds", "grid_seeds", "grid_points", "steps", "screened_points",
+    "screened_steps", "diverged_runs", "edge", "edges",
 ]  # fmt: skip
-CHOICE_COLUMNS = [
-    *CELL, *RATES, "further", "metric", "value", "seeds", "grid_seeds", "grid_points", "steps",
-    "screened_points", "screened_steps", "diverged_runs", "edge", "edges",
-    *(f"runner_up_{key}" for key in (*RATES, "value")),
-]  # fmt: skip
+CHOICE_COLUMNS = [*CELL, "hyper", *EVIDENCE, "runner_up_hyper", "runner_up_value"]
 
 Defaults = Mapping[tuple[str, str], str]  # (task, optimizer label) -> variant
 
 
-def variant(settings: Mapping[str, Any], initial_law: Any, epsilon: float | None) -> str:
-    """Canonical JSON of every setting that makes a run another experiment, rates and seed aside.
+def variant(settings: Mapping[str, Any]) -> str:
+    """Canonical JSON of every setting that makes a run another experiment, its seed aside.
 
     Args:
-      settings: the record's ``optimizer``, ``task`` and ``protocol`` tables.
-      initial_law: L_0 as recorded (numbers or a name), None or NaN for optimizers without a law.
-      epsilon: relaxation of the pseudo-inverse, None or NaN where there is none.
+      settings: ``optimizer``, ``task`` and ``protocol``, and ``traced``, the settings among the
+        traced numbers (see `records.FIELDS`).
     """
     protocol = settings.get("protocol", {})
-    is_list = isinstance(initial_law, list | tuple | np.ndarray)
-    law = list(initial_law) if is_list else None if pd.isna(initial_law) else initial_law
-    epsilon = None if epsilon is None or np.isnan(epsilon) else float(epsilon)
-    parts = {"optimizer": settings.get("optimizer"), "task": settings.get("task")}
+    parts = {key: settings.get(key) for key in ("optimizer", "task", "traced")}
     data = {key: protocol.get(key) for key in ("batch_size", "data")}
-    return json.dumps({**parts, **data, "initial_law": law, "epsilon": epsilon}, sort_keys=True)
+    return json.dumps({**parts, **data}, sort_keys=True)
 
 
 def tidy(runs: pd.DataFrame) -> pd.DataFrame:
-    """`runs` with a column ``variant``, rates of six digits, and runs on made-up data left out.
+    """`runs` with a column ``variant``, a column for each hyperparameter, without made-up data.
 
-    Rehearsals on synthetic data are kept only where there is nothing else.
+    Hyperparameters (`hyper_names`) have six digits, in ``hyper``, too; a run that lacks one has
+    NaN there. Rehearsals on synthetic data are kept only where there is nothing else.
     """
     runs = runs.reindex(columns=list(dict.fromkeys([*runs.columns, *RUN_COLUMNS])))
-    runs["further"] = runs.further.astype(object).fillna("")
-    for rate in RATES:
-        runs[rate] = [float(f"{float(x):.6g}") for x in runs[rate].astype(float)]
-    parsed = {text: json.loads(text) for text in runs.settings.unique()} if len(runs) else {}
-    settings = [parsed[text] for text in runs.settings]
-    rows = zip(settings, runs.initial_law, runs.epsilon, strict=True)
-    runs["variant"] = [variant(*row) for row in rows]
-    made_up = [s.get("protocol", {}).get("data") == "synthetic" for s in settings]
-    kept = runs if all(made_up) else runs[~np.array(made_up, bool)]
-    return kept.reset_index(drop=True)
+    parsed = {text: json.loads(text) for text in runs.settings.unique()}
+    runs["variant"] = runs.settings.map({text: variant(s) for text, s in parsed.items()})
+    runs["hyper"] = runs.hyper.map({text: _rounded(text) for text in runs.hyper.unique()})
+    made_up = runs.settings.map(
+        {text: s.get("protocol", {}).get("data") == "synthetic" for text, s in parsed.items()}
+    ).astype(bool)
+    kept = runs if made_up.all() else runs[~made_up]
+    return with_hyper(kept.reset_index(drop=True))
+
+
+def _rounded(text: str) -> str:
+    return canonical({key: float(f"{x:.6g}") for key, x in json.loads(text).items()})
+
+
+def hyper_names(table: pd.DataFrame, column: str = "hyper") -> list[str]:
+    """Names of the hyperparameters in a column of a table, the learning rate first."""
+    found = {name for text in table[column].dropna().unique() for name in json.loads(text)}
+    return sorted(found, key=lambda name: (name != FIRST, name))
+
+
+def with_hyper(table: pd.DataFrame, also: Iterable[str] = ()) -> pd.DataFrame:
+    """`table` with a float column for each hyperparameter of its column ``hyper``.
+
+    Args:
+      table: with a column ``hyper``.
+      also: names that get a column even where no row has them.
+    """
+    names = [*hyper_names(table), *also]
+    parsed = {text: json.loads(text) for text in table.hyper.dropna().unique()}
+    values = {
+        name: table.hyper.map({text: h.get(name, np.nan) for text, h in parsed.items()})
+        for name in names
+    }
+    return table.assign(**{name: column.astype(float) for name, column in values.items()})
+
+
+def same_hyper(runs: pd.DataFrame, hyper: str) -> np.ndarray:
+    """Mask of the runs with these hyperparameters, up to their sixth digit."""
+    wanted = json.loads(hyper)
+    if set(wanted) - set(runs):
+        return np.zeros(len(runs), bool)
+    names = [*wanted, *(name for name in hyper_names(runs) if name not in wanted)]
+    values = np.array([wanted.get(name, np.nan) for name in names], float)
+    there = runs[names].to_numpy(float)
+    return np.isclose(there, values, rtol=1e-5, atol=0, equal_nan=True).all(axis=1)
 
 
 def default_variants(runs: pd.DataFrame, defaults: Defaults | None = None) -> pd.DataFrame:
@@ -105,8 +131,8 @@ def variant_by_cell(runs: pd.DataFrame) -> dict[tuple[str, str], str]:
 
 
 def tuning_runs(runs: pd.DataFrame) -> pd.DataFrame:
-    """The rows of `runs` that choose rates, by their seeds."""
-    return runs[(runs.seed >= FIRST_TUNING_SEED) & (runs.seed < FIRST_QUESTION_SEED)]
+    """The rows of `runs` that choose hyperparameters, by their role."""
+    return runs[runs.role.isin(CHOOSING)]
 
 
 def lowest_or_highest(runs: pd.DataFrame, curves: pd.DataFrame, metric: Metric) -> pd.Series:
@@ -130,7 +156,7 @@ def tuning_values(runs: pd.DataFrame, curves: pd.DataFrame, metric: Metric) -> p
     A seed trained twice for as many steps, evaluated at other steps, counts once: the newer record.
     """
     tuning = tuning_runs(runs)
-    tuning = tuning.drop_duplicates([*CELL, *RATES, "steps", "seed"], keep="last")
+    tuning = tuning.drop_duplicates([*CELL, "hyper", "steps", "seed"], keep="last")
     return tuning.assign(value=lowest_or_highest(tuning, curves, metric))
 
 
@@ -143,11 +169,13 @@ def tuning_points(runs: pd.DataFrame, curves: pd.DataFrame, metric: Metric) -> p
       metric: see `lowest_or_highest`.
 
     Returns:
-      Columns task, optimizer, rates, further, steps, value (mean over seeds), seeds, diverged.
+      Columns task, optimizer, hyper, steps, value (mean over seeds), seeds, diverged, and one for
+      each hyperparameter.
     """
     tuning = tuning_values(runs, curves, metric)
     tuning = tuning.assign(diverged=tuning.status == "diverged")
-    grouped = tuning.groupby([*CELL, *RATES, "further", "steps"], dropna=False, sort=True)
+    keys = [*CELL, *hyper_names(tuning), "hyper", "steps"]
+    grouped = tuning.groupby(keys, dropna=False, sort=True)
     points = grouped.agg(
         value=("value", "mean"), seeds=("seed", "nunique"), diverged=("diverged", "sum")
     )
@@ -170,30 +198,23 @@ def choose(points: pd.DataFrame, metric: Metric) -> pd.DataFrame:
         }
         for (task, optimizer), members in points.groupby(CELL, sort=True)
     ]  # fmt: skip
-    return pd.DataFrame(rows, columns=CHOICE_COLUMNS)
+    return with_hyper(pd.DataFrame(rows, columns=CHOICE_COLUMNS))
 
 
 def _choice(points: pd.DataFrame, metric: Metric) -> dict[str, Any]:
+    names = hyper_names(points)
     is_long = points.steps == points.steps.max()
-    longest, tried = points[is_long], points[RATES].drop_duplicates()
-    shorter = points[~is_long][RATES].drop_duplicates()
-    kept = longest[RATES].drop_duplicates().merge(shorter, how="inner")  # NaN equals NaN
-    screened = len(tried) > len(longest) == len(kept)
-    ascending = [metric.lower, *[True] * len(RATES)]
-    order = longest.sort_values(["value", *RATES], ascending=ascending)
+    longest, tried = points[is_long], points.drop_duplicates("hyper")
+    kept = longest.hyper.isin(points.hyper[~is_long]).sum()
+    screened = len(tried) > len(longest) == kept
+    ascending = [metric.lower, *[True] * len(names)]
+    order = longest.sort_values(["value", *names], ascending=ascending)
     chosen = order[order.seeds == order.seeds.max()].iloc[0]
     others = order.drop(index=chosen.name)
     runner_up = others.iloc[0] if len(others) else None
-    further = points["further"].iloc[0] if "further" in points else ""
-    tried = tried.rename(columns={"further_value": further})
-    edges = [
-        edge
-        for name, rate in zip(tried, RATES, strict=True)
-        for edge in _edges(tried[name], chosen[rate])
-    ]
+    edges = [edge for name in names for edge in _edges(tried[name], chosen[name])]
     return {
-        **{rate: chosen[rate] for rate in RATES},
-        "further": further,
+        "hyper": chosen.hyper,
         **{key: chosen[key] for key in ("value", "seeds", "steps")},
         "grid_seeds": longest.seeds.min(),
         "grid_points": len(longest),
@@ -202,12 +223,9 @@ def _choice(points: pd.DataFrame, metric: Metric) -> dict[str, Any]:
         "diverged_runs": points.diverged.sum(),
         "edge": bool(edges),
         "edges": "; ".join(edges),
-        **{f"runner_up_{key}": _of(runner_up, key) for key in (*RATES, "value")},
+        "runner_up_hyper": "" if runner_up is None else runner_up.hyper,
+        "runner_up_value": np.nan if runner_up is None else runner_up.value,
     }
-
-
-def _of(row: pd.Series | None, key: str) -> float:
-    return np.nan if row is None else row[key]
 
 
 def _edges(tried: pd.Series, chosen: float) -> list[str]:
@@ -228,24 +246,15 @@ def write_choices(choices: pd.DataFrame, path: Path) -> None:
 
 
 def read_choices(path: Path) -> pd.DataFrame:
-    """Reads `choices.csv`; a missing file is an empty table."""
+    """Reads `choices.csv`, with a column for each hyperparameter; no file is an empty table."""
     if not path.exists():
         return pd.DataFrame(columns=CHOICE_COLUMNS)
-    choices = pd.read_csv(path).reindex(columns=CHOICE_COLUMNS)
-    return choices.assign(further=choices.further.astype(object).fillna(""))
+    return with_hyper(pd.read_csv(path, keep_default_na=True).reindex(columns=CHOICE_COLUMNS))
 
 
 def chosen_rates(choices: pd.DataFrame) -> dict[tuple[str, str], dict[str, float]]:
-    """Chosen rates by (task, optimizer), without those an optimizer does not have.
+    """Chosen hyperparameters by (task, optimizer).
 
-    This is what a training script looks up for a rate given as ``auto``.
+    This is what a training script looks up for a value given as ``auto``.
     """
-    rows = choices.to_dict("records")
-    return {
-        (row["task"], row["optimizer"]): {
-            row["further"] if rate == "further_value" else rate: float(row[rate])
-            for rate in RATES
-            if pd.notna(row[rate])
-        }
-        for row in rows
-    }
+    return {(row.task, row.optimizer): json.loads(row.hyper) for row in choices.itertuples()}

@@ -12,11 +12,11 @@ from matplotlib.ticker import NullLocator
 from rllc.suite.markdown import span
 from rllc.suite.metrics import Metric
 from rllc.suite.plotting import BLUE, GREEN, GREY, RC, VERMILION, legend_below, task_figure
-from rllc.suite.selection import CELL, RATES, tuning_runs
+from rllc.suite.selection import CELL, hyper_names, tuning_runs
 from rllc.suite.study import Study
 
 KEPT = 3  # points of the grid that the milder rule trains to the end
-COLUMNS = [*CELL, "family", "grid_points", "seeds", "steps", *RATES, "lost", "lost_of_kept"]
+COLUMNS = [*CELL, "family", "grid_points", "seeds", "steps", "hyper", "lost", "lost_of_kept"]
 COLOURS = (GREY, BLUE, VERMILION, GREEN)
 TICKS = (250, 500, 1_000, 2_000, 5_000, 10_000)
 
@@ -57,7 +57,7 @@ def _whole(study: Study, runs: pd.DataFrame) -> bool:
 def _cell(metric: Metric, runs: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
     by_seed = runs.groupby("seed").size()
     seeds = by_seed.index[by_seed == by_seed.max()]
-    runs = runs[runs.seed.isin(seeds)].sort_values(RATES, kind="stable")
+    runs = runs[runs.seed.isin(seeds)].sort_values(hyper_names(runs), kind="stable")
     wide = curves[curves.run.isin(set(runs.run))].pivot(
         index="run", columns="step", values=metric.column("validation")
     )
@@ -69,12 +69,11 @@ def _cell(metric: Metric, runs: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFr
     over = runs.diverged_at.astype(float).to_numpy()[:, None] <= wide.columns.to_numpy()
     best = np.where(over, guess, best)
     end = np.where(runs.status == "diverged", guess, best[:, -1])
-    point = runs.groupby(RATES, dropna=False, sort=True).ngroup().to_numpy()
+    point, hypers = pd.factorize(runs.hyper)
     so_far, at_end = (pd.DataFrame(x).groupby(point).mean().to_numpy() for x in (best, end))
     leaders = np.argsort(-so_far, axis=0, kind="stable")
     lost = at_end.max() - at_end[leaders, 0]
-    rates = runs[RATES].drop_duplicates().iloc[leaders[0]].reset_index(drop=True)
-    return rates.assign(
+    return pd.DataFrame({"hyper": hypers[leaders[0]]}).assign(
         family=runs.family.iloc[0], grid_points=len(at_end), seeds=len(seeds),
         steps=wide.columns, lost=lost[0], lost_of_kept=lost[:KEPT].min(axis=0),
     )  # fmt: skip

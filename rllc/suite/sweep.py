@@ -40,8 +40,9 @@ def check_names(conf: Path, group: str, wanted: Sequence[str]) -> list[str]:
 def grid_runs(
     conf: Path, task: str, optimizer: str, seeds: Iterable[int], overrides: Sequence[str] = ()
 ) -> list[Run]:
-    """Every point of the optimizer's tuning grid, with every seed."""
+    """Every point of the optimizer's tuning grid, with every seed, to choose rates by."""
     cfg = configuration.compose(conf, [f"task={task}", f"optimizer={optimizer}", *overrides])
+    cfg.role = "tune"
     grid: Any = OmegaConf.to_container(cfg.optimizer.get("grid") or {}, resolve=True)
     if not grid:
         raise PlanError(f"optimizer {optimizer} has no tuning grid")
@@ -103,7 +104,7 @@ def could_draw_level(screened: Sequence[Run], whole: Sequence[Run], folder: Path
     study = Study("screen", (), (), metrics=metrics.by_task(loaded))
     choices = analysis.chosen(study, runs, loaded.curves)
     points = screens.dropped(study, runs, loaded.curves, choices)
-    doubts = points[points.in_doubt.astype(bool)][[*selection.CELL, *selection.RATES]]
+    doubts = points[points.in_doubt.astype(bool)][[*selection.CELL, "hyper"]]
     found = set(runs.merge(doubts).run)
     return at_points(whole, [run for run in screened if run.name in found])
 

@@ -24,7 +24,7 @@ from rllc.suite.plotting import (
     task_figure,
 )
 from rllc.suite.ranking import Field
-from rllc.suite.selection import RATES
+from rllc.suite.selection import FIRST, LAW_RATE, hyper_names
 from rllc.suite.statistics import performance_profile
 from rllc.suite.study import Study
 
@@ -89,16 +89,17 @@ def sensitivity_figure(
 
 def _heat_map(axes: Axes, points: pd.DataFrame, chosen: pd.DataFrame, norm: BoundaryNorm):
     """Draws one optimizer's grid (law rates upwards, or what else is tuned; rates to the right)."""
-    upwards = "further_value" if points["further_value"].notna().any() else "law_learning_rate"
-    points = points.fillna({upwards: -1.0})  # one row for optimizers that tune the rate alone
+    others = [name for name in hyper_names(points) if name != FIRST]
+    upwards = others[0] if others else "alone"  # one row for optimizers that tune the rate alone
+    points = points.assign(alone=-1.0) if not others else points
     grid = points.pivot(index=upwards, columns="learning_rate", values="value")
     excess = 100 * (grid.to_numpy(float) / np.nanmin(grid.to_numpy(float)) - 1)
     shown = np.where(np.isfinite(excess), excess, np.nan)
     image = axes.imshow(shown, norm=norm, cmap="cividis_r", aspect="auto", origin="lower")
     for row, column in np.argwhere(np.isinf(excess)):
         axes.text(column, row, "×", ha="center", va="center", color=VERMILION, fontsize=8)
-    _ticks(axes, grid, "law rate" if upwards == RATES[1] else points["further"].iloc[0])
-    for _, row in chosen.fillna({upwards: -1.0}).iterrows():
+    _ticks(axes, grid, "law rate" if upwards == LAW_RATE else upwards)
+    for _, row in chosen.assign(alone=-1.0).iterrows():
         place = [grid.columns.get_indexer([row["learning_rate"]], "nearest")[0]]
         place.append(grid.index.get_indexer([row[upwards]], "nearest")[0])
         corner = (place[0] - 0.5, place[1] - 0.5)

@@ -35,7 +35,7 @@ class Records(NamedTuple):
         whole = self.runs[self.runs.run.isin(list(runs))]
         parts = []
         for run in whole.itertuples():
-            first = [falling, 0.5 * steps / 2_000] if run.initial_law == "first" else [falling] * 2
+            first = [falling, 0.5 * steps / 2_000] if "first" in run.settings else [falling] * 2
             units = [*first, -falling][: made.num_units(run.optimizer)]
             law = list(np.stack(units, 1).astype(np.float32))
             parts.append(pd.DataFrame({"run": run.run, "step": steps, "law": law}))
@@ -45,7 +45,7 @@ class Records(NamedTuple):
 def run(law, seed, rate, floor=None, optimizer=MIXED, **more):
     row, curve = made.run(TASK, optimizer, seed, rate, floor=floor, **more)
     name = f"{row['run']}-{law}"
-    return row | {"run": name, "initial_law": law}, curve.assign(run=name)
+    return made.with_law(row, law) | {"run": name}, curve.assign(run=name)
 
 
 def analysed(optimizer=MIXED):
@@ -65,7 +65,7 @@ def analysed(optimizer=MIXED):
     other = run("first", 0, 0.1, optimizer=optimizer, batch_size=64)  # differs otherwise too
     gathered = made.gather([*pairs, other])
     runs = gathered.runs
-    ones = selection.tidy(runs[runs.initial_law == "ones"]).variant.iloc[0]
+    ones = selection.tidy(runs[runs.settings.str.contains("ones")]).variant.iloc[0]
     return analysis.analyse(Records(runs, gathered.curves), defaults={(TASK, optimizer): ones})
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from rllc.replication import aggregation, analysis, law_rates, paper, question_report
 from rllc.replication.paper import STUDY
+from rllc.suite.selection import with_hyper
 from tests.suite import synthetic_records as made
 
 TASK, NAME = "mnist_conv", "M(0.9)"
@@ -23,7 +24,7 @@ class Records(NamedTuple):
     def laws(self, runs):
         steps = np.arange(0, 10_001, 10)
         parts = []
-        for run in self.runs[self.runs.run.isin(list(runs))].itertuples():
+        for run in with_hyper(self.runs[self.runs.run.isin(list(runs))]).itertuples():
             left = LEFT.get(run.law_learning_rate, 1.0)
             law = 2 * (1 - (1 - left) * steps / 10_000)
             units = np.stack([law] * made.num_units(run.optimizer), 1).astype(np.float32)

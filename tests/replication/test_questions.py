@@ -21,8 +21,8 @@ def run(accuracy, *, task=TASK, optimizer=SGD, rate=0.03, seed=100, steps=10_000
     row, curve = made.run(task, optimizer, seed, rate, steps=steps)
     settings = json.loads(row["settings"])
     settings["task"] |= changes
+    settings["traced"] = {} if law is None else {"initial_law": law}
     row |= {"settings": json.dumps(settings), "run": f"{row['run']}-{changes}-{law}"}
-    row["initial_law"] = law
     for column in curve.columns[curve.columns.str.contains("accuracy")]:
         curve[column] = accuracy / 100
     return row, curve.assign(run=row["run"])
@@ -123,11 +123,11 @@ def test_a_diverged_answer_counts_as_guessing():
 
 def test_settings_left_to_the_optimizer_are_its_default():
     question = next(q for q in questions.QUESTIONS if q.name == "epsilon")
-    plain = json.dumps({"optimizer": {"a": 1}, "epsilon": 1e-6})
-    named = json.dumps({"optimizer": {"a": 1, "epsilon_mode": "relative"}, "epsilon": 1e-6})
+    plain = json.dumps({"optimizer": {"a": 1, "epsilon": 1e-6}})
+    named = json.dumps({"optimizer": {"a": 1, "epsilon": 1e-6, "epsilon_mode": "relative"}})
     assert questions.answer(question, plain) == questions.answer(question, named)
     assert questions.answer(question, plain).answer == "relative, 1e-06"
-    assert questions.answer(question, json.dumps({"optimizer": {}, "epsilon": None})).answer == ""
+    assert questions.answer(question, json.dumps({"optimizer": {}})).answer == ""
 
 
 def test_laws_by_name_and_by_number():

@@ -8,7 +8,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from rllc.replication import aggregation, analysis, paper, questions, search
-from rllc.suite import configuration, records, selection, sweep
+from rllc.suite import configuration, records, sweep
+from rllc.suite.roles import CANDIDATE, of_seed
 from scripts import search as script
 from tests.suite import synthetic_records as made
 
@@ -31,7 +32,8 @@ def test_experiments_have_as_many_runs_as_they_say(name):
 def test_a_questions_sweep_varies_its_settings(question):
     params = OmegaConf.load(CONF / "experiment" / f"question_{question.name}.yaml")
     keys = {str(key).lstrip("+") for key in params.hydra.sweeper.params}
-    assert keys & {*question.settings, *(f"optimizer.{path}" for path in question.settings)}
+    paths = {path.replace("traced.", "optimizer.") for path in question.settings}
+    assert keys & paths
 
 
 def test_an_experiment_becomes_runs_and_words_replace_its_own():
@@ -47,7 +49,7 @@ def test_an_experiment_becomes_runs_and_words_replace_its_own():
 
 def candidate(name, seed, floor, rate=made.BEST_RATE):
     row, curve = made.run(TASK, name, seed, rate, floor=floor, noise=0.0005)
-    return row | {"family": selection.CANDIDATE}, curve
+    return row | {"family": CANDIDATE, "role": of_seed(seed, CANDIDATE)}, curve
 
 
 def searched(floors, second=(), tested=(), seeds=range(10)):

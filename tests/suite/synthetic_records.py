@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from rllc.replication import paper
-from rllc.suite import analysis, selection
+from rllc.suite import analysis, identity, roles, selection
 
 EVALUATIONS = np.arange(0, 10_001, 250)
 BEST_RATE, BEST_LAW_RATE = 0.03, 0.01
@@ -46,8 +46,17 @@ def num_units(optimizer: str) -> int:
 def settings(task: str, optimizer: str, **protocol) -> str:
     """Canonical settings of a cell."""
     whole = {"batch_size": 128, "data": "real", "steps": 10_000, "eval_every": 250} | protocol
-    parts = {"optimizer": {"_target_": optimizer}, "task": {"name": task}, "protocol": whole}
+    law = [1.0] * num_units(optimizer)
+    parts = {
+        "optimizer": {"id": optimizer}, "task": {"name": task}, "protocol": whole,
+        "traced": {"initial_law": law} if law else {},
+    }  # fmt: skip
     return json.dumps(parts, sort_keys=True)
+
+
+def hyper(**values: float) -> str:
+    """The column ``hyper`` of these hyperparameters."""
+    return identity.canonical({name: float(value) for name, value in values.items()})
 
 
 def run(
@@ -69,19 +78,16 @@ def run(
       floor: error (a fraction) that the curve falls to at the best rates; by default the paper's.
       noise: deviation over seeds of that error.
     """
-    law = np.nan if optimizer in paper.BASELINES else law_learning_rate
-    name = "-".join(
-        map(str, (task, optimizer, seed, learning_rate, law, steps, *protocol.values()))
-    )
+    law = {} if optimizer in paper.BASELINES else {"law_learning_rate": law_learning_rate}
+    rates = (learning_rate, law.get("law_learning_rate", np.nan))  # the name seeds the noise
+    name = "-".join(map(str, (task, optimizer, seed, *rates, steps, *protocol.values())))
     row = {
         "run": name, "shard": f"{task}/{optimizer}", "task": task, "optimizer": optimizer,
         "family": "baseline" if optimizer in paper.BASELINES else "rllc",
-        "propagator": None if optimizer in paper.BASELINES else optimizer, "seed": seed,
-        "learning_rate": learning_rate, "law_learning_rate": law,
-        "initial_law": [1.0] * num_units(optimizer) or None,
-        "epsilon": np.nan if optimizer in paper.BASELINES else 1e-6,
+        "seed": seed, "role": roles.of_seed(seed), "group": optimizer,
+        "hyper": hyper(learning_rate=learning_rate, **law),
         "settings": settings(task, optimizer, **protocol), "steps": steps, "device": device,
-        "status": status,
+        "status": status, "diverged_at": None,
     }  # fmt: skip
     floor = _paper_error(task, optimizer) if floor is None else floor
     far = abs(np.log10(learning_rate / BEST_RATE)) + 0.5 * abs(np.log10(law_learning_rate / 0.01))
@@ -163,6 +169,12 @@ def nothing() -> SyntheticRecords:
     """Records of no run at all, as a fresh checkout has them."""
     runs, curves = gather([run("mnist_mlp", "SGD", 0)])[:2]
     return SyntheticRecords(runs.iloc[:0], curves.iloc[:0])
+
+
+def with_law(row: dict, law) -> dict:
+    """A run's row from another initial law."""
+    settings = json_settings(row) | {"traced": {"initial_law": law}}
+    return row | {"settings": json.dumps(settings, sort_keys=True)}
 
 
 def json_settings(row: dict) -> dict:

@@ -32,13 +32,15 @@ def write(folder, optimizer, seeds, rates=(0.03,), task="mnist_mlp"):
     k = made.num_units(optimizer)
     laws = np.ones((1001, len(pairs), k), np.float32)
     names = [hashlib.sha256(row["run"].encode()).hexdigest()[:16] for row, _ in pairs]
-    traced = ("seed", "learning_rate", *(("law_learning_rate",) if k else ()))
     header = {
         "task": {"name": task}, "optimizer": {"name": optimizer, **OPTIMIZER[optimizer]},
         "protocol": {"steps": 10_000, "batch_size": 128, "eval_every": 250, "data": "real"},
         "group": "g", "device": "cpu (made up)", "created": "2025-01-01T00:00:00+00:00",
         "runs": [
-            {"run": name, "status": "finished", **{key: row[key] for key in traced}}
+            {
+                "run": name, "status": "finished", "diverged_at": None,
+                "hyper": json.loads(row["hyper"]), **{key: row[key] for key in ("seed", "role")},
+            }
             for name, (row, _) in zip(names, pairs, strict=True)
         ],
     }  # fmt: skip
@@ -119,7 +121,8 @@ def test_defaults_come_from_the_configuration():
     found = aggregate.default_variants(loaded.runs)
     assert set(found) == {("mnist_mlp", "SGD"), ("mnist_mlp", "M(0.9)")}
     law = json.loads(found["mnist_mlp", "M(0.9)"])
-    assert (law["initial_law"], law["epsilon"], law["batch_size"]) == ("ones", 1e-6, 128)
+    assert (law["traced"], law["batch_size"]) == ({"initial_law": "ones"}, 128)
+    assert law["optimizer"]["epsilon"] == 1e-6
     assert law["task"]["name"] == "mnist_mlp"
     assert law["optimizer"]["propagator"] == "M(0.9)"
-    assert json.loads(found["mnist_mlp", "SGD"])["initial_law"] is None
+    assert json.loads(found["mnist_mlp", "SGD"])["traced"] == {}

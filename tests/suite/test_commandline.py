@@ -150,8 +150,8 @@ def test_a_run_that_diverges_is_said_to(tmp_path, inside, flag):
 
 
 def test_a_note_on_divergence_names_the_rates_a_run_has(tmp_path):
-    lost = {"run": "a", "seed": 3, "status": "diverged", "diverged_at": 7}
-    runs = [lost, lost | {"law_learning_rate": 0.01, "learning_rate": 0.1}]
+    lost = {"run": "a", "seed": 3, "status": "diverged", "diverged_at": 7, "hyper": {}}
+    runs = [lost, lost | {"hyper": {"learning_rate": 0.1, "law_learning_rate": 0.01}}]
     runs += [{"run": "b", "seed": 0, "status": "finished", "diverged_at": None}]
     path = tmp_path / "shard.json"
     path.write_text(json.dumps({"optimizer": {"name": "Mine"}, "runs": runs}))

@@ -9,7 +9,7 @@ import numpy as np
 import optax
 import pytest
 
-from rllc.suite import batching, header, plan, program, records, training
+from rllc.suite import batching, header, plan, program, records, selection, training
 from tests.suite import toy
 from tests.suite.test_plan import RLLC, SGD
 
@@ -231,10 +231,11 @@ def test_a_damaged_checkpoint_starts_over(tmp_path):
 def test_a_diverged_run_is_a_record_and_leaves_its_neighbours_alone(tmp_path):
     train(runs_of(SGD, seeds=(0,), rates=(0.1, 1e30)), tmp_path / "records")
     loaded = records.load(tmp_path / "records")
-    status = loaded.runs.set_index("learning_rate").status
+    runs = selection.with_hyper(loaded.runs)
+    status = runs.set_index("learning_rate").status
     assert status[1e30] == "diverged"
     assert status[0.1] == "finished"
-    good = loaded.runs.set_index("learning_rate").run[0.1]
+    good = runs.set_index("learning_rate").run[0.1]
     assert loaded.curves[loaded.curves.run == good].test_loss.notna().all()
 
 

@@ -1,7 +1,6 @@
 """A neighbour's second tuned number survives the way from the grid to the final run."""
 
 import itertools
-import json
 
 import jax
 import numpy as np
@@ -32,7 +31,9 @@ LOSS = CLASSIFICATION[1]  # accuracies of so small a set tie
 def loaded(tmp_path_factory):
     folder = tmp_path_factory.mktemp("neighbour") / "records"
     runs = [
-        plan.make_run(TASK, {**NAG, "learning_rate": lr, "momentum": beta}, 100, PROTOCOL)
+        plan.make_run(
+            TASK, {**NAG, "learning_rate": lr, "momentum": beta}, 100, PROTOCOL, role="tune"
+        )
         for lr, beta in POINTS
     ]
     (group,) = plan.group_runs(runs)
@@ -40,10 +41,10 @@ def loaded(tmp_path_factory):
     return records.load(folder)
 
 
-def test_records_name_the_number(loaded):
-    assert set(loaded.runs.further) == {"momentum"}
-    found = zip(loaded.runs.learning_rate, loaded.runs.further_value, strict=True)
-    assert sorted(found) == POINTS
+def test_records_name_the_numbers(loaded):
+    found = selection.with_hyper(loaded.runs)
+    assert selection.hyper_names(found) == ["learning_rate", "momentum"]
+    assert sorted(zip(found.learning_rate, found.momentum, strict=True)) == POINTS
 
 
 def test_points_of_the_grid_stay_apart_and_the_choice_fills_in_auto(loaded, tmp_path):
@@ -57,7 +58,7 @@ def test_points_of_the_grid_stay_apart_and_the_choice_fills_in_auto(loaded, tmp_
     selection.write_choices(choices, path)
     tuned = selection.chosen_rates(selection.read_choices(path))
     best = points.loc[points.value.idxmin()]
-    chosen = {"learning_rate": best.learning_rate, "momentum": best.further_value}
+    chosen = {"learning_rate": best.learning_rate, "momentum": best.momentum}
     assert tuned["toy", "NAG"] == chosen
     assert plan.make_run(TASK, NAG, 0, PROTOCOL, tuned).traced == chosen
 
@@ -68,16 +69,41 @@ def test_sensitivity_is_drawn_over_the_number(loaded):
     assert "momentum" in {axes.get_ylabel() for axes in figure.axes}
 
 
-def test_two_such_numbers_are_refused(loaded, tmp_path):
-    shard = loaded.runs.shard[0]
-    header = json.loads((loaded.folder / f"{shard}.json").read_text())
-    header["runs"][0]["nesterov_rate"] = 0.5
-    target = tmp_path / shard
-    target.parent.mkdir(parents=True)
-    target.with_suffix(".json").write_text(json.dumps(header))
-    target.with_suffix(".parquet").write_bytes((loaded.folder / f"{shard}.parquet").read_bytes())
-    with pytest.raises(records.RecordsError, match=r"\['momentum', 'nesterov_rate'\]"):
-        records.load(tmp_path)
+def test_any_number_of_hyperparameters_trains_is_chosen_and_fills_in_auto(tmp_path):
+    """Four traced numbers of Adam, one of them called like no other optimizer's."""
+    names = ["learning_rate", "b1", "b2", "eps"]
+    config = {
+        "name": "Adam",
+        "_target_": "optax.adam",
+        "traced": names,
+        **dict.fromkeys(names, "auto"),
+    }
+    points = [(0.01, 0.9, 0.999, 1e-8), (0.01, 0.5, 0.999, 1e-8), (0.03, 0.9, 0.9, 1e-6)]
+    runs = [
+        plan.make_run(
+            TASK, config | dict(zip(names, point, strict=True)), 100, PROTOCOL, role="tune"
+        )
+        for point in points
+    ]
+    for group in plan.group_runs(runs):
+        training.train_group(group, toy.make(), toy.data(), tmp_path, tmp_path / "partial", False)
+    loaded = records.load(tmp_path)
+    found = selection.tuning_points(selection.tidy(loaded.runs), loaded.curves, LOSS)
+    assert sorted(found[names].itertuples(index=False, name=None)) == sorted(points)
+    choice = selection.choose(found, LOSS)
+    best = found.loc[found.value.idxmin(), names].to_dict()
+    tuned = selection.chosen_rates(choice)
+    assert plan.make_run(TASK, config, 0, PROTOCOL, tuned).traced == best
+
+
+def test_a_number_that_no_record_could_hold_is_refused_before_training():
+    for name in ("seed", "hyper", "family"):
+        config = {"name": "odd", "_target_": "optax.sgd", "traced": [name], name: 1.0}
+        with pytest.raises(plan.PlanError, match=f"no traced number may be called '{name}'"):
+            plan.make_run(TASK, config, 0, PROTOCOL)
+    config = {"name": "odd", "_target_": "optax.adam", "learning_rate": 1.0, "grid": {"b1": [0.9]}}
+    with pytest.raises(plan.PlanError, match="its grid tunes 'b1', which `traced` does not"):
+        plan.make_run(TASK, config, 0, PROTOCOL)
 
 
 def test_schedule_free_runs_are_evaluated_at_their_average(tmp_path):

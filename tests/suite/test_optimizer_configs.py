@@ -18,11 +18,11 @@ from omegaconf import OmegaConf
 
 import rllc
 from rllc.suite import optimizers
+from rllc.suite.identity import RESERVED
 from rllc.suite.plan import make_run
 
 CONF = Path(__file__).parents[2] / "conf"
 NAMES = sorted(path.stem for path in (CONF / "optimizer").glob("*.yaml"))
-OURS = {"name", "family", "traced", "grid", "untuned", "evaluation_parameters", "_target_"}
 STEPS = 20
 
 
@@ -51,7 +51,7 @@ def test_config_is_complete_and_its_target_takes_every_key(name):
             assert key in config["untuned"]
             assert key in config["grid"]
     target = pkgutil.resolve_name(config["_target_"])
-    arguments = {key: value for key, value in config.items() if key not in OURS}
+    arguments = {key: value for key, value in config.items() if key not in RESERVED}
     inspect.signature(target).bind(**arguments)
 
 
@@ -158,5 +158,8 @@ def test_every_setting_says_what_it_means(path):
     assert lines[0].startswith("# ")
     for line in lines[1:]:
         key = line.partition(":")[0]
-        known = key in ("defaults", "_target_", "propagator", "grid", "untuned") or line[:1] in " #"
+        known = (
+            key in ("defaults", "id", "_target_", "propagator", "grid", "untuned")
+            or line[:1] in " #"
+        )
         assert known or (key == "traced" and path.parent.name != "base") or "# " in line, line

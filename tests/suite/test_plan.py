@@ -7,6 +7,7 @@ from rllc.suite import plan
 TASK = {"_target_": "tests.suite.toy.make", "name": "toy"}
 RLLC = {
     "_target_": "rllc.lm_rllc",
+    "canonical": "rllc.canonical_arguments",
     "name": "M(0.9)+M(0.0)",
     "family": "rllc",
     "propagator": "M(0.9)+M(0.0)",
@@ -60,7 +61,7 @@ def test_protocol_and_task_settings_are_part_of_the_identity():
         ({"law_learning_rate": float("inf")}, "law_learning_rate=inf"),
         ({"learning_rate": "fast"}, "'fast' is not a number"),
         ({"initial_law": [1.0, 2.0, 3.0]}, "initial_law"),
-        ({"propagator": "M(0.9)+Q(2)"}, "optimizer.propagator: .*position"),
+        ({"propagator": "M(0.9)+Q(2)"}, "propagator: .*position"),
         ({"learning_rate": "auto"}, "no tuned learning_rate for toy"),
         ({"learning_rate": None}, "lacks learning_rate"),
     ],

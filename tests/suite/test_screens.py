@@ -44,12 +44,12 @@ def test_a_dropped_point_is_held_against_the_most_that_its_law_rate_gained():
     row = checked(grid({(0.3, 0.003): (0.75, None), (0.3, 0.01): (0.65, None)})).iloc[0]
     assert (row.optimizer, row.points, row.kept) == ("M(0.9)", 4, 2)
     assert (row.steps, row.screen_steps) == (10_000, 3_000)
-    assert (row.dropped_learning_rate, row.dropped_law_learning_rate) == (0.3, 0.003)
+    assert row.dropped_hyper == made.hyper(learning_rate=0.3, law_learning_rate=0.003)
     assert [row.value, row.dropped_value] == pytest.approx([90, 75])
     assert [row.needed, row.gained] == pytest.approx([15, 10])
     assert not row.in_doubt
     row = checked(grid({(0.3, 0.003): (0.75, None), (0.3, 0.01): (0.71, None)})).iloc[0]
-    assert row.dropped_law_learning_rate == 0.01
+    assert row.dropped_hyper == made.hyper(learning_rate=0.3, law_learning_rate=0.01)
     assert [row.needed, row.gained] == pytest.approx([19, 20])
     assert row.in_doubt
 
@@ -67,7 +67,8 @@ def test_gains_of_another_optimizer_with_a_law_count_and_those_without_do_not():
 
 def test_a_law_rate_of_which_nothing_was_kept_is_held_against_the_most_of_any():
     row = checked(grid({(0.1, 0.03): (0.71, None)})).iloc[0]
-    assert (row.dropped_law_learning_rate, row.in_doubt) == (0.03, True)
+    assert row.dropped_hyper == made.hyper(learning_rate=0.1, law_learning_rate=0.03)
+    assert row.in_doubt
     assert [row.needed, row.gained] == pytest.approx([19, 20])
 
 
@@ -85,7 +86,7 @@ def test_lost_runs_neither_gain_nor_threaten():
     table = checked(
         grid({(0.3, 0.003): (-1, None), (0.03, 0.003): (-1, 0.85), (1, 0.003): (0.6, None)})
     )
-    assert list(table.dropped_learning_rate) == [1]
+    assert list(table.dropped_hyper) == [made.hyper(learning_rate=1, law_learning_rate=0.003)]
     assert table.gained.iloc[0] == pytest.approx(10)
     assert checked(grid({(0.3, 0.003): (-1, None)})).empty
 

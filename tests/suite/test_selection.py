@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from rllc.replication.paper import ACCURACY, LOSS
-from rllc.suite import selection
+from rllc.suite import roles, selection
 from tests.suite import synthetic_records as made
 
 TASK, NAME = "mnist_mlp", "M(0.9)"
@@ -45,7 +45,8 @@ def test_lowest_loss_along_the_curve_averaged_over_seeds():
     )
     assert (choice.learning_rate, choice.law_learning_rate) == (0.1, 0.01)
     assert choice.value == pytest.approx(0.3)
-    assert (choice.runner_up_learning_rate, choice.runner_up_value) == (0.3, pytest.approx(0.35))
+    assert choice.runner_up_hyper == made.hyper(learning_rate=0.3, law_learning_rate=0.01)
+    assert choice.runner_up_value == pytest.approx(0.35)
     assert (choice.seeds, choice.grid_points, choice.steps) == (2, 3, 10_000)
     assert not choice.edge
 
@@ -116,7 +117,7 @@ def test_edges_are_named(best, edges):
 
 def test_baselines_have_no_law_rate_and_no_edge_in_it():
     choice = only_choice(*tuned({(r, 0.01, 100): [r] for r in (0.1, 0.2, 0.3)}, optimizer="SGD"))
-    assert np.isnan(choice.law_learning_rate)
+    assert "law_learning_rate" not in choice
     assert choice.edges == "lowest learning_rate"
 
 
@@ -138,7 +139,7 @@ def test_final_runs_do_not_tune():
 
 
 def test_runs_of_open_questions_choose_no_rates():
-    first = selection.FIRST_QUESTION_SEED
+    first = roles.SEEDS["question"].start
     runs, curves = tuned({(0.1, 0.01, first - 1): [0.3], (0.3, 0.01, first): [0.1]})
     choice = only_choice(runs, curves)
     assert (choice.learning_rate, choice.grid_points) == (0.1, 1)
@@ -158,25 +159,24 @@ def test_other_settings_are_other_experiments():
 
 def test_a_variant_is_every_setting_but_rates_seed_and_cadence():
     base = {"optimizer": {"b1": 0.9}, "task": {"name": "t"}, "protocol": {"batch_size": 128}}
+    base |= {"traced": {"initial_law": [1.0]}}
     same = base | {"protocol": {"batch_size": 128, "eval_every": 10}}
-    assert selection.variant(base, [1.0], 1e-6) == selection.variant(same, (1.0,), 1e-6)
+    assert selection.variant(base) == selection.variant(same)
     others = [
-        selection.variant(base | {"optimizer": {"b1": 0.8}}, [1.0], 1e-6),
-        selection.variant(base | {"protocol": {"batch_size": 64}}, [1.0], 1e-6),
-        selection.variant(base, "ones", 1e-6),
-        selection.variant(base, [1.0], 1e-3),
+        selection.variant(base | {"optimizer": {"b1": 0.8}}),
+        selection.variant(base | {"protocol": {"batch_size": 64}}),
+        selection.variant(base | {"traced": {"initial_law": "ones"}}),
     ]
-    assert len({selection.variant(base, [1.0], 1e-6), *others}) == 5
+    assert len({selection.variant(base), *others}) == 4
 
 
 def test_a_baseline_beside_an_rllc_run_keeps_its_variant():
-    """A table of both holds NaN where the baseline has no law and no epsilon."""
-    rows = [made.run(TASK, name, 0)[0] | {"initial_law": law} for name, law in
-            (("SGD", None), (NAME, "ones"))]  # fmt: skip
+    """A table of both holds NaN where the baseline has no law rate."""
+    rows = [made.run(TASK, name, 0)[0] for name in ("SGD", NAME)]
     both = selection.tidy(pd.DataFrame(rows)).set_index("optimizer").variant
     alone = selection.tidy(pd.DataFrame(rows[:1])).variant.iloc[0]
-    assert both["SGD"] == alone == selection.variant(made.json_settings(rows[0]), None, None)
-    assert '"initial_law": "ones"' in both[NAME]
+    assert both["SGD"] == alone == selection.variant(made.json_settings(rows[0]))
+    assert '"initial_law": [1.0]' in both[NAME]
 
 
 def test_synthetic_data_never_mixes_with_real():

@@ -90,9 +90,10 @@ def select(pairs, choices):
     return runs, shown
 
 
-def choice(**rates):
-    row = {"task": TASK, "optimizer": NAME, "learning_rate": 0.03, "law_learning_rate": 0.01}
-    return pd.DataFrame([row | rates], columns=selection.CHOICE_COLUMNS)
+def choice(learning_rate=0.03, **evidence):
+    hyper = made.hyper(learning_rate=learning_rate, law_learning_rate=0.01)
+    row = {"task": TASK, "optimizer": NAME, "hyper": hyper, **evidence}
+    return pd.DataFrame([row], columns=selection.CHOICE_COLUMNS)
 
 
 def test_final_runs_are_those_at_the_chosen_rates_and_the_rest_is_told():

@@ -6,7 +6,7 @@ import pytest
 
 from rllc.replication import early_choice, paper
 from rllc.replication.paper import ACCURACY, STUDY
-from rllc.suite import analysis, short_tuning
+from rllc.suite import analysis, selection, short_tuning
 from tests.suite import synthetic_records as made
 
 STEPS = [0, 500, 1_000, 10_000]
@@ -24,9 +24,9 @@ def grid(*leading, seeds=(100,), optimizer="SGD", family="baseline"):
         for seed, accuracy in zip(seeds, by_seed, strict=True):
             run = f"{optimizer}-{i}-{seed}"
             row = {"run": run, "task": "mnist_mlp", "optimizer": optimizer, "family": family}
-            rates = {"learning_rate": 10.0**-i, "law_learning_rate": np.nan}
-            rest = {"further_value": np.nan, "seed": seed, "steps": 10_000, "status": "finished"}
-            runs.append(row | rates | rest | {"diverged_at": np.nan})
+            rest = {"role": "tune", "seed": seed, "steps": 10_000, "status": "finished"}
+            rest |= {"hyper": made.hyper(learning_rate=10.0**-i), "learning_rate": 10.0**-i}
+            runs.append(row | rest | {"diverged_at": np.nan})
             curves.append(
                 pd.DataFrame({"run": run, "step": STEPS, ACCURACY.column("validation"): accuracy})
             )
@@ -79,13 +79,13 @@ def test_further_seeds_of_a_few_points_do_not_count():
     assert list(table.lost) == pytest.approx([30, 20, 0])
 
 
-@pytest.mark.parametrize("change", ["points", "steps", "seeds"])
+@pytest.mark.parametrize("change", ["points", "steps", "role"])
 def test_only_whole_grids_of_whole_runs_tell(change):
     runs, curves = grid([QUICK], [MIDDLING], [SLOW])
     short = {
         "points": runs.iloc[1:],
         "steps": runs.assign(steps=3_000),
-        "seeds": runs.assign(seed=0),
+        "role": runs.assign(role="final"),
     }
     table = short_tuning.table(STUDY, short[change], curves)
     assert table.empty
@@ -116,15 +116,17 @@ def test_law_rates_chosen_early_are_compared_with_those_of_the_end():
     parts = []
     for name, laws in (("M(0.9)", [0.03, 0.003]), ("M2(0.6)", [0.003, 0.01])):
         runs, curves = grid([QUICK], [SLOW], optimizer=name, family="rllc")
-        runs["law_learning_rate"] = [*laws, *[0.01] * 16]
-        parts.append((runs, curves))
+        rates = zip(runs.learning_rate, [*laws, *[0.01] * 16], strict=True)
+        runs["hyper"] = [made.hyper(learning_rate=a, law_learning_rate=b) for a, b in rates]
+        parts.append((selection.with_hyper(runs), curves))
     parts.append(grid([QUICK], [SLOW]))
     table = short_tuning.table(STUDY, *map(pd.concat, zip(*parts, strict=True)))
     first = table[(table.optimizer == "M(0.9)") & (table.steps == 500)].iloc[0]
-    assert (first.learning_rate, first.law_learning_rate) == (1.0, 0.03)
+    assert first.hyper == made.hyper(learning_rate=1, law_learning_rate=0.03)
     counts = "2 RLLC grids, the law rate chosen early was above the one chosen at the end in"
     assert early_choice.sentence(table).endswith(f" Of {counts} 1 and below it in 1.")
-    fast = table.assign(law_learning_rate=table.law_learning_rate.mask(table.steps == 1_000, 0.1))
+    fastest = made.hyper(learning_rate=1, law_learning_rate=0.1)
+    fast = table.assign(hyper=table.hyper.mask(table.steps == 1_000, fastest))
     text = f" Short runs favour a fast law: of {counts} 2 and below it in 0."
     assert early_choice.sentence(fast[fast.family == "rllc"]).endswith(text)
 

@@ -186,12 +186,12 @@ def test_sweep_tables_on_a_grid_by_hand():
     points = pd.DataFrame(
         {
             "task": "mnist_mlp", "optimizer": "SGD", "learning_rate": [0.1, 0.2, 0.3, 0.4],
-            "law_learning_rate": np.nan, "steps": 10_000, "value": [1.0, 1.005, 1.04, np.inf],
+            "steps": 10_000, "value": [1.0, 1.005, 1.04, np.inf],
             "seeds": 1, "diverged": [0, 0, 0, 1],
         }
     )  # fmt: skip
     statuses = ["finished", "finished", "finished", "diverged"]
-    runs = points[["task", "optimizer"]].assign(seed=100, status=statuses)
+    runs = points[["task", "optimizer"]].assign(role="tune", status=statuses)
     row = tuning_analysis.sensitivity_table(points, runs).iloc[0]
     assert (row.grid_points, row.within_1_percent, row.within_5_percent) == (4, 0.5, 0.75)
     assert row.diverged_share == 0.25
@@ -211,7 +211,7 @@ def test_of_a_screened_grid_the_sweep_tables_take_the_screen():
     screen = pd.DataFrame(
         {
             "task": "mnist_conv", "optimizer": "SGD", "learning_rate": rates, "steps": 3_000,
-            "law_learning_rate": np.nan, "value": [1.0, 1.1, 1.2, 1.3], "seeds": 1,
+            "value": [1.0, 1.1, 1.2, 1.3], "seeds": 1,
         }
     )  # fmt: skip
     kept = screen.iloc[:2].assign(steps=10_000, value=[0.5, 0.6])

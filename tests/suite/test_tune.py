@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rllc.suite import records, sweep
+from rllc.suite import records, selection, sweep
 from rllc.suite.plan import Run
 from scripts import tune as script
 
@@ -47,7 +47,7 @@ def test_a_screened_grid_trains_only_its_best_points_to_the_end(tune, tmp_path):
     assert "2 grid runs, 2 to train" in out
     assert "2 runs of the best points, 2 to train" in out
     loaded = records.load(tmp_path)
-    runs = loaded.runs
+    runs = selection.with_hyper(loaded.runs)
     assert (runs.steps == 2).sum() == 4
     best = loaded.curves.groupby("run").validation_accuracy.max()
     whole = runs[(runs.steps == 4) & (runs.seed == 100)]
@@ -70,7 +70,7 @@ def test_dropped_points_that_could_draw_level_are_trained_to_the_end(tune, tmp_p
     assert code == 0
     assert "1 grid runs, 1 to train" in out
     assert "1 grid runs that could still draw level, 1 to train" in out
-    runs = records.load(tmp_path).runs.learning_rate
+    runs = selection.with_hyper(records.load(tmp_path).runs).learning_rate
     assert sorted(runs) == [1e-6, 1e-6, *[0.1] * 3, *[0.101] * 3]
     assert tune("--screen", "2", "--keep", "1", settings=close)[1].count(" 0 to train") == 2
 
@@ -126,8 +126,8 @@ def test_a_point_with_a_diverged_seed_is_never_among_the_best(monkeypatch):
         (("--screen", "2", "--keep", "-1"), "-1 is not positive"),
         (("--screen", "two"), "invalid"),
         (("--optimizers", "sdg"), "unknown optimizer 'sdg'"),
-        (("--seeds", "0"), "0 is not a tuning seed (100 to 199)"),
-        (("--seeds", "200"), "200 is not a tuning seed"),
+        (("--seeds", "0"), "seed 0 is one for final runs; tune runs take seeds from 100 to 199"),
+        (("--seeds", "200"), "seed 200 is one for question runs"),
         (("--seeds",), "expected at least one argument"),
         (("--best", "-1"), "-1 is not positive"),
         (("--keep", "2"), "--keep says nothing without --screen"),

@@ -34,7 +34,8 @@ def optimizer(name: str) -> dict[str, Any]:
     if name in BASELINES:
         return {"name": name, "family": "baseline", "traced": ["learning_rate"], **BASELINES[name]}
     return {
-        "name": name, "family": "rllc", "_target_": "rllc.lm_rllc", "propagator": name,
+        "name": name, "family": "rllc", "_target_": "rllc.lm_rllc",
+        "canonical": "rllc.canonical_arguments", "propagator": name,
         "learning_rate": 0.01, "law_learning_rate": 0.003, "initial_law": "ones",
         "epsilon": 1e-6, "traced": RLLC_TRACED,
     }  # fmt: skip

@@ -1,0 +1,77 @@
+"""What of a config makes a run the run it is: stable ids, and hashes of nothing else.
+
+An import path does not determine a run: code moves. An optimizer or task has an ``id`` in its
+config, and that is hashed; without one its ``_target_`` is. Runs recorded before there were ids
+hashed the target they had then, so their ids stand for these targets in the hash (`_HASHED`).
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+# Keys of an optimizer or task config that are the suite's own and change no number.
+LABELS = ("id", "_target_", "name", "family", "grid", "untuned", "probes")
+# Keys of an optimizer config that are no arguments of its target.
+RESERVED = (*LABELS, "traced", "arguments", "canonical", "evaluation_parameters")
+# A task's name is an argument of its target.
+TASK_LABELS = ("id", "_target_")
+
+# id -> the target that runs recorded before there were ids have in their names.
+_HASHED = {
+    "classification": "tasks.make",
+    "lm_rllc": "rllc.lm_rllc",
+    "sgd": "optax.sgd",
+    "adam": "optax.adam",
+    "adamw": "optax.adamw",
+    "adabelief": "optax.adabelief",
+    "ademamix": "optax.contrib.ademamix",
+    "lion": "optax.lion",
+    "schedule_free_adamw": "optax.contrib.schedule_free_adamw",
+    "schedule_free_sgd": "optax.contrib.schedule_free_sgd",
+    "adabound": "rllc.suite.neighbours.adabound.adabound",
+    "critical_adam": "rllc.suite.neighbours.critical_gradients.critical_adam",
+    "critical_sgd": "rllc.suite.neighbours.critical_gradients.critical_sgd",
+    "diffgrad": "rllc.suite.neighbours.diffgrad.diffgrad",
+    "muon": "rllc.suite.neighbours.muon.muon",
+    "swats": "rllc.suite.neighbours.swats.swats",
+}
+_FORMER = {target: name for name, target in _HASHED.items()}
+
+
+def id_of(config: Mapping[str, Any]) -> str:
+    """The stable id of an optimizer or task config, recorded or of today.
+
+    >>> id_of({"_target_": "optax.sgd"}), id_of({"id": "mine", "_target_": "a.b"})
+    ('sgd', 'mine')
+    """
+    target = str(config.get("_target_", ""))
+    return str(config.get("id") or _FORMER.get(target, target))
+
+
+def optimizer(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What of an optimizer config determines a run: its id and the arguments of its target."""
+    kept = {key: value for key, value in config.items() if key not in LABELS}
+    return {"id": id_of(config), **kept}
+
+
+def task(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a task config determines a run: its id and the arguments of its target."""
+    kept = {key: value for key, value in config.items() if key not in TASK_LABELS}
+    return {"id": id_of(config), **kept}
+
+
+def hashed(determining: Mapping[str, Any]) -> dict[str, Any]:
+    """The same as it enters a hash: the id under the key, and as the name, it once had there."""
+    kept = {key: value for key, value in determining.items() if key != "id"}
+    return {"_target_": _HASHED.get(determining["id"], determining["id"]), **kept}
+
+
+def canonical(value: Any) -> str:
+    """JSON that does not depend on the order of keys."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def digest(value: Any) -> str:
+    """The first 16 hexadecimal digits of the SHA-256 of the canonical JSON."""
+    return hashlib.sha256(canonical(value).encode()).hexdigest()[:16]
