@@ -1,13 +1,28 @@
-"""The paper's seven tasks: data sets, networks, augmentation, as pure functions.
+"""Tasks: data, networks and losses as pure functions; the paper's seven by name.
 
 >>> import tasks
 >>> task = tasks.make("cifar10_conv")
->>> task.dataset
-'cifar10'
+>>> [metric.name for metric in task.metrics]
+['accuracy', 'loss']
 """
 
-from tasks.datasets import Dataset, load, synthetic
+from tasks.classification import METRICS, classification, cross_entropy, make, names
+from tasks.datasets import load, synthetic
+from tasks.regression import regression
 from tasks.sources.formats import DataError
-from tasks.task import Task, make, names
+from tasks.task import Dataset, Metric, Task
 
-__all__ = ["DataError", "Dataset", "Task", "load", "make", "names", "synthetic"]
+__all__ = [
+    "METRICS",
+    "DataError",
+    "Dataset",
+    "Metric",
+    "Task",
+    "classification",
+    "cross_entropy",
+    "load",
+    "make",
+    "names",
+    "regression",
+    "synthetic",
+]

@@ -13,12 +13,12 @@ import uuid
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from tasks.canonical import CLASSES, Spec, checked, checksum
 from tasks.sources import NAMES, DataError, Splits, fetch
+from tasks.task import Dataset
 
 SPECS = {
     spec.name: spec
@@ -48,18 +48,6 @@ SPECS = {
 }
 
 
-class Dataset(NamedTuple):
-    """Images uint8 (n, h, w, c), labels int32 (n,); `checksum` names the canonical arrays."""
-
-    train_images: np.ndarray
-    train_labels: np.ndarray
-    validation_images: np.ndarray
-    validation_labels: np.ndarray
-    test_images: np.ndarray
-    test_labels: np.ndarray
-    checksum: str
-
-
 def load(dataset: str, folder: str | os.PathLike[str] | None = None) -> Dataset:
     """Reads a data set from the cache, which is filled first if it has to be.
 
@@ -68,7 +56,7 @@ def load(dataset: str, folder: str | os.PathLike[str] | None = None) -> Dataset:
       folder: the cache; None is `default_folder()`.
 
     Returns:
-      Splits of 54,000/6,000/10,000 (45,000/5,000/10,000 for CIFAR-10).
+      Splits of 54,000/6,000/10,000 (45,000/5,000/10,000 for CIFAR-10), see `split`.
 
     Raises:
       DataError: unknown name, no source reachable, bytes with the wrong checksum, or a cache
@@ -77,7 +65,7 @@ def load(dataset: str, folder: str | os.PathLike[str] | None = None) -> Dataset:
     spec, path = find(dataset), cached(dataset, folder)
     if not path.exists():
         fill(dataset, folder)
-    return split(_read(spec, path), spec.checksum)
+    return split(_read(spec, path), dataset, spec.checksum)
 
 
 def fill(
@@ -120,14 +108,22 @@ def default_folder() -> Path:
     return Path(os.environ.get("RLLC_DATA") or "~/.cache/rllc/data").expanduser()
 
 
-def split(canonical: Splits, checksum: str) -> Dataset:
-    """The first 90 % of the canonical training set trains, the rest validates (no copies)."""
+def split(canonical: Splits, name: str, checksum: str) -> Dataset:
+    """The first 90 % of the canonical training set trains, the rest validates (no copies).
+
+    Returns:
+      Splits {"x": images uint8 (n, h, w, c), "y": labels int32 (n,)}.
+    """
     images, labels, test_images, test_labels = canonical
     cut = len(images) * 9 // 10
-    labels, test_labels = labels.astype(np.int32), test_labels.astype(np.int32)
+
+    def examples(x: np.ndarray, y: np.ndarray) -> dict[str, np.ndarray]:
+        return {"x": x, "y": y.astype(np.int32)}
+
     return Dataset(
-        images[:cut], labels[:cut], images[cut:], labels[cut:], test_images, test_labels, checksum
-    )
+        examples(images[:cut], labels[:cut]), examples(images[cut:], labels[cut:]),
+        examples(test_images, test_labels), name, checksum,
+    )  # fmt: skip
 
 
 def _read(spec: Spec, path: Path) -> Splits:
@@ -181,7 +177,7 @@ def synthetic(dataset: str, size: int = 512, seed: int = 0) -> Dataset:
 
     Example:
       >>> data = synthetic("cifar10", size=100)
-      >>> data.train_images.shape, data.validation_images.shape, data.test_images.shape
+      >>> data.train["x"].shape, data.validation["x"].shape, data.test["x"].shape
       ((90, 32, 32, 3), (10, 32, 32, 3), (20, 32, 32, 3))
     """
     spec, generator = find(dataset), np.random.default_rng(seed)
@@ -195,4 +191,4 @@ def synthetic(dataset: str, size: int = 512, seed: int = 0) -> Dataset:
         return noisy.clip(0, 255).astype(np.uint8), labels
 
     splits = Splits(*draw(size), *draw(max(1, size * spec.test // spec.train)))
-    return split(splits, f"synthetic-{checksum(splits)}")
+    return split(splits, dataset, f"synthetic-{checksum(splits)}")

@@ -15,10 +15,10 @@ from flax import linen as nn
 from jax import lax
 from jax.custom_batching import custom_vmap
 
+from tasks.canonical import CLASSES
 from tasks.convolution import convolution
 from tasks.normalisation import BatchNorm, relu
 
-CLASSES = 10
 NARROW = 32  # products with fewer columns are slow on a CPU: their transpose is not
 
 
@@ -138,18 +138,19 @@ class Convolution(nn.Module):
 
 
 class MLP(nn.Module):
-    """Flattens, then hidden layers with ReLU, then a linear layer to 10."""
+    """Flattens, then hidden layers with ReLU, then a linear layer to the outputs."""
 
     hidden: tuple[int, ...] = (128, 128, 128)
     initialisation: str = "truncated_normal"
     compute_dtype: str = "float32"
+    outputs: int = CLASSES
 
     @nn.compact
     def __call__(self, x, train):
         x = x.reshape(x.shape[0], -1)
         for features in self.hidden:
             x = relu(Dense(features, self.initialisation, self.compute_dtype)(x))
-        return Dense(CLASSES, self.initialisation, self.compute_dtype)(x)
+        return Dense(self.outputs, self.initialisation, self.compute_dtype)(x)
 
 
 class Conv(nn.Module):

@@ -46,18 +46,18 @@ def stripped(text: str) -> str:
 def write_records(folder: Path) -> None:
     """Shards of made-up runs: three baselines and the two optimizers of Figure 2."""
     from rllc.replication import law_dynamics, paper
-    from rllc.suite import records
+    from rllc.suite import metrics, records
     from tests.suite import synthetic_records as made
 
     names = (*paper.BASELINES, law_dynamics.MIXED, law_dynamics.COUPLED)
     cells = made.records(optimizers=names, tuning_seeds=(100,))
     curves = dict(iter(cells.curves.groupby("run")))
     for optimizer, runs in cells.runs.groupby("optimizer"):
-        k, rates = made.num_units(optimizer), ["seed", "status", "learning_rate"]
-        metrics = {m: np.stack([curves[r][m] for r in runs.run], axis=1) for m in records.METRICS}
+        k = made.num_units(optimizer)
+        columns = metrics.columns(metrics.CLASSIFICATION, batch_means=True)
+        found = {c: np.stack([curves[r][c] for r in runs.run], axis=1) for c in columns}
         laws = [np.stack(list(cells.laws([r]).law)) for r in runs.run] if k else []
-        laws = np.stack(laws, axis=1) if k else np.zeros((1, len(runs), 0))
-        rates += ["law_learning_rate", "initial_law"] if k else []
+        probes = {"law": np.stack(laws, axis=1)} if k else {}
         header = {
             "task": {"name": "mnist_mlp"},
             "optimizer": {
@@ -66,9 +66,16 @@ def write_records(folder: Path) -> None:
             },
             "protocol": {"steps": 10_000, "batch_size": 128, "data": "real"},
             "group": "made-up", "device": "made up", "created": "2025-01-01T00:00:00+00:00",
-            "runs": json.loads(runs[["run", *rates]].to_json(orient="records")),
+            "runs": [
+                {
+                    "run": run.run, "seed": run.seed, "role": run.role, "status": run.status,
+                    "diverged_at": None, "hyper": json.loads(run.hyper),
+                    "settings": {"initial_law": [1.0] * k} if k else {},
+                }
+                for run in runs.itertuples()
+            ],
         }  # fmt: skip
-        table = records.curve_table(list(runs.run), metrics, made.EVALUATIONS, laws, 10)
+        table = records.curve_table(list(runs.run), found, made.EVALUATIONS, probes, 10)
         records.write_shard(folder, optimizer, header, table)
 
 

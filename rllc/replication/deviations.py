@@ -24,6 +24,7 @@ from rllc.suite.statistics import pooled_std
 
 RULES = {metric.column("validation"): metric for metric in (ACCURACY, LOSS)}
 RULE = ACCURACY.column("validation")
+GUESS = {metric: metric.guess_or_worst([]) for metric in (ACCURACY, LOSS)}
 RATES = ["learning_rate", LAW_RATE]
 COLUMNS = [
     "question", "answer", "is_default", *CELL, "reading", "seeds", "points", "steps", *RATES,
@@ -165,8 +166,8 @@ def _values(chosen: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
         parts.append(members.drop(columns=["family", "device"]).merge(rows, on="run"))
     rows = pd.concat(parts, ignore_index=True)
     lost = rows.status == "diverged"
-    rows["accuracy"] = rows.batch_accuracy.where(~lost, ACCURACY.shown_guess)
-    rows["loss"] = rows.test_loss.where(~lost, LOSS.shown_guess)
+    rows["accuracy"] = rows.batch_accuracy.where(~lost, GUESS[ACCURACY])
+    rows["loss"] = rows.test_loss.where(~lost, GUESS[LOSS])
     asked = rows.question == REPORTED.name
     by = rows.rule.str.removeprefix("validation_")
     rows["is_default"] |= asked & (rows.reading == readings.HEADLINE) & (rows.rule == RULE)

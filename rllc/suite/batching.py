@@ -6,11 +6,13 @@ a millisecond here and twenty inside an XLA program on a CPU.)
 """
 
 from functools import lru_cache
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-ORDER, INIT, AUGMENTATION = 0, 1, 2  # named random streams of one seed
+ORDER, INIT, AUGMENTATION, NOISE, EVALUATION = range(5)  # named random streams of one seed
 
 
 def batch_indices(seed: int, start: int, stop: int, examples: int, batch: int) -> np.ndarray:
@@ -41,6 +43,28 @@ def _epoch(seed: int, epoch: int, examples: int) -> np.ndarray:
     return np.random.default_rng(source).permutation(examples).astype(np.int32)
 
 
-def stream_key(seed: jax.Array, stream: int) -> jax.Array:
+def stream_key(seed: jax.Array | int, stream: int) -> jax.Array:
     """JAX key of a named stream of a (possibly traced) seed."""
     return jax.random.fold_in(jax.random.key(seed), stream)
+
+
+def abstract_batch(data: Any, size: int) -> Any:
+    """Shapes and dtypes of a training batch of a data set (see `tasks.Dataset`).
+
+    Args:
+      data: its ``train`` is a pytree of arrays, or a function (key, step) -> batch.
+      size: examples in a batch of arrays.
+    """
+    if callable(data.train):
+        return jax.eval_shape(data.train, jax.random.key(0), jnp.zeros((), jnp.int32))
+
+    def leaf(array: np.ndarray) -> jax.ShapeDtypeStruct:
+        dtype = jax.dtypes.canonicalize_dtype(array.dtype)
+        return jax.ShapeDtypeStruct((size, *array.shape[1:]), dtype)
+
+    return jax.tree.map(leaf, data.train)
+
+
+def example_count(data: Any) -> int:
+    """Training examples; 0 where batches are generated."""
+    return 0 if callable(data.train) else len(jax.tree.leaves(data.train)[0])

@@ -7,6 +7,7 @@ import jax
 import numpy as np
 
 from rllc.suite import optimizers, program
+from rllc.suite.batching import abstract_batch
 from rllc.suite.plan import Run
 
 # Runs per device beyond which a group no longer gets faster per run (results/benchmarks). Networks
@@ -18,20 +19,20 @@ ENOUGH_UNROLLED = 6
 MEMORY_SHARE = 0.5
 
 
-def group_size(run: Run, task: Any) -> int:
+def group_size(run: Run, task: Any, data: Any) -> int:
     """Most runs to train in one program on this machine."""
     device, count = jax.devices()[0], len(jax.devices())
     enough = ENOUGH.get(device.platform, 16) * count
     if task.one_at_a_time and device.platform != "cpu":
         enough = ENOUGH_UNROLLED * count
-    kept, working = bytes_per_run(run, task)
+    kept, working = bytes_per_run(run, task, data)
     available = MEMORY_SHARE * memory_bytes()
     turns = program.takes_turns(task)  # then one run of a device needs its working memory at a time
     fit = (available - count * working) / kept if turns else available / (kept + working)
     return max(1, min(enough, int(fit)))
 
 
-def bytes_per_run(run: Run, task: Any) -> tuple[int, int]:
+def bytes_per_run(run: Run, task: Any, data: Any) -> tuple[int, int]:
     """Estimate of a run's memory.
 
     Returns:
@@ -42,18 +43,14 @@ def bytes_per_run(run: Run, task: Any) -> tuple[int, int]:
     params, state = jax.eval_shape(task.init, jax.random.key(0))
     traced = {key: np.asarray(value, np.float32) for key, value in run.traced.items()}
     moments = jax.eval_shape(lambda p: optimizers.build(run.optimizer, traced).init(p), params)
-    images = jax.ShapeDtypeStruct((run.protocol["batch_size"], *_image_shape(task)), np.uint8)
-    x = jax.eval_shape(lambda i: task.prepare(i, None), images)
-    jaxpr = jax.make_jaxpr(lambda p, s, v: task.apply(p, s, v, True))(params, state, x)
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    batch = jax.eval_shape(task.prepare, abstract_batch(data, run.protocol["batch_size"]), key)
+    jaxpr = jax.make_jaxpr(lambda *args: task.loss(*args, True))(params, state, batch, key)
     activations = sum(_bytes(v.aval) for eq in jaxpr.jaxpr.eqns for v in eq.outvars)
     kept, gradients = (
         sum(map(_bytes, jax.tree.leaves(t))) for t in ((params, moments, state), params)
     )
     return kept, gradients + 4 * activations
-
-
-def _image_shape(task: Any) -> tuple[int, int, int]:
-    return (32, 32, 3) if task.dataset == "cifar10" else (28, 28, 1)
 
 
 def _bytes(value: Any) -> int:

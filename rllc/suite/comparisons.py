@@ -37,7 +37,7 @@ def scores(
 ) -> Floats:
     """Array (o, t, s) of one reading's numbers; missing seeds are NaN.
 
-    A diverged run counts with the value of a guess.
+    A diverged run counts with the value of a guess (see `Metric.guess_or_worst`).
 
     Args:
       study: says which metrics the tasks have.
@@ -54,7 +54,8 @@ def scores(
         if metric is not None:
             here = (rows.task == task).to_numpy()
             known = rows[column or metric.column()].to_numpy(float)
-            values[here] = np.where(lost, metric.shown_guess, known)[here]
+            guess = metric.guess_or_worst(known[here & ~lost])
+            values[here] = np.where(lost, guess, known)[here]
     index = pd.MultiIndex.from_frame(rows[["optimizer", "task", "seed"]])
     whole = pd.MultiIndex.from_product([optimizers, tasks, seeds])
     flat = pd.Series(values, index).reindex(whole)
@@ -82,10 +83,12 @@ def best_baselines(
         task = str(task)
         metric = study.of_column(task, column) if column else study.leading(task)
         if metric is not None:
-            guess, share = metric.shown_guess, members.diverged / members.seeds
-            finished = members[f"{column or metric.column()}_mean"].fillna(guess)
+            finished = members[f"{column or metric.column()}_mean"]
+            guess, share = metric.guess_or_worst(finished), members.diverged / members.seeds
+            finished = finished.fillna(guess)
             means = metric.sign * ((1 - share) * finished + share * guess)
-            best[task] = str(members.optimizer[means.idxmax()])
+            if means.notna().any():
+                best[task] = str(members.optimizer[means.idxmax()])
     return best
 
 
@@ -185,7 +188,9 @@ def beside_published(study: Study, rows: pd.DataFrame, summary: pd.DataFrame) ->
 def _beside(study: Study, rows: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
     """`beside_published` of tasks with the same leading metric."""
     leading = study.union(summary.task)[0]
-    compared = f"batch_{leading.name}" if f"batch_{leading.name}" in rows else leading.column()
+    batch = f"batch_{leading.name}"
+    has_batch = batch in rows and (rows.empty or rows[batch].notna().any())
+    compared = batch if has_batch else leading.column()
     intervals = _intervals(rows, compared, leading.name)
     table = summary.merge(intervals, on=[*CELL, "reading"], how="left")
     if study.published is None:

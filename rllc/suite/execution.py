@@ -7,8 +7,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rllc.suite import capacity, devices, optimizers, records
-from rllc.suite.plan import PlanError, Run, group_runs, resolve
+from rllc.suite import capacity, devices, optimizers, records, task_check
+from rllc.suite.plan import PlanError, Run, group_runs
+from rllc.suite.targets import resolve
 from rllc.suite.training import train_group
 
 
@@ -61,10 +62,11 @@ def prepare(runs: Sequence[Run], options: Options) -> list[list[Run]]:
     todo = [run for run in runs if run.name not in known]
     groups = []
     for run_list in group_runs(todo):
-        limit = options.group_size or capacity.group_size(run_list[0], make_task(run_list[0]))
+        first = run_list[0]
+        task, data = make_task(first), load_data(first, options.data_folder)
+        _check_program(task, *_data_of(first, options.data_folder), first.protocol["batch_size"])
+        limit = options.group_size or capacity.group_size(first, task, data)
         groups += group_runs(run_list, limit)
-    for group in groups:
-        load_data(group[0], options.data_folder)
     return groups
 
 
@@ -130,25 +132,53 @@ def _make_task(config: str) -> Any:
     target, name = settings.pop("_target_"), settings.get("name")
     settings.pop("id", None)
     try:
-        return resolve(target)(**settings)
+        task = resolve(target)(**settings)
     except PlanError:
         raise
     except Exception as error:
         raise PlanError(f"task {name}: {type(error).__name__}: {error}") from error
+    task_check.check_task(task, name)
+    return task
 
 
 def load_data(run: Run, folder: str | None = None) -> Any:
-    """The Dataset of a run, real or synthetic as its protocol says."""
-    import tasks
+    """The data of a run's task (see `tasks.Dataset`), real or synthetic as its protocol says.
 
-    try:
-        return _load(make_task(run).dataset, run.protocol["data"], folder)
-    except tasks.DataError as error:
-        raise PlanError(str(error)) from error
+    Raises:
+      PlanError: they cannot be had, or are not what the engine can train on.
+    """
+    return _load(make_task(run), *_data_of(run, folder))
+
+
+def _data_of(run: Run, folder: str | None) -> tuple[str, str, str | None]:
+    return str(run.task["name"]), run.protocol["data"], folder
 
 
 @lru_cache(maxsize=3)
-def _load(dataset: str, kind: str, folder: str | None) -> Any:
-    import tasks
+def _load(task: Any, name: str, kind: str, folder: str | None) -> Any:
+    if kind == "synthetic" and task.synthetic is None:
+        raise PlanError(f"task {name} has no synthetic data: it needs protocol.data=real")
+    try:
+        data = task.synthetic() if kind == "synthetic" else task.data(folder)
+    except Exception as error:
+        ours = type(error).__name__ == "DataError"
+        text = str(error) if ours else f"data of task {name}: {type(error).__name__}: {error}"
+        raise PlanError(text) from error
+    if callable(data):  # one function generates the batches of all splits
+        data = Generated(data, data, data)
+    task_check.check_data(data, name)
+    return data
 
-    return tasks.synthetic(dataset) if kind == "synthetic" else tasks.load(dataset, folder)
+
+class Generated(NamedTuple):
+    """The data of a task that returns a function (key, step) -> batch instead of a data set."""
+
+    train: Any
+    validation: Any
+    test: Any
+    name: str = "generated"
+
+
+@lru_cache(maxsize=16)
+def _check_program(task: Any, name: str, kind: str, folder: str | None, batch_size: int) -> None:
+    task_check.check_program(task, _load(task, name, kind, folder), batch_size, name)

@@ -10,7 +10,7 @@ from typing import Any
 
 import jax
 
-from rllc.suite import devices
+from rllc.suite import devices, metrics
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy")
 
@@ -39,7 +39,11 @@ def describe(trainer: Any) -> dict[str, Any]:
         "matmul_precision": getattr(jax.config, "jax_default_matmul_precision", None) or "default",
         "versions": versions(),
         "commit": commit(),
-        "data": {"dataset": trainer.task.dataset, "checksum": trainer.data.checksum},
+        "data": {
+            "dataset": getattr(trainer.data, "name", ""),
+            "checksum": getattr(trainer.data, "checksum", ""),
+        },
+        "metrics": metrics.to_header(trainer.task.metrics),
         "wall_seconds": {
             "training_and_evaluation": round(trainer.seconds, 2),
             "startup": round(trainer.startup_seconds, 2),

@@ -1,27 +1,38 @@
-"""What a task measures: a name, which way is better, a unit, and what a constant guess is worth."""
+"""By what numbers a task is judged, as its records say.
 
-from collections.abc import Mapping
+Columns of the curves: ``train_loss``, then ``<split>_<metric>`` for both held-out splits, and for
+tasks that ask for it ``test_<metric>_batch_mean``.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
+
+SPLITS = ("validation", "test")
+TRAIN_LOSS = "train_loss"
 
 
 class Metric(NamedTuple):
-    """One metric of a task, as its records hold it.
+    """One of them; a task's own metrics have the same fields (see `tasks.Metric`).
 
     A metric to maximise is a share of 1, such as an accuracy; one to minimise is at best 0.
 
     Attributes:
-      name: records have the columns ``validation_<name>`` and ``test_<name>``.
-      direction: ``max`` or ``min``.
-      unit: of what is shown; ``%`` shows a recorded share of 1 as percent.
-      guess: value of a constant guess; a diverged run counts with it.
+      name: part of the columns' names.
+      direction: "max" or "min": which way is better.
+      unit: of `scale` times the value; "" if it has none.
+      guess: value of the best constant guess, unscaled; None if nobody knows.
+      scale: the number tables multiply the value by.
     """
 
     name: str
-    direction: str
-    unit: str
-    guess: float
+    direction: str = "min"
+    unit: str = ""
+    guess: float | None = None
+    scale: float = 1.0
 
     @property
     def lower(self) -> bool:
@@ -34,31 +45,34 @@ class Metric(NamedTuple):
         return -1.0 if self.lower else 1.0
 
     @property
-    def scale(self) -> float:
-        """What a recorded value is multiplied with to be shown."""
-        return 100.0 if self.unit == "%" else 1.0
-
-    @property
     def perfect(self) -> float:
-        """The best value there can be, as shown."""
+        """The best value there can be, scaled."""
         return 0.0 if self.lower else self.scale
 
-    @property
-    def shown_guess(self) -> float:
-        """`guess` as shown."""
-        return self.scale * self.guess
+    def guess_or_worst(self, values: ArrayLike) -> float:
+        """What a diverged run counts with, scaled: a guess; if nobody knows it, the worst value.
+
+        Args:
+          values: of others, scaled, the finite ones count; NaN where there is none.
+        """
+        if self.guess is not None:
+            return self.scale * self.guess
+        known = self.sign * np.asarray(values, float)
+        known = known[np.isfinite(known)]
+        return self.sign * float(known.min()) if known.size else math.nan
 
     @property
     def chance(self) -> float:
-        """Value, as shown, up to which a finished run only guesses: 1/45 of the way to perfection.
+        """Value, scaled, up to which a finished run only guesses: 1/45 of the way to perfection.
 
-        With one class in ten that is an accuracy of 12 %.
+        With one class in ten that is an accuracy of 12 %. NaN where nobody knows a guess.
         """
-        return self.shown_guess + (self.perfect - self.shown_guess) / 45
+        guess = math.nan if self.guess is None else self.scale * self.guess
+        return guess + (self.perfect - guess) / 45
 
     @property
     def form(self) -> str:
-        """Format of what is shown: fixed digits where the size of values is known."""
+        """Format of scaled values: fixed digits where their size is known."""
         return {"%": ".2f", "nats": ".4f"}.get(self.unit, ".4g")
 
     @property
@@ -82,22 +96,41 @@ class Metric(NamedTuple):
         return "lowest" if self.lower else "highest"
 
     def column(self, split: str = "test") -> str:
-        """Its column in records: of ``validation`` or ``test`` data."""
+        """Its column in the curves: of ``validation`` or ``test`` data."""
         return f"{split}_{self.name}"
 
 
+# Of every record that was written before records named their metrics: images of ten classes.
 CLASSIFICATION = (
-    Metric("accuracy", "max", "%", 0.1),
-    Metric("loss", "min", "nats", float(np.log(10))),
+    Metric("accuracy", "max", "%", guess=0.1, scale=100.0),
+    Metric("loss", "min", "nats", guess=math.log(10)),
 )
-"""Of the classification tasks with ten classes, which old records do not say."""
 
 
-def by_task(records: Any) -> Mapping[str, tuple[Metric, ...]]:
-    """Metrics of the recorded tasks: what the records say, `CLASSIFICATION` where they do not.
+def columns(metrics: Iterable[Any], batch_means: bool) -> list[str]:
+    """Names of the columns of a task's curves, without ``run`` and ``step``."""
+    names = [metric.name for metric in metrics]
+    means = [f"test_{name}_batch_mean" for name in names] if batch_means else []
+    return [TRAIN_LOSS, *(f"{split}_{name}" for split in SPLITS for name in names), *means]
+
+
+def of_header(header: Mapping[str, Any]) -> tuple[Metric, ...]:
+    """The metrics of a record, the leading one first."""
+    found = header.get("metrics")
+    return tuple(Metric(**metric) for metric in found) if found else CLASSIFICATION
+
+
+def to_header(metrics: Sequence[Any]) -> list[dict[str, Any]]:
+    """What `of_header` reads."""
+    return [{field: getattr(metric, field) for field in Metric._fields} for metric in metrics]
+
+
+def by_task(records: Any) -> dict[str, tuple[Metric, ...]]:
+    """Metrics of the recorded tasks, `CLASSIFICATION` where the records do not say.
 
     Args:
-      records: anything with ``runs``, and ``metrics`` if its headers have them.
+      records: anything with ``runs`` and ``metrics``.
     """
-    known = getattr(records, "metrics", {})
-    return {task: known.get(task, CLASSIFICATION) for task in sorted(set(records.runs.task))}
+    return {
+        task: records.metrics.get(task, CLASSIFICATION) for task in sorted(set(records.runs.task))
+    }

@@ -1,14 +1,20 @@
-"""From an optimizer config to an optax transformation, traced numbers included."""
+"""From an optimizer config to an optax transformation, traced numbers included.
+
+
+The config's ``probes`` name what is to be recorded over time: column -> dotted path of a function
+that maps the optimizer's state to an array of one size.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import optax
 
-import rllc
+from rllc.suite.errors import PlanError
 from rllc.suite.identity import RESERVED
-from rllc.suite.plan import PlanError, resolve
+from rllc.suite.targets import resolve
 
 
 def build(config: Mapping[str, Any], traced: Mapping[str, Any]) -> optax.GradientTransformation:
@@ -22,26 +28,40 @@ def check(config: Mapping[str, Any], traced: Mapping[str, Any]) -> None:
     """Builds the optimizer once on a small problem, so that a bad argument shows early.
 
     Raises:
-      PlanError: the target refuses its arguments.
+      PlanError: the target refuses its arguments, or a probe the state.
     """
     try:
         values = {k: jnp.asarray(v) if isinstance(v, tuple) else v for k, v in traced.items()}
-        build(config, values).init({"w": jnp.zeros((2, 2))})
+        state = build(config, values).init({"w": jnp.zeros((2, 2))})
+        _check_probes(config, state)
     except PlanError:
         raise
     except Exception as error:
         raise PlanError(f"optimizer {config['name']}: {type(error).__name__}: {error}") from error
 
 
-def law_of(state: optax.OptState) -> jnp.ndarray:
-    """The learning law inside an optimizer state, (k,), or an empty vector.
+def _check_probes(config: Mapping[str, Any], state: optax.OptState) -> None:
+    for name, path in (config.get("probes") or {}).items():
+        where = f"optimizer {config['name']}: probe {name}={path}"
+        try:
+            size = jax.eval_shape(_probe(path), state).shape[0]
+        except PlanError:
+            raise
+        except Exception as error:
+            first = f"{type(error).__name__}: {error}".splitlines()[0]
+            raise PlanError(f"{where} cannot read the optimizer's state: {first}") from error
+        if not size:
+            raise PlanError(f"{where} reads nothing from the optimizer's state")
 
-    Where there is a law per group (`law_groups`), their laws one after the other: (groups k,).
-    """
-    try:
-        return rllc.get_law(state).ravel()
-    except ValueError:
-        return jnp.zeros((0,), jnp.float32)
+
+def observe(config: Mapping[str, Any], state: optax.OptState) -> dict[str, jax.Array]:
+    """What the config's probes read from an optimizer state: name -> float32 (k,)."""
+    return {name: _probe(path)(state) for name, path in (config.get("probes") or {}).items()}
+
+
+def _probe(path: str) -> Callable[[Any], jax.Array]:
+    function = resolve(path)
+    return lambda state: jnp.asarray(function(state), jnp.float32).ravel()
 
 
 def evaluation_parameters(config: Mapping[str, Any]) -> Callable[[Any, Any], Any]:

@@ -6,18 +6,15 @@ line. Runs that differ only in traced numbers and seeds form a *group*.
 """
 
 import math
-import pkgutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from rllc.suite import identity, roles
+from rllc.suite.errors import PlanError
 from rllc.suite.records import FIELDS
+from rllc.suite.targets import resolve
 
 PROTOCOL = {"steps": 10_000, "batch_size": 128, "eval_every": 250, "law_every": 10, "data": "real"}
-
-
-class PlanError(ValueError):
-    """A request that cannot be trained; the message is one line for the user."""
 
 
 class Run(NamedTuple):
@@ -141,23 +138,11 @@ def _canonical(config: dict[str, Any], shown: dict[str, Any]) -> tuple[dict, dic
     ours = {key: value for key, value in config.items() if key in identity.RESERVED}
     given = {key: value for key, value in config.items() if key not in ours} | shown
     try:
-        made = resolve(path)(given)
+        made = resolve(path, "canonical")(given)
     except (ValueError, TypeError) as error:
         raise PlanError(f"optimizer {config['name']}: {error}") from None
     static = {key: value for key, value in made.items() if key not in shown}
     return ours | static, {key: made[key] for key in shown}
-
-
-def resolve(target: str) -> Callable[..., Any]:
-    """The object a dotted path names.
-
-    Raises:
-      PlanError: nothing importable stands there.
-    """
-    try:
-        return pkgutil.resolve_name(target)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise PlanError(f"_target_={target!r} cannot be imported: {error}") from None
 
 
 def group_runs(runs: Iterable[Run], most: int | None = None) -> list[list[Run]]:

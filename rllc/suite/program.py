@@ -1,9 +1,9 @@
 """One group of runs as one compiled program: scan over steps, runs batched, sharded.
 
-Axes: s seeds, r runs that share a seed (and so their batches), k memory units, c steps of a
+Axes: s seeds, r runs that share a seed (and so their batches), k values of a probe, c steps of a
 chunk, b batch. Carries and hyperparameters have leading axes (s, r). The batch of a seed is
-gathered, normalised and augmented once and enters the inner vmap unbatched, so the first
-dense layer of r networks is a single matrix product.
+gathered or generated, and prepared (normalised, augmented) once, and enters the inner vmap
+unbatched, so the first dense layer of r networks is a single matrix product.
 """
 
 import json
@@ -17,11 +17,8 @@ import numpy as np
 import optax
 from jax.sharding import Mesh, PartitionSpec
 
-from rllc.suite import optimizers
-from rllc.suite.batching import AUGMENTATION, INIT, stream_key
-
-BLOCK = 128  # test batches of the paper, over which its accuracies are averaged
-BLOCKS_PER_CALL = 4
+from rllc.suite import evaluation, optimizers
+from rllc.suite.batching import AUGMENTATION, EVALUATION, INIT, NOISE, ORDER, stream_key
 
 
 class Layout(NamedTuple):
@@ -65,12 +62,12 @@ class Program(NamedTuple):
 
     Attributes:
       init: (seeds (s,), hyper) -> carry.
-      train: (carry, log, hyper, seeds, images, labels, indices (c, s, b), first, start,
-        stop) -> (carry, log): runs steps start … stop-1 of the chunk whose step 0 is the
-        global step `first`; log = (losses (c, s, r), laws (c, s, r, k), or None for k = 0: JAX
-        0.11 crashes on empty arrays that are sharded over CPUs). Donates carry, log.
-      evaluate: (carry, images (m, 512, h, w, c), labels (m, 512), -1 = padding) ->
-        (loss sums (s, r, 4m), correct counts (s, r, 4m)) over blocks of 128 examples.
+      train: (carry, log, hyper, seeds, examples, indices (c, s, b), first, start, stop) ->
+        (carry, log): runs steps start … stop-1 of the chunk whose step 0 is the global step
+        `first`; log = (losses (c, s, r), probes: name -> (c, s, r, k)). Examples and indices are
+        None if batches are generated. Donates carry, log.
+      evaluate: (carry, held-out batches, known) -> metric -> (sums (s, r, q), counts (s, r, q))
+        over blocks (see `evaluation`).
       log: empty log of one chunk.
     """
 
@@ -81,16 +78,27 @@ class Program(NamedTuple):
 
 
 @lru_cache(maxsize=8)
-def build(task: Any, static: str, layout: Layout, chunk: int, units: int) -> Program:
+def build(
+    task: Any,
+    sample: Callable[..., Any] | None,
+    static: str,
+    layout: Layout,
+    chunk: int,
+    probes: tuple[tuple[str, int], ...],
+    over: Callable[..., Any] | None = None,
+) -> Program:
     """Makes the program of a group; groups that agree in all arguments share it, compiled.
 
     Args:
-      task: a Task (see tasks/): init, prepare, apply.
+      task: a Task (see tasks/): init, prepare, loss.
+      sample: (key, step) -> batch, where batches are generated.
       static: the static optimizer config as JSON.
       layout: devices and padded shape.
       chunk: most steps in one call.
-      units: length k of the recorded law, 0 if there is none.
+      probes: name and number of values k ≥ 1 of each probe of the config.
+      over: how a function of one run becomes one of many; None is `batching` of the task.
     """
+    over = over or batching(task)
     optimizer = json.loads(static)
     mesh, runs, seeds = layout.mesh(), layout.spec(), layout.seed_spec()
     everywhere = PartitionSpec()
@@ -104,17 +112,17 @@ def build(task: Any, static: str, layout: Layout, chunk: int, units: int) -> Pro
     init = sharded(_init(task, optimizer), (seeds, runs), runs)
     log = (layout.spec(1), layout.spec(1))
     train = sharded(
-        _train(task, optimizer),
-        (runs, log, runs, seeds, everywhere, everywhere, layout.seed_spec(1), *[everywhere] * 3),
+        _train(task, sample, optimizer, over),
+        (runs, log, runs, seeds, everywhere, layout.seed_spec(1), *[everywhere] * 3),
         (runs, log),
         donate=(0, 1),
     )
-    evaluate = sharded(_evaluate(task, optimizer), (runs, everywhere, everywhere), (runs, runs))
+    evaluate = sharded(_evaluate(task, optimizer, over), (runs, everywhere, everywhere), runs)
     shape = (chunk, layout.seeds, layout.points)
 
     def empty_log():
-        laws = jnp.zeros((*shape, units), jnp.float32) if units else None
-        return jnp.zeros(shape, jnp.float32), laws
+        noted = {name: jnp.zeros((*shape, k), jnp.float32) for name, k in probes}
+        return jnp.zeros(shape, jnp.float32), noted
 
     return Program(init, train, evaluate, empty_log)
 
@@ -157,70 +165,68 @@ def in_turn(function: Callable[..., Any], in_axes: Sequence[int | None]) -> Call
     return mapped
 
 
-def train_step(task, optimizer, carry, x, labels, hyper):
-    """One step of one run: carry = (params, state, opt_state) -> (carry, (loss, law (k,)))."""
+def train_step(task, optimizer, carry, batch, key, hyper):
+    """One step of one run: carry = (params, state, opt_state) -> (carry, (loss, probes))."""
     params, state, opt_state = carry
 
     def loss_of(params):
-        logits, new_state = task.apply(params, state, x, True)
-        losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
-        return jnp.mean(losses), new_state
+        loss, (new_state, _) = task.loss(params, state, batch, key, True)
+        return loss, new_state
 
     (loss, state), gradients = jax.value_and_grad(loss_of, has_aux=True)(params)
     transformation = optax.with_extra_args_support(optimizers.build(optimizer, hyper))
     updates, opt_state = transformation.update(gradients, opt_state, params, value=loss)
     carry = optax.apply_updates(params, updates), state, opt_state
-    return carry, (loss, optimizers.law_of(opt_state))
+    return carry, (loss, optimizers.observe(optimizer, opt_state))
 
 
-def _train(task, optimizer):
-    over = batching(task)
+def _train(task, sample, optimizer, over):
+    def one_run(carry, batch, key, hyper):
+        return train_step(task, optimizer, carry, batch, key, hyper)
 
-    def one_run(carry, x, labels, hyper):
-        return train_step(task, optimizer, carry, x, labels, hyper)
+    def one_seed(carry, hyper, seed, examples, indices, step):
+        order, augmentation, noise = (
+            jax.random.fold_in(stream_key(seed, stream), step)
+            for stream in (ORDER, AUGMENTATION, NOISE)
+        )
+        batch = sample(order, step) if sample else jax.tree.map(lambda a: a[indices], examples)
+        batch = task.prepare(batch, augmentation)
+        return over(one_run, (0, None, None, 0))(carry, batch, noise, hyper)
 
-    def one_seed(carry, hyper, seed, images, labels, indices, step):
-        key = jax.random.fold_in(stream_key(seed, AUGMENTATION), step) if task.augments else None
-        x = task.prepare(images[indices], key)
-        return over(one_run, (0, None, None, 0))(carry, x, labels[indices], hyper)
-
-    def train(carry, log, hyper, seeds, images, labels, indices, first, start, stop):
+    def train(carry, log, hyper, seeds, examples, indices, first, start, stop):
         def body(i, carried):
-            carry, (losses, laws) = carried
-            carry, (loss, law) = over(one_seed, (0, 0, 0, None, None, 0, None))(
-                carry, hyper, seeds, images, labels, indices[i], first + i
+            carry, log = carried
+            now = None if indices is None else indices[i]
+            carry, found = over(one_seed, (0, 0, 0, None, 0, None))(
+                carry, hyper, seeds, examples, now, first + i
             )
-            laws = None if laws is None else laws.at[i].set(law)
-            return carry, (losses.at[i].set(loss), laws)
+            return carry, jax.tree.map(lambda noted, value: noted.at[i].set(value), log, found)
 
         return jax.lax.fori_loop(start, stop, body, (carry, log))
 
     return train
 
 
-def _evaluate(task, optimizer):
-    parameters_of, over = optimizers.evaluation_parameters(optimizer), batching(task)
+def _evaluate(task, optimizer, over):
+    parameters_of = optimizers.evaluation_parameters(optimizer)
 
-    def one_run(params, state, x, labels):
-        logits, _ = task.apply(params, state, x, False)
-        known = labels >= 0
-        safe = jnp.where(known, labels, 0)
-        loss = optax.softmax_cross_entropy_with_integer_labels(logits, safe) * known
-        correct = (jnp.argmax(logits, axis=-1) == safe) & known
-        blocks = (-1, BLOCK)
-        return loss.reshape(blocks).sum(axis=1), correct.reshape(blocks).sum(axis=1)
+    def one_run(params, state, batch, known, key):
+        _, (_, metrics) = task.loss(params, state, batch, key, False)
+        return {name: evaluation.block_sums(value, known) for name, value in metrics.items()}
 
-    def evaluate(carry, images, labels):
+    def evaluate(carry, batches, known):
         params, state, opt_state = carry
         params = jax.vmap(jax.vmap(parameters_of))(opt_state, params)
-        axes = (0, 0, None, None)
+        axes = (0, 0, None, None, None)
         over_runs = over(over(one_run, axes), axes)
 
-        def call(batch):
-            return over_runs(params, state, task.prepare(batch[0], None), batch[1])
+        def call(numbered):
+            number, batch, known = numbered
+            key = jax.random.fold_in(stream_key(0, EVALUATION), number)
+            return over_runs(params, state, task.prepare(batch, None), known, key)
 
-        losses, correct = jax.lax.map(call, (images, labels))
-        return _blocks_last(losses), _blocks_last(correct)
+        numbers = jnp.arange(len(jax.tree.leaves(batches)[0]))
+        return jax.tree.map(_blocks_last, jax.lax.map(call, (numbers, batches, known)))
 
     return evaluate
 
@@ -229,12 +235,3 @@ def _blocks_last(values):
     """(m, s, r, blocks) -> (s, r, m * blocks)."""
     moved = jnp.moveaxis(values, 0, 2)
     return moved.reshape(*moved.shape[:2], -1)
-
-
-def evaluation_batches(images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Pads a split to whole calls of 512: images (m, 512, h, w, c), labels (m, 512) with -1."""
-    size = BLOCK * BLOCKS_PER_CALL
-    extra = -len(images) % size
-    images = np.pad(images, [(0, extra)] + [(0, 0)] * (images.ndim - 1))
-    labels = np.pad(labels, (0, extra), constant_values=-1)
-    return images.reshape(-1, size, *images.shape[1:]), labels.reshape(-1, size).astype(np.int32)

@@ -6,8 +6,9 @@ header last. Merging machines is copying files; every table is a function of a f
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +17,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rllc.suite import identity, roles
+from rllc.suite.errors import RecordsError
+from rllc.suite.metrics import CLASSIFICATION, TRAIN_LOSS, Metric, of_header
+from rllc.suite.metrics import columns as columns_of
 
 FORMAT = 2
 READABLE = (1, FORMAT)  # format 1 has no roles, and its runs' numbers beside their other fields
@@ -23,15 +27,6 @@ FIELDS = (
     "run", "shard", "task", "optimizer", "family", "role", "seed", "hyper", "settings", "steps",
     "device", "group", "status", "diverged_at",
 )  # fmt: skip
-METRICS = (
-    "train_loss",
-    "validation_loss",
-    "validation_accuracy",
-    "test_loss",
-    "test_accuracy",
-    "test_loss_batch_mean",
-    "test_accuracy_batch_mean",
-)
 
 
 class Records(NamedTuple):
@@ -40,74 +35,77 @@ class Records(NamedTuple):
     Attributes:
       runs: one row per run (`FIELDS`). ``optimizer`` is its label; ``hyper`` its hyperparameters
         and ``settings`` every other setting, as canonical JSON.
-      curves: one row per evaluation: run, step, `METRICS` (accuracies as fractions).
-      folder: where `laws` reads from.
+      curves: one row per evaluation: run, step, and the columns of all its tasks' metrics (see
+        `metrics.columns`), NaN where a task has none of that name.
+      folder: where `probe` reads from.
+      metrics: of each task, the leading one first.
     """
 
     runs: pd.DataFrame
     curves: pd.DataFrame
     folder: Path
+    metrics: Mapping[str, tuple[Metric, ...]] = MappingProxyType({})
 
     def laws(self, runs: Iterable[str]) -> pd.DataFrame:
         """Laws over training of the given runs: columns run, step, law (list of k floats)."""
+        return self.probe("law", runs)
+
+    def probe(self, name: str, runs: Iterable[str]) -> pd.DataFrame:
+        """What a probe read over training: columns run, step and its name (list of k floats)."""
         wanted = self.runs[self.runs.run.isin(list(runs))]
-        tables = [
-            pq.read_table(
-                self.folder / f"{shard}.parquet",
-                columns=["run", "step", "law"],
-                filters=[("run", "in", list(members.run))],
-            ).to_pandas()
-            for shard, members in wanted.groupby("shard")
-        ]
-        columns = ["run", "step", "law"]
-        laws = pd.concat(tables) if tables else pd.DataFrame(columns=columns)
-        return laws[laws.law.notna()].reset_index(drop=True)
-
-
-class RecordsError(ValueError):
-    """A records folder that cannot be used; the message is one line for the user."""
+        columns = ["run", "step", name]
+        tables = []
+        for shard, members in wanted.groupby("shard"):
+            path = self.folder / f"{shard}.parquet"
+            if name in pq.read_schema(path).names:
+                chosen = [("run", "in", list(members.run))]
+                tables.append(pq.read_table(path, columns=columns, filters=chosen).to_pandas())
+        found = pd.concat(tables) if tables else pd.DataFrame(columns=columns)
+        return found[found[name].notna()].reset_index(drop=True)
 
 
 def curve_table(
     names: list[str],
     evaluations: dict[str, np.ndarray],
     steps: np.ndarray,
-    laws: np.ndarray,
-    law_every: int,
+    probes: dict[str, np.ndarray],
+    probe_every: int,
 ) -> pa.Table:
     """Rows of a shard: one per run and recorded step, null where nothing was measured.
 
     Args:
       names: r run names.
-      evaluations: metric -> float32 (e, r).
+      evaluations: column -> float32 (e, r); the training loss has no value at step 0.
       steps: int (e,), the evaluated steps.
-      laws: float32 (l, r, k), laws after steps 0, law_every, …; k may be 0.
-      law_every: cadence of `laws`.
+      probes: column -> float32 (l, r, k), after steps 0, probe_every, …
+      probe_every: cadence of `probes`.
     """
-    law_steps = np.arange(len(laws)) * law_every if laws.shape[-1] else np.zeros(0, int)
-    every = np.union1d(steps, law_steps)
-    at_eval, at_law = np.searchsorted(every, steps), np.searchsorted(every, law_steps)
+    times = max((len(values) for values in probes.values()), default=0)
+    probe_steps = np.arange(times) * probe_every
+    every = np.union1d(steps, probe_steps).astype(int)
+    at_eval, at_probe = np.searchsorted(every, steps), np.searchsorted(every, probe_steps)
     columns: dict[str, Any] = {
         "run": pa.array(np.repeat(names, len(every))).dictionary_encode(),
         "step": pa.array(np.tile(every, len(names)).astype(np.int32)),
     }
-    for metric in METRICS:
+    for column, found in evaluations.items():
         values = np.full((len(names), len(every)), np.nan, np.float32)
-        values[:, at_eval] = evaluations[metric].T
+        values[:, at_eval] = found.T
         masked = np.ones(values.shape, bool)
         masked[:, at_eval] = False
-        masked |= (metric == "train_loss") & (every == 0)
-        columns[metric] = pa.array(values.ravel(), mask=masked.ravel())
-    columns["law"] = _law_column(laws, at_law, len(every), len(names))
+        masked |= (column == TRAIN_LOSS) & (every == 0)
+        columns[column] = pa.array(values.ravel(), mask=masked.ravel())
+    for column, found in probes.items():
+        columns[column] = _list_column(found, at_probe, len(every), len(names))
     return pa.table(columns)
 
 
-def _law_column(laws: np.ndarray, at: np.ndarray, rows: int, runs: int) -> pa.Array:
+def _list_column(values: np.ndarray, at: np.ndarray, rows: int, runs: int) -> pa.Array:
     present = np.zeros((runs, rows), bool)
     present[:, at] = True
-    lengths = present.ravel() * laws.shape[-1]
+    lengths = present.ravel() * values.shape[-1]
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
-    flat = np.moveaxis(laws[: len(at)], 0, 1).astype(np.float32).ravel()
+    flat = np.moveaxis(values, 0, 1).astype(np.float32).ravel()
     return pa.ListArray.from_arrays(
         pa.array(offsets), pa.array(flat), mask=pa.array(~present.ravel())
     )
@@ -190,11 +188,18 @@ def load(folder: str | Path) -> Records:
     folder = Path(folder)
     shards = sorted(headers(folder).items(), key=lambda item: (item[1].get("created", ""), item[0]))
     rows = [row for shard, header in shards for row in _run_rows(shard, header)]
+    judged = {shard: of_header(header) for shard, header in shards}
+    metrics = {header["task"]["name"]: judged[shard] for shard, header in shards}
     runs = pd.DataFrame(rows, columns=FIELDS)
     runs = runs.drop_duplicates("run", keep="last").reset_index(drop=True)
-    curves = [_curves(folder, shard, part) for shard, part in runs.groupby("shard", sort=True)]
-    empty = pd.DataFrame(columns=["run", "step", *METRICS])
-    return Records(runs, pd.concat(curves, ignore_index=True) if curves else empty, folder)
+    curves = [
+        _curves(folder, shard, part, judged[shard])
+        for shard, part in runs.groupby("shard", sort=True)
+    ]
+    columns = columns_of(CLASSIFICATION, batch_means=True)
+    empty = pd.DataFrame(columns=["run", "step", *columns])
+    curves = pd.concat(curves, ignore_index=True) if curves else empty
+    return Records(runs, curves, folder, metrics)
 
 
 def _run_rows(shard: str, header: dict[str, Any]) -> list[dict[str, Any]]:
@@ -233,9 +238,13 @@ def _run_row(run: dict[str, Any], static: dict[str, Any], family: Any) -> dict[s
     }
 
 
-def _curves(folder: Path, shard: str, runs: pd.DataFrame) -> pd.DataFrame:
-    columns = ["run", "step", *METRICS]
-    table = pq.read_table(folder / f"{shard}.parquet", columns=columns)
-    frame = table.filter(table["validation_loss"].is_valid()).to_pandas()
+def _curves(
+    folder: Path, shard: str, runs: pd.DataFrame, metrics: tuple[Metric, ...]
+) -> pd.DataFrame:
+    path = folder / f"{shard}.parquet"
+    columns = [field.name for field in pq.read_schema(path) if not pa.types.is_list(field.type)]
+    table = pq.read_table(path, columns=columns)
+    evaluated = table[f"validation_{metrics[0].name}"].is_valid()
+    frame = table.filter(evaluated).to_pandas()
     frame["run"] = frame["run"].astype(str)
     return frame[frame.run.isin(set(runs.run))]

@@ -62,9 +62,8 @@ def _cell(metric: Metric, runs: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFr
         index="run", columns="step", values=metric.column("validation")
     )
     wide = wide.loc[runs.run, [step for step in wide.columns if step > 0]]
-    guess = metric.sign * metric.shown_guess
-    worst = 0.0 if not metric.lower else -np.inf
-    values = (metric.sign * metric.scale * wide.astype(float)).fillna(worst).to_numpy()
+    guess = metric.sign * metric.guess_or_worst(metric.scale * wide.to_numpy(float))
+    values = (metric.sign * metric.scale * wide.astype(float)).fillna(min(0.0, guess)).to_numpy()
     best = np.maximum.accumulate(values, axis=1)
     over = runs.diverged_at.astype(float).to_numpy()[:, None] <= wide.columns.to_numpy()
     best = np.where(over, guess, best)

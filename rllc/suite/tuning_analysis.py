@@ -93,8 +93,10 @@ def budget_table(study: Study, points: pd.DataFrame) -> pd.DataFrame:
     parts = []
     for (task, optimizer), members in widest(points).groupby(CELL, sort=True):
         metric = study.loss(str(task))
-        guess = metric.guess if metric.lower else 1.0 - metric.guess
-        best = expected_best(np.minimum(members.value, guess))
+        unscaled = metric._replace(scale=1.0)
+        values = members.value if metric.lower else 1.0 - members.value
+        guess = unscaled.guess_or_worst(values)
+        best = expected_best(np.minimum(members.value, guess if metric.lower else 1.0 - guess))
         trials = np.arange(1, len(best) + 1)
         row = {"steps": members.steps.iloc[0], "trials": trials, "expected_best": best}
         parts.append(pd.DataFrame({"task": task, "optimizer": optimizer, **row}))

@@ -3,7 +3,7 @@
 import importlib.util
 import types
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import hydra
 import jax
@@ -14,6 +14,7 @@ import pytest
 from omegaconf import OmegaConf
 
 import rllc
+import tasks
 from rllc.adapters import learned_optimization as bridge
 from rllc.suite import execution, plan, records
 
@@ -32,45 +33,28 @@ CONF = Path(__file__).parents[2] / "conf"
 KEY = np.array([0, 7], np.uint32)  # the package takes raw keys
 
 
-class Task(NamedTuple):
-    """A task like those of ``tasks.make``, small enough to train in a test."""
-
-    name: str
-    init: Any
-    prepare: Any
-    apply: Any
-    augments: bool
-    one_at_a_time: bool
-
-
-class Data(NamedTuple):
-    train_images: np.ndarray
-    train_labels: np.ndarray
-    validation_images: np.ndarray
-    validation_labels: np.ndarray
-    test_images: np.ndarray
-    test_labels: np.ndarray
-
-
-def linear_task(stateful: bool = False) -> Task:
+def linear_task(stateful: bool = False) -> tasks.Task:
     """Softmax regression on 8×8 images; its state, if any, counts training steps."""
 
     def init(key):
         params = {"w": 0.01 * jax.random.normal(key, (64, 10)), "b": jnp.zeros(10)}
         return params, {"steps": jnp.zeros(())} if stateful else {}
 
-    def prepare(images, key):
-        x = images.astype(jnp.float32) / 255 - 0.5
-        return x if key is None else x + 0.1 * jax.random.normal(key, x.shape)
+    def prepare(batch, key):
+        x = batch["x"].astype(jnp.float32) / 255 - 0.5
+        if stateful and key is not None:
+            x += 0.1 * jax.random.normal(key, x.shape)
+        return {**batch, "x": x}
 
     def apply(params, state, x, train):
         logits = x.reshape(len(x), -1) @ params["w"] + params["b"]
         return logits, {"steps": state["steps"] + train} if stateful else {}
 
-    return Task("linear", init, prepare, apply, augments=stateful, one_at_a_time=False)
+    loss = tasks.cross_entropy(apply)
+    return tasks.Task("linear", init, loss, lambda folder: small_data(), tasks.METRICS, prepare)
 
 
-def small_data(seed: int = 0) -> Data:
+def small_data(seed: int = 0) -> tasks.Dataset:
     """Noisy prototypes of ten classes; 256, 64 and 64 images."""
     rng = np.random.default_rng(seed)
     prototypes = rng.uniform(0, 255, (10, 8, 8, 1))
@@ -78,9 +62,9 @@ def small_data(seed: int = 0) -> Data:
     def split(size):
         labels = rng.integers(0, 10, size).astype(np.int32)
         noisy = 0.5 * prototypes[labels] + 0.5 * rng.uniform(0, 255, (size, 8, 8, 1))
-        return noisy.astype(np.uint8), labels
+        return {"x": noisy.astype(np.uint8), "y": labels}
 
-    return Data(*split(256), *split(64), *split(64))
+    return tasks.Dataset(split(256), split(64), split(64))
 
 
 def own_loop(task: Any, opt: Any, steps: int = 20) -> dict[str, np.ndarray]:
@@ -227,7 +211,7 @@ def test_our_task_keeps_its_statistics_and_its_order():
         task.loss(params, KEY, batch)
     epoch = [next(task.datasets.inner_valid)["label"] for _ in range(2)]
     np.testing.assert_array_equal(
-        np.sort(np.concatenate(epoch)), np.sort(small_data().validation_labels)
+        np.sort(np.concatenate(epoch)), np.sort(small_data().validation["y"])
     )
 
 
@@ -248,18 +232,18 @@ def test_a_split_smaller_than_a_batch_is_refused():
 )
 def test_its_fixed_tasks_have_the_same_loss_and_gradient_in_our_engine(name, dataset):
     task = bridge.from_task(name)
-    assert (task.name, task.dataset) == (name, dataset)
+    assert (task.name, task.synthetic().name) == (name, dataset)
     their, _ = bridge.fixed_tasks._make(name)
     rng = np.random.default_rng(0)
     shape = {"mnist": (28, 28, 1), "fashion_mnist": (28, 28, 1), "cifar10": (32, 32, 3)}[dataset]
     images, labels = rng.integers(0, 256, (16, *shape), np.uint8), rng.integers(0, 10, 16)
     params, state = task.init(jax.random.key(0))
-    x = task.prepare(images, None)
+    batch = task.prepare({"x": images, "y": labels}, None)
+    x = batch["x"]
     assert x.shape[1:] == their.datasets.abstract_batch["image"].shape[1:]
 
     def ours(params):
-        logits, _ = task.apply(params, state, x, True)
-        return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(logits, labels))
+        return task.loss(params, state, batch, KEY, True)[0]
 
     def theirs(params):
         return their.loss_with_state(params, state, KEY, {"image": x, "label": labels})[0]
@@ -273,9 +257,9 @@ def test_its_fixed_tasks_have_the_same_loss_and_gradient_in_our_engine(name, dat
 def test_pixels_are_prepared_as_in_its_own_pipeline(name):
     pipeline = bridge.load("tasks.datasets.base")._image_map_fn
     task = bridge.from_task(name)
-    shape = (4, 28, 28, 1) if task.dataset == "fashion_mnist" else (4, 32, 32, 3)
+    shape = (4, *task.synthetic().train["x"].shape[1:])
     images = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-    ours = task.prepare(images, None)
+    ours = task.prepare({"x": images}, None)["x"]
     settings = {"image_size": ours.shape[1:3], "stack_channels": 1, "normalize_mean": None}
     settings |= {"aug_flip_left_right": False, "aug_flip_up_down": False}
     theirs = pipeline(settings, {"image": images, "label": np.zeros(4)})["image"]

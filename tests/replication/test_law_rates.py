@@ -1,5 +1,7 @@
 """Sweeps over the law rate, on made-up runs whose law is known."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +22,7 @@ class Records(NamedTuple):
 
     runs: pd.DataFrame
     curves: pd.DataFrame
+    metrics: Mapping = MappingProxyType({})
 
     def laws(self, runs):
         steps = np.arange(0, 10_001, 10)

@@ -6,7 +6,8 @@ the right ranking and the right verdicts are known beforehand.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ import pandas as pd
 
 from rllc.replication import paper
 from rllc.suite import analysis, identity, roles, selection
+from rllc.suite.metrics import Metric
 
 EVALUATIONS = np.arange(0, 10_001, 250)
 BEST_RATE, BEST_LAW_RATE = 0.03, 0.01
@@ -25,6 +27,7 @@ class SyntheticRecords(NamedTuple):
     runs: pd.DataFrame
     curves: pd.DataFrame
     law_steps: int = 10
+    metrics: Mapping[str, tuple[Metric, ...]] = MappingProxyType({})
 
     def laws(self, runs: Iterable[str]) -> pd.DataFrame:
         """Laws with the NAG crossing at step 2,000 (k = 2) or mirrored last units (k = 3)."""

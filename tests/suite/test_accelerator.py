@@ -9,10 +9,15 @@ import pytest
 from jax import export
 
 import tasks
-from rllc.suite import execution, launcher, program
+from rllc.suite import evaluation, execution, launcher, program
 from rllc.suite.benchmarks import batching
 
-OPTIMIZER = json.dumps({"_target_": "rllc.lm_rllc", "propagator": "M(0.9)+M(0.0)"})
+OPTIMIZER = json.dumps(
+    {
+        "_target_": "rllc.lm_rllc", "propagator": "M(0.9)+M(0.0)",
+        "probes": {"law": "rllc.get_law"},
+    }
+)  # fmt: skip
 HYPER = {
     "learning_rate": np.array([[0.03, 0.1]], np.float32),
     "law_learning_rate": np.full((1, 2), 0.01, np.float32),
@@ -28,24 +33,24 @@ def task(request):
     return tasks.make(request.param)
 
 
-def built(task):
+def built(task, over=None):
     """The program of two runs, made anew: how it is made depends on the machine."""
-    return program.build.__wrapped__(task, OPTIMIZER, LAYOUT, STEPS, 2)
+    return program.build.__wrapped__(task, None, OPTIMIZER, LAYOUT, STEPS, (("law", 2),), over)
 
 
 def arguments(task, made):
     """Arguments of `Program.train` for all `STEPS`."""
-    data = tasks.synthetic(task.dataset)
+    data = task.synthetic()
     indices = np.arange(STEPS * BATCH, dtype=np.int32).reshape(STEPS, 1, BATCH)
     carry = made.init(SEEDS, HYPER)
-    images, labels = data.train_images[: STEPS * BATCH], data.train_labels[: STEPS * BATCH]
-    return carry, made.log(), HYPER, SEEDS, images, labels, indices, 0, 0, STEPS
+    examples = {key: array[: STEPS * BATCH] for key, array in data.train.items()}
+    return carry, made.log(), HYPER, SEEDS, examples, indices, 0, 0, STEPS
 
 
 def trained(task):
     made = built(task)
-    (params, _, _), (losses, laws) = made.train(*arguments(task, made))
-    return jax.tree.map(np.asarray, (params, losses, laws))
+    (params, _, _), log = made.train(*arguments(task, made))
+    return jax.tree.map(np.asarray, (params, log))
 
 
 def test_the_way_of_an_accelerator_gives_the_same_steps(task, monkeypatch):
@@ -67,8 +72,8 @@ def test_training_and_evaluation_lower_for_accelerators(task, platform, monkeypa
     given = arguments(task, made)
     lowered = export.export(made.train, platforms=[platform])(*given)
     assert lowered.platforms == (platform,)
-    images, labels = program.evaluation_batches(given[4], given[5])
-    text = export.export(made.evaluate, platforms=[platform])(given[0], images, labels)
+    batches = evaluation.held_out(task.synthetic(), "test")
+    text = export.export(made.evaluate, platforms=[platform])(given[0], *batches)
     layers = sum(leaf.ndim == 2 + 4 for leaf in jax.tree.leaves(given[0][0]))  # (s, r, 3, 3, i, o)
     assert text.mlir_module().count("stablehlo.convolution") == 2 * layers  # plain, run by run
 
@@ -78,12 +83,11 @@ def test_training_and_evaluation_lower_for_accelerators(task, platform, monkeypa
 )
 def test_ways_of_batching_two_runs_of_three_convolutions(way, convolutions, monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    conv = tasks.make("mnist_conv")
-    with batching.compiled(way):
-        made = built(conv)
-        given = arguments(conv, made)
-        images, labels = program.evaluation_batches(given[4], given[5])
-        text = export.export(made.evaluate, platforms=["cuda"])(given[0], images, labels)
+    task = batching.variant(way, tasks.make("mnist_conv"))
+    made = built(task, program.in_turn if way == batching.TURNS else None)
+    batches = evaluation.held_out(task.synthetic(), "test")
+    carry = made.init(SEEDS, HYPER)
+    text = export.export(made.evaluate, platforms=["cuda"])(carry, *batches)
     module = text.mlir_module()
     assert module.count("stablehlo.convolution") == convolutions
     assert ("feature_group_count = 2" in module) == (way == batching.GROUPED)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rllc.replication import aggregation
-from rllc.suite import records
+from rllc.suite import metrics, records
 from scripts import aggregate
 from tests.suite import synthetic_records as made
 
@@ -25,9 +25,9 @@ def write(folder, optimizer, seeds, rates=(0.03,), task="mnist_mlp"):
     """One shard of made-up runs, as a training group would write it."""
     steps = np.arange(0, 10_001, 250)
     pairs = [made.run(task, optimizer, seed, rate) for rate in rates for seed in seeds]
-    metrics = {
+    evaluations = {
         name: np.stack([curve[name].to_numpy(np.float32) for _, curve in pairs], axis=1)
-        for name in records.METRICS
+        for name in metrics.columns(metrics.CLASSIFICATION, batch_means=True)
     }
     k = made.num_units(optimizer)
     laws = np.ones((1001, len(pairs), k), np.float32)
@@ -44,7 +44,7 @@ def write(folder, optimizer, seeds, rates=(0.03,), task="mnist_mlp"):
             for name, (row, _) in zip(names, pairs, strict=True)
         ],
     }  # fmt: skip
-    table = records.curve_table(names, metrics, steps, laws, 10)
+    table = records.curve_table(names, evaluations, steps, {"law": laws} if k else {}, 10)
     shard = f"{optimizer}-{seeds[0]}-{len(rates)}".replace("+", "_")
     records.write_shard(folder, shard, header, table)
 

@@ -1,7 +1,6 @@
 """How many runs a group holds, on a machine whose memory is made up."""
 
 import jax
-import pytest
 
 from rllc.suite import capacity, plan
 from tests.suite import toy
@@ -9,42 +8,38 @@ from tests.suite.test_plan import SGD
 
 PROTOCOL = {"steps": 10, "eval_every": 5, "batch_size": 16, "data": "synthetic"}
 RUN = plan.make_run({"_target_": "tests.suite.toy.make", "name": "toy"}, SGD, 0, PROTOCOL)
+DATA = toy.data()
 PARAMETERS = 16 * 8 + 8 + 8 * 4
 
 
-@pytest.fixture(autouse=True)
-def small_images(monkeypatch):
-    monkeypatch.setattr(capacity, "_image_shape", lambda task: (4, 4, 1))
-
-
 def test_memory_of_a_run():
-    kept, working = capacity.bytes_per_run(RUN, toy.make())
+    kept, working = capacity.bytes_per_run(RUN, toy.make(), DATA)
     assert kept >= 4 * (PARAMETERS + 1)  # parameters and the counter
     forward = 16 * (16 + 8 + 8 + 4)  # of 16 images: flat, hidden, its ReLU, logits
     assert working >= 4 * (PARAMETERS + 4 * forward)
 
 
 def test_memory_bounds_a_group(monkeypatch):
-    kept, working = capacity.bytes_per_run(RUN, toy.make())
+    kept, working = capacity.bytes_per_run(RUN, toy.make(), DATA)
     room = 5 * (kept + working)
     monkeypatch.setattr(capacity, "memory_bytes", lambda: room / capacity.MEMORY_SHARE)
-    assert capacity.group_size(RUN, toy.make()) == 5
+    assert capacity.group_size(RUN, toy.make(), DATA) == 5
 
 
 def test_runs_that_take_turns_share_working_memory(monkeypatch):
-    kept, working = capacity.bytes_per_run(RUN, toy.make())
+    kept, working = capacity.bytes_per_run(RUN, toy.make(), DATA)
     room = len(jax.devices()) * working + 5 * kept
     monkeypatch.setattr(capacity, "memory_bytes", lambda: room / capacity.MEMORY_SHARE)
     monkeypatch.setattr(capacity.program, "takes_turns", lambda task: True)
-    assert capacity.group_size(RUN, toy.make()) == 5
+    assert capacity.group_size(RUN, toy.make(), DATA) == 5
 
 
 def test_a_group_is_never_empty_and_never_more_than_enough(monkeypatch):
     monkeypatch.setattr(capacity, "memory_bytes", lambda: 0)
-    assert capacity.group_size(RUN, toy.make()) == 1
+    assert capacity.group_size(RUN, toy.make(), DATA) == 1
     monkeypatch.setattr(capacity, "memory_bytes", lambda: 10**12)
     enough = capacity.ENOUGH[jax.devices()[0].platform] * len(jax.devices())
-    assert capacity.group_size(RUN, toy.make()) == enough
+    assert capacity.group_size(RUN, toy.make(), DATA) == enough
 
 
 def test_programs_of_unrolled_convolutions_stay_small(monkeypatch):
@@ -53,7 +48,7 @@ def test_programs_of_unrolled_convolutions_stay_small(monkeypatch):
 
     monkeypatch.setattr(capacity, "memory_bytes", lambda: 10**12)
     monkeypatch.setattr(capacity.jax, "devices", lambda: [Device()])
-    assert capacity.group_size(RUN, toy.make()) == capacity.ENOUGH["gpu"]
+    assert capacity.group_size(RUN, toy.make(), DATA) == capacity.ENOUGH["gpu"]
     convolutional = toy.make()._replace(one_at_a_time=True)
     monkeypatch.setattr(capacity.program, "takes_turns", lambda task: False)
-    assert capacity.group_size(RUN, convolutional) == capacity.ENOUGH_UNROLLED
+    assert capacity.group_size(RUN, convolutional, DATA) == capacity.ENOUGH_UNROLLED

@@ -9,10 +9,21 @@ import numpy as np
 import optax
 import pytest
 
-from rllc.suite import batching, header, plan, program, records, selection, training
+from rllc.suite import (
+    batching,
+    evaluation,
+    header,
+    plan,
+    program,
+    records,
+    selection,
+    training,
+)
 from tests.suite import toy
-from tests.suite.test_plan import RLLC, SGD
+from tests.suite.test_plan import RLLC as UNOBSERVED
+from tests.suite.test_plan import SGD
 
+RLLC = {**UNOBSERVED, "probes": {"law": "rllc.get_law"}}
 TOY = toy.make()
 PROTOCOL = {"steps": 60, "eval_every": 25, "batch_size": 16, "law_every": 10, "data": "synthetic"}
 TASK = {"_target_": "tests.suite.toy.make", "name": "toy"}
@@ -96,22 +107,13 @@ def test_runs_that_take_turns_give_the_same_curves(rllc_records, tmp_path):
 def test_a_network_that_takes_turns_never_sees_two_runs_at_once():
     def primitives(task):
         layout = program.Layout(3, 2, 0, 1)
-        made = program.build(task, json.dumps({"_target_": "optax.sgd"}), layout, 1, 0)
+        made = program.build(task, None, json.dumps({"_target_": "optax.sgd"}), layout, 1, ())
         hyper = {"learning_rate": np.full((3, 2), 0.1, np.float32)}
         carry = made.init(np.arange(3), hyper)
         data = toy.data()
         batch = np.zeros((1, 3, 16), np.int32)
         traced = made.train.trace(
-            carry,
-            made.log(),
-            hyper,
-            np.arange(3),
-            data.train_images,
-            data.train_labels,
-            batch,
-            0,
-            0,
-            1,
+            carry, made.log(), hyper, np.arange(3), data.train, batch, 0, 0, 1
         )
         return str(traced.jaxpr)
 
@@ -132,10 +134,9 @@ def test_a_run_follows_a_plain_optax_loop(tmp_path):
     order = batching.batch_indices(3, 0, 60, 400, 16)
 
     @jax.jit
-    def step(params, opt_state, images, labels):
+    def step(params, opt_state, batch):
         def loss(params):
-            logits, _ = task.apply(params, state, task.prepare(images, None), True)
-            return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
+            return task.loss(params, state, task.prepare(batch, None), None, True)[0]
 
         value, gradients = jax.value_and_grad(loss)(params)
         updates, opt_state = transformation.update(gradients, opt_state)
@@ -143,9 +144,8 @@ def test_a_run_follows_a_plain_optax_loop(tmp_path):
 
     losses = []
     for index in order:
-        params, opt_state, value = step(
-            params, opt_state, data.train_images[index], data.train_labels[index]
-        )
+        batch = {key: array[index] for key, array in data.train.items()}
+        params, opt_state, value = step(params, opt_state, batch)
         losses.append(float(value))
     curve = records.load(tmp_path / "records").curves.set_index("step").train_loss
     expected = [np.mean(losses[:25]), np.mean(losses[25:50]), np.mean(losses[50:])]
@@ -281,11 +281,11 @@ def test_a_batch_larger_than_the_data_is_refused():
 def test_block_means_by_hand():
     """130 examples: a full block with 64 right and losses of 1, then 2 examples, both right."""
     losses, correct = np.array([[[128.0, 6.0, 0.0]]]), np.array([[[64, 2, 0]]])
-    means = training.block_means(losses, correct, 130)
-    assert means["accuracy"].item() == pytest.approx(66 / 130)
-    assert means["accuracy_batch_mean"].item() == pytest.approx((0.5 + 1.0) / 2)
-    assert means["loss"].item() == pytest.approx(134 / 130)
-    assert means["loss_batch_mean"].item() == pytest.approx((1 + 3) / 2)
+    counts = np.array([[[128, 2, 0]]])
+    assert evaluation.mean(correct, counts).item() == pytest.approx(66 / 130)
+    assert evaluation.batch_mean(correct, counts).item() == pytest.approx((0.5 + 1.0) / 2)
+    assert evaluation.mean(losses, counts).item() == pytest.approx(134 / 130)
+    assert evaluation.batch_mean(losses, counts).item() == pytest.approx((1 + 3) / 2)
 
 
 def test_a_copy_outside_git_is_told_its_commit(monkeypatch, tmp_path):

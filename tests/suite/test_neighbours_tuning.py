@@ -128,15 +128,14 @@ def test_schedule_free_runs_are_evaluated_at_their_average(tmp_path):
     state = tx.init(params)
 
     @jax.jit
-    def loss(params, images, labels):
-        logits, _ = task.apply(params, {"steps": 0}, task.prepare(images, None), True)
-        return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
+    def loss(params, batch):
+        return task.loss(params, {"steps": 0}, task.prepare(batch, None), None, True)[0]
 
-    for index in batching.batch_indices(3, 0, 30, len(data.train_labels), 16):
-        gradients = jax.grad(loss)(params, data.train_images[index], data.train_labels[index])
+    for index in batching.batch_indices(3, 0, 30, batching.example_count(data), 16):
+        batch = {key: array[index] for key, array in data.train.items()}
+        gradients = jax.grad(loss)(params, batch)
         updates, state = tx.update(gradients, state, params)
         params = optax.apply_updates(params, updates)
     average = optax.contrib.schedule_free_eval_params(state, params)
-    test = data.test_images, data.test_labels
-    np.testing.assert_allclose(recorded, loss(average, *test), rtol=1e-4)
-    assert abs(recorded - loss(params, *test)) > 0.01 * recorded
+    np.testing.assert_allclose(recorded, loss(average, data.test), rtol=1e-4)
+    assert abs(recorded - loss(params, data.test)) > 0.01 * recorded

@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +23,7 @@ class Records(NamedTuple):
 
     runs: pd.DataFrame
     curves: pd.DataFrame
+    metrics: Mapping = MappingProxyType({})
 
 
 @pytest.fixture

@@ -60,9 +60,9 @@ def test_the_three_data_sets_have_the_published_sizes_and_shapes():
 def test_split_sizes(name, expected):
     spec = datasets.SPECS[name]
     empty = (np.zeros((spec.train, 0), np.uint8), np.zeros(spec.train, np.uint8))
-    data = datasets.split(Splits(*empty, *(array[: spec.test] for array in empty)), "x")
-    assert tuple(len(labels) for labels in data[1:6:2]) == expected
-    assert tuple(len(images) for images in data[0:6:2]) == expected
+    data = datasets.split(Splits(*empty, *(array[: spec.test] for array in empty)), name, "x")
+    for split, count in zip(data[:3], expected, strict=True):
+        assert {key: len(array) for key, array in split.items()} == {"x": count, "y": count}
 
 
 def test_canonical_order_does_not_depend_on_the_delivered_order():
@@ -121,17 +121,17 @@ def test_load_fills_the_cache_once_and_checks_it(tiny, tmp_path):
     datasets.fill("mnist", sources=["folder"], raw_folder=tiny)
     (tiny / "mnist.npz").unlink()
     data = datasets.load("mnist")
-    assert data.train_images.shape == (45, 28, 28, 1)
-    assert data.train_images.dtype == np.uint8
-    assert data.train_labels.dtype == data.test_labels.dtype == np.int32
-    assert (len(data.validation_labels), len(data.test_labels)) == (5, 20)
+    assert data.train["x"].shape == (45, 28, 28, 1)
+    assert data.train["x"].dtype == np.uint8
+    assert data.train["y"].dtype == data.test["y"].dtype == np.int32
+    assert (len(data.validation["y"]), len(data.test["y"])) == (5, 20)
     assert data.checksum == datasets.SPECS["mnist"].checksum
     assert os.listdir(tmp_path / "cache") == ["mnist.npz"]
 
 
 def test_load_from_a_named_cache_folder(tiny, tmp_path):
     datasets.fill("mnist", tmp_path / "other", ["folder"], tiny)
-    assert len(datasets.load("mnist", tmp_path / "other").test_labels) == 20
+    assert len(datasets.load("mnist", tmp_path / "other").test["y"]) == 20
     assert not (tmp_path / "cache").exists()
 
 
@@ -195,21 +195,21 @@ def test_unknown_names():
 @pytest.mark.parametrize("name", SHAPES)
 def test_synthetic_has_the_shape_and_classes_one_can_learn(name):
     data = datasets.synthetic(name, size=500, seed=3)
-    assert data.train_images.shape == (450, *SHAPES[name])
-    assert data.train_images.dtype == np.uint8
-    assert data.train_labels.dtype == np.int32
-    assert len(data.validation_labels) == 50
-    assert len(data.test_labels) == (100 if name == "cifar10" else 83)
-    assert set(data.test_labels) == set(range(10))
+    assert data.train["x"].shape == (450, *SHAPES[name])
+    assert data.train["x"].dtype == np.uint8
+    assert data.train["y"].dtype == np.int32
+    assert len(data.validation["y"]) == 50
+    assert len(data.test["y"]) == (100 if name == "cifar10" else 83)
+    assert set(data.test["y"]) == set(range(10))
     assert data.checksum.startswith("synthetic-")
     # The nearest class mean of the training images classifies every test image.
-    train = data.train_images.reshape(450, -1).astype(np.float64)
-    means = np.stack([train[data.train_labels == c].mean(0) for c in range(10)])
-    distances = ((data.test_images.reshape(-1, 1, means.shape[1]) - means) ** 2).sum(-1)
-    np.testing.assert_array_equal(distances.argmin(1), data.test_labels)
+    train = data.train["x"].reshape(450, -1).astype(np.float64)
+    means = np.stack([train[data.train["y"] == c].mean(0) for c in range(10)])
+    distances = ((data.test["x"].reshape(-1, 1, means.shape[1]) - means) ** 2).sum(-1)
+    np.testing.assert_array_equal(distances.argmin(1), data.test["y"])
 
 
 def test_synthetic_is_a_function_of_its_seed():
     one, same, other = (datasets.synthetic("mnist", 50, seed) for seed in (0, 0, 1))
-    np.testing.assert_array_equal(one.train_images, same.train_images)
+    np.testing.assert_array_equal(one.train["x"], same.train["x"])
     assert one.checksum == same.checksum != other.checksum

@@ -3,12 +3,12 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 
 import tasks
-from tasks import networks
-from tasks.task import CONSTANTS
+from tasks import modules, networks
+from tasks.classification import CONSTANTS, NETWORKS
+from tasks.datasets import SPECS
 
 # MLP: in·128+128 + 2·(128²+128) + 1,290. Conv: 9·in·32+32 + 18,496 + 36,928 + 650.
 # ResNet-20: 269,072 of convolutions and batch norm (He et al.'s 0.27 M) + 650.
@@ -23,10 +23,25 @@ COUNTS = {
 }
 
 
-def images_of(task, count=4, seed=0):
-    shape = (28, 28, 1) if task.dataset != "cifar10" else (32, 32, 3)
+def dataset_of(name):
+    return name.rsplit("_", 1)[0]
+
+
+def images_of(name, count=4, seed=0):
     generator = np.random.default_rng(seed)
-    return jnp.asarray(generator.integers(0, 256, (count, *shape), dtype=np.uint8))
+    shape = (count, *SPECS[dataset_of(name)].image_shape)
+    return jnp.asarray(generator.integers(0, 256, shape, dtype=np.uint8))
+
+
+def prepared(task, count=4):
+    """Images as the task's network sees them."""
+    return task.prepare({"x": images_of(task.name, count)}, None)["x"]
+
+
+def network(name, **settings):
+    """The functions init and apply of the task's network."""
+    module = NETWORKS[name.rsplit("_", 1)[1]](**settings)
+    return modules.functions(module, SPECS[dataset_of(name)].image_shape)
 
 
 @pytest.mark.parametrize("width", [4, networks.NARROW + 8])
@@ -65,8 +80,8 @@ def test_parameter_counts_and_output(name):
     params, state = task.init(jax.random.key(0))
     assert sum(leaf.size for leaf in jax.tree.leaves(params)) == COUNTS[name]
     assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves((params, state)))
-    x = task.prepare(images_of(task), None)
-    logits, new_state = jax.jit(task.apply, static_argnums=3)(params, state, x, True)
+    x = prepared(task)
+    logits, new_state = jax.jit(network(name)[1], static_argnums=3)(params, state, x, True)
     assert logits.shape == (4, 10)
     assert logits.dtype == jnp.float32
     assert jax.tree.structure(new_state) == jax.tree.structure(state)
@@ -93,11 +108,9 @@ def test_weights_start_like_haikus():
 
 @pytest.mark.parametrize("name", tasks.names())
 def test_normalisation_uses_the_papers_constants(name):
-    task = tasks.make(name)
-    images = images_of(task)
-    mean, std = (np.array(constant) for constant in CONSTANTS[task.dataset])
-    expected = (np.asarray(images) / 255 - mean) / std
-    np.testing.assert_allclose(task.prepare(images, None), expected, rtol=1e-5, atol=1e-6)
+    mean, std = (np.array(constant) for constant in CONSTANTS[dataset_of(name)])
+    expected = (np.asarray(images_of(name)) / 255 - mean) / std
+    np.testing.assert_allclose(prepared(tasks.make(name)), expected, rtol=1e-5, atol=1e-6)
 
 
 def plain_convolution(x, w, stride):
@@ -109,9 +122,9 @@ def plain_convolution(x, w, stride):
 
 @pytest.mark.parametrize("pooling", ["average", "max"])
 def test_conv_is_the_network_written_out(pooling):
-    task = tasks.make("cifar10_conv", pooling=pooling)
-    params, state = task.init(jax.random.key(1))
-    x = task.prepare(images_of(task), None)
+    init, apply = network("cifar10_conv", pooling=pooling)
+    params, state = init(jax.random.key(1))
+    x = prepared(tasks.make("cifar10_conv", pooling=pooling))
     y = x
     for i, stride in enumerate((2, 1, 1)):
         layer = params[f"Convolution_{i}"]
@@ -119,7 +132,7 @@ def test_conv_is_the_network_written_out(pooling):
     assert y.shape == (4, 16, 16, 64)
     y = y.mean(axis=(1, 2)) if pooling == "average" else y.max(axis=(1, 2))
     expected = y @ params["Dense_0"]["w"] + params["Dense_0"]["b"]
-    np.testing.assert_allclose(task.apply(params, state, x, True)[0], expected, atol=1e-5)
+    np.testing.assert_allclose(apply(params, state, x, True)[0], expected, atol=1e-5)
 
 
 def written_out_resnet(params, state, x, train):
@@ -148,24 +161,24 @@ def written_out_resnet(params, state, x, train):
 
 @pytest.mark.parametrize("train", [True, False])
 def test_resnet_is_the_network_written_out(train):
-    task = tasks.make("cifar10_resnet20")
-    params, state = task.init(jax.random.key(1))
+    init, apply = network("cifar10_resnet20")
+    params, state = init(jax.random.key(1))
     generator = np.random.default_rng(0)  # statistics and scales away from their start
     params, state = jax.tree.map(
         lambda v: v * generator.uniform(0.5, 1.5, v.shape).astype(np.float32), (params, state)
     )
-    x = task.prepare(images_of(task, 8), None)
-    logits, _ = jax.jit(task.apply, static_argnums=3)(params, state, x, train)
+    x = prepared(tasks.make("cifar10_resnet20"), 8)
+    logits, _ = jax.jit(apply, static_argnums=3)(params, state, x, train)
     expected = jax.jit(written_out_resnet, static_argnums=3)(params, state, x, train)
     scale = np.abs(np.asarray(expected)).max()  # 20 layers of float32 rounding: some 1e-5
     np.testing.assert_allclose(logits / scale, expected / scale, atol=1e-4)
 
 
 def test_running_statistics_follow_the_batches_and_are_used_in_test():
-    task = tasks.make("cifar10_resnet20", norm_decay=0.75)
-    params, state = task.init(jax.random.key(1))
-    x = task.prepare(images_of(task, 8), None)
-    apply = jax.jit(task.apply, static_argnums=3)
+    init, apply = network("cifar10_resnet20", norm_decay=0.75)
+    params, state = init(jax.random.key(1))
+    x = prepared(tasks.make("cifar10_resnet20"), 8)
+    apply = jax.jit(apply, static_argnums=3)
     _, after = apply(params, state, x, True)
     y = np.asarray(plain_convolution(x, params["Convolution_0"]["w"], 1), np.float64)
     mean, var = y.mean(axis=(0, 1, 2)), y.var(axis=(0, 1, 2))
@@ -180,13 +193,11 @@ def test_half_width_is_close_and_leaves_parameters_alone():
     exact, half = (tasks.make("mnist_conv", compute_dtype=d) for d in ("float32", "bfloat16"))
     params, state = half.init(jax.random.key(0))
     assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(params))
-    x = exact.prepare(images_of(exact), None)
-    labels = jnp.array([1, 2, 3, 4])
+    batch = {"x": prepared(exact), "y": jnp.array([1, 2, 3, 4])}
 
     def gradient(task):
         def loss(params):
-            logits = task.apply(params, state, x, True)[0]
-            return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
+            return task.loss(params, state, batch, jax.random.key(0), True)[0]
 
         return jax.jit(jax.grad(loss))(params)
 

@@ -3,7 +3,8 @@
 import contextlib
 import importlib
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,32 +14,10 @@ import optax
 from rllc.adapters.learned_optimization.package import load
 from rllc.adapters.learned_optimization.tasks import CLASSES, container
 
-SHAPES = {"mnist": (28, 28, 1), "fashion_mnist": (28, 28, 1), "cifar10": (32, 32, 3)}
 MODULES = ("tasks.fixed.image_mlp", "tasks.fixed.conv")
 
 
-class ImageTask(NamedTuple):
-    """What `from_task` returns: the fields of a task of the suite, documented there.
-
-    Attributes:
-      name: label in the records.
-      dataset: "mnist" | "fashion_mnist" | "cifar10".
-      init: key -> (params, state); state is None without batch norm.
-      prepare: (images uint8 (b, h, w, c), key or None) -> float32 (b, h', w', c) in 0..1.
-      apply: (params, state, x, train) -> (logits (b, 10), new state).
-      augments, one_at_a_time: False.
-    """
-
-    name: str
-    dataset: str
-    init: Callable[[jax.Array], tuple[Any, Any]]
-    prepare: Callable[[jax.Array, jax.Array | None], jax.Array]
-    apply: Callable[[Any, Any, jax.Array, bool], tuple[jax.Array, Any]]
-    augments: bool = False
-    one_at_a_time: bool = False
-
-
-def from_task(task: Any, name: str | None = None, dataset: str | None = None) -> ImageTask:
+def from_task(task: Any, name: str | None = None, dataset: str | None = None) -> Any:
     """A fixed image task of learned_optimization as a task of our engine, on our data.
 
     Its pixels stay in 0..1 as in its own pipeline, resized there where it resizes them. The
@@ -56,23 +35,25 @@ def from_task(task: Any, name: str | None = None, dataset: str | None = None) ->
       ValueError: no such task, one on other data, or one whose loss is not the cross-entropy of
         a last linear layer.
     """
+    import tasks  # and with it Flax, which the rest of the bridge does without
+
     label = name or (task if isinstance(task, str) else task.name)
     if isinstance(task, str):
         task, dataset = _make(task)
-    if dataset not in SHAPES:
-        raise ValueError(f"dataset={dataset!r} must be one of {', '.join(SHAPES)}")
+    if dataset not in _shapes():
+        raise ValueError(f"dataset={dataset!r} must be one of {', '.join(_shapes())}")
     size = tuple(task.datasets.abstract_batch["image"].shape[1:3])
 
     def init(key):
         return task.init_with_state(jax.random.key_data(key))
 
-    def prepare(images, key):
+    def prepare(batch, key):
         del key
-        pixels = images.astype(jnp.float32) / 255.0
-        shape = (*images.shape[:-3], *size, images.shape[-1])
-        if shape == images.shape:
-            return pixels
-        return jax.image.resize(pixels, shape, "bilinear", antialias=False)
+        pixels = batch["x"].astype(jnp.float32) / 255.0
+        shape = (len(pixels), *size, pixels.shape[-1])
+        if shape != pixels.shape:
+            pixels = jax.image.resize(pixels, shape, "bilinear", antialias=False)
+        return {**batch, "x": pixels}
 
     def apply(params, state, x, train):
         del train
@@ -80,7 +61,23 @@ def from_task(task: Any, name: str | None = None, dataset: str | None = None) ->
         return logits, state
 
     _check_cross_entropy(task, label, init)
-    return ImageTask(label, dataset, init, prepare, apply)
+    return tasks.Task(
+        name=label,
+        init=init,
+        loss=tasks.cross_entropy(apply),
+        data=partial(tasks.load, dataset),
+        metrics=tasks.METRICS,
+        prepare=prepare,
+        synthetic=partial(tasks.synthetic, dataset),
+        batch_means=True,
+    )
+
+
+def _shapes() -> dict[str, tuple[int, int, int]]:
+    """Shape of an image of each of our data sets."""
+    from tasks.datasets import SPECS
+
+    return {name: spec.image_shape for name, spec in SPECS.items()}
 
 
 def _logits(task: Any, params: Any, state: Any, x: jax.Array, labels: jax.Array) -> tuple:
@@ -138,10 +135,11 @@ def _stand_in_data(task: str) -> Iterator[list[str]]:
     def stand_in(key: str) -> Callable:
         def datasets(batch_size, image_size=None, **_):
             dataset = key.removesuffix("_datasets")
-            if dataset not in SHAPES:
-                raise ValueError(f"{task} trains on {dataset}; ours are {', '.join(SHAPES)}")
+            if dataset not in _shapes():
+                raise ValueError(f"{task} trains on {dataset}; ours are {', '.join(_shapes())}")
             asked.append(dataset)
-            shape = (*(image_size or SHAPES[dataset][:2]), SHAPES[dataset][2])
+            height, width, channels = _shapes()[dataset]
+            shape = (*(image_size or (height, width)), channels)
             return container([iter(())] * 4, batch_size, shape, jnp.float32)
 
         return datasets

@@ -6,7 +6,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from rllc.adapters.learned_optimization.package import load
 
@@ -14,16 +13,16 @@ CLASSES = 10
 
 
 def as_task(task: Any, data: Any, batch_size: int = 128, seed: int = 0) -> Any:
-    """A task of ours, with its data, behind learned_optimization's ``Task`` interface.
+    """A classification task of ours behind learned_optimization's ``Task`` interface.
 
     A batch is ``{"image": uint8 (b, h, w, c), "label": int32 (b,)}``; normalisation and
-    augmentation happen in the loss, on the device. The loss is the mean cross-entropy with the
-    network in training mode, since that interface does not tell training from evaluation; aux
-    values hold the accuracy. Without batch statistics the model state is None.
+    augmentation happen in the loss, on the device. The loss is the task's in training, since that
+    interface does not tell training from evaluation; aux values hold the accuracy. Without batch
+    statistics the model state is None.
 
     Args:
-      task: has ``name``, ``init``, ``prepare``, ``apply``, ``augments`` as those of `tasks.make`.
-      data: has train, validation and test images and labels as those of `tasks.load`.
+      task: has ``name``, ``init``, ``prepare``, ``loss`` as those of `tasks.classification`.
+      data: its data, splits {"x": images, "y": labels} (see `tasks.load`).
       batch_size: examples in a batch; the rest of each epoch is dropped.
       seed: of the order of examples, reshuffled every epoch.
 
@@ -49,11 +48,10 @@ def as_task(task: Any, data: Any, batch_size: int = 128, seed: int = 0) -> Any:
             return task.init(key)[0]
 
         def loss_with_state_and_aux(self, params, state, key, data):
-            x = task.prepare(data["image"], key if task.augments else None)
-            logits, state = task.apply(params, state if stateful else {}, x, True)
-            losses = optax.softmax_cross_entropy_with_integer_labels(logits, data["label"])
-            accuracy = jnp.mean(jnp.argmax(logits, axis=-1) == data["label"])
-            return jnp.mean(losses), state if stateful else None, {"accuracy": accuracy}
+            batch = task.prepare({"x": data["image"], "y": data["label"]}, key)
+            loss, (state, metrics) = task.loss(params, state if stateful else {}, batch, key, True)
+            aux = {"accuracy": jnp.mean(metrics["accuracy"])}
+            return loss, state if stateful else None, aux
 
         def loss_with_state(self, params, state, key, data):
             return self.loss_with_state_and_aux(params, state, key, data)[:2]
@@ -85,7 +83,7 @@ def as_task(task: Any, data: Any, batch_size: int = 128, seed: int = 0) -> Any:
 def _datasets(data: Any, batch_size: int, seed: int) -> Any:
     splits = ("train", "validation", "validation", "test")
     iterators = [_batches(data, split, batch_size, seed + i) for i, split in enumerate(splits)]
-    images = data.train_images
+    images = data.train["x"]
     return container(iterators, batch_size, images.shape[1:], images.dtype)
 
 
@@ -100,7 +98,7 @@ def container(iterators: list, batch_size: int, shape: tuple, dtype: Any) -> Any
 
 
 def _batches(data: Any, split: str, batch_size: int, seed: int) -> Iterator[dict[str, np.ndarray]]:
-    images, labels = getattr(data, f"{split}_images"), getattr(data, f"{split}_labels")
+    images, labels = getattr(data, split)["x"], getattr(data, split)["y"]
     if len(labels) < batch_size:
         raise ValueError(f"{split} has {len(labels)} examples, fewer than batch_size={batch_size}")
     return _endless(images, labels, batch_size, np.random.default_rng(seed))

@@ -11,16 +11,13 @@ under its Multi-Process Service). A child process is this module:
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 from rllc.suite import execution, program
 from rllc.suite.benchmarks import engine, flops, processes, setups
 from rllc.suite.benchmarks.timing import Case, interleave
-from tasks import convolution
 
 ROOT = Path(__file__).resolve().parents[3]
 ALONE, GROUPED, UNROLLED, TURNS = "alone", "grouped", "unrolled (the engine's)", "in turn"
@@ -70,26 +67,24 @@ def measure(
 
 def _case(way: str, runs: list[Any], data: Any) -> Case:
     """The group's steps, its program compiled this way."""
-    with compiled(way):
-        case = engine.steps(engine.trainer(runs, data))
-        case(1)
+    trainer = TakingTurns if way == TURNS else engine.SpeedTrainer
+    case = engine.steps(trainer(runs, variant(way, execution.make_task(runs[0])), data))
+    case(1)
     return case
 
 
-@contextmanager
-def compiled(way: str) -> Iterator[None]:
-    """Programs first called within batch their runs this way; none is shared with the outside."""
-    takes_turns: Callable[[Any], bool] = (
-        (lambda task: True) if way == TURNS else program.takes_turns
-    )
-    convolve = convolution.plain if way == GROUPED else convolution.apart
-    program.build.cache_clear()
-    with (
-        mock.patch.object(program, "takes_turns", takes_turns),
-        mock.patch.object(convolution, "apart", convolve),
-    ):
-        yield
-    program.build.cache_clear()
+class TakingTurns(engine.SpeedTrainer):
+    """Trains the runs of a group one after another, on any device."""
+
+    over = staticmethod(program.in_turn)
+
+
+def variant(way: str, task: Any) -> Any:
+    """The task whose program batches this way.
+
+    The task's own convolutions keep runs apart; those of the first peer's network become grouped.
+    """
+    return flops.with_peers_network(task) if way == GROUPED else task
 
 
 def together(task: str, optimizer: str, count: int, each: int, seconds: float) -> float:

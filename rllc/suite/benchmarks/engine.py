@@ -48,18 +48,19 @@ def steps(group: SpeedTrainer) -> Case:
 def data(runs: list[Run]) -> tuple[Any, str]:
     """(Dataset, note): the real one, or random images of the same number without it."""
     import tasks
+    from rllc.suite.benchmarks import setups
     from rllc.suite.plan import PlanError
 
     try:
         return execution.load_data(runs[0]), ""
     except PlanError as error:
-        found = tasks.synthetic(execution.make_task(runs[0]).dataset, size=20_000)
+        found = tasks.synthetic(setups.dataset(runs[0].task["name"]), size=20_000)
         return found, f"random images instead of data: {str(error).splitlines()[0]}"
 
 
 def all_finite(group: SpeedTrainer) -> bool:
     """Whether every loss noted so far is finite: speed of diverged runs counts for nothing."""
-    return bool(np.isfinite(group.losses[: group.done]).all())
+    return bool(np.isfinite(group.notes.losses[: group.done]).all())
 
 
 def peak_gigabytes() -> float:

@@ -5,15 +5,14 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
+import tasks
 from rllc.suite import optimizers
+from rllc.suite.batching import abstract_batch
 from rllc.suite.benchmarks import setups
 from rllc.suite.benchmarks.peers import flax_loop
 from rllc.suite.plan import Run
 from rllc.suite.program import train_step
-
-SHAPES = {"mnist": (28, 28, 1), "fashion_mnist": (28, 28, 1), "cifar10": (32, 32, 3)}
 
 
 def nominal(task: Any, batch: int) -> int:
@@ -40,15 +39,15 @@ def forward(task: Any, batch: int) -> int:
 
 def _forward_products(task: Any, batch: int) -> list[int]:
     task = plain_task(task)  # the task's own convolutions may need fewer, or more
-    params, state, x, _ = _shapes(task, batch)
-    return in_products(jax.make_jaxpr(lambda p, s, v: task.apply(p, s, v, True))(params, state, x))
+    return in_products(jax.make_jaxpr(lambda *args: task.loss(*args, True))(*_shapes(task, batch)))
 
 
-def _shapes(task: Any, batch: int) -> tuple[Any, Any, Any, Any]:
-    params, state = jax.eval_shape(task.init, jax.random.key(0))
-    images = jax.ShapeDtypeStruct((batch, *SHAPES[task.dataset]), np.uint8)
-    x = jax.eval_shape(lambda i: task.prepare(i, None), images)
-    return params, state, x, jax.ShapeDtypeStruct((batch,), np.int32)
+def _shapes(task: Any, size: int) -> tuple[Any, Any, Any, Any]:
+    """Parameters, state, prepared batch and key."""
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    params, state = jax.eval_shape(task.init, key)
+    batch = jax.eval_shape(task.prepare, abstract_batch(task.synthetic(), size), key)
+    return params, state, batch, key
 
 
 def in_products(closed: Any) -> list[int]:
@@ -92,14 +91,14 @@ def compiled(task: Any, run: Run) -> float:
       Operations, or NaN where the backend does not tell.
     """
     task = plain_task(task)
-    params, state, x, labels = _shapes(task, run.protocol["batch_size"])
+    params, state, batch, key = _shapes(task, run.protocol["batch_size"])
     hyper = {k: jnp.asarray(v, jnp.float32) for k, v in run.traced.items()}
     start = jax.eval_shape(lambda p: optimizers.build(run.optimizer, hyper).init(p), params)
 
-    def step(carry, x, labels, hyper):
-        return train_step(task, run.optimizer, carry, x, labels, hyper)
+    def step(carry, batch, key, hyper):
+        return train_step(task, run.optimizer, carry, batch, key, hyper)
 
-    lowered = jax.jit(step).lower((params, state, start), x, labels, hyper)
+    lowered = jax.jit(step).lower((params, state, start), batch, key, hyper)
     analysis = lowered.cost_analysis() or {}
     return float(analysis.get("flops", float("nan")))
 
@@ -112,14 +111,5 @@ def plain_task(task: Any) -> Any:
 def with_peers_network(task: Any) -> Any:
     """The task with the first peer's network in the place of its own."""
     model = flax_loop.NETWORKS[setups.network(task.name)]()
-
-    def init(key):
-        variables = model.init(key, jnp.zeros((1, *SHAPES[task.dataset])), False)
-        return variables["params"], variables.get("batch_stats", {})
-
-    def apply(params, state, x, train):
-        variables = {"params": params, **({"batch_stats": state} if state else {})}
-        logits, new = model.apply(variables, x, train, mutable=["batch_stats"])
-        return logits, new.get("batch_stats", state)
-
-    return task._replace(init=init, apply=apply)
+    theirs = tasks.classification(model, setups.dataset(task.name))
+    return task._replace(init=theirs.init, loss=theirs.loss)

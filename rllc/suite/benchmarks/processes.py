@@ -113,10 +113,10 @@ def _spec(run: Run, network: str, data: Any, folder: Path) -> dict[str, Any]:
     dataset = name.removesuffix(f"_{network}")
     images, labels = folder / f"{dataset}-images.npy", folder / f"{dataset}-labels.npy"
     if not labels.exists():
-        np.save(images, data.train_images)
-        np.save(labels, np.asarray(data.train_labels, np.int32))
+        np.save(images, data.train["x"])
+        np.save(labels, np.asarray(data.train["y"], np.int32))
     return {
         "task": name, "network": network, "dataset": dataset, "optimizer": run.optimizer["name"],
         "batch": run.protocol["batch_size"], "threads": devices.cores(),
-        "shape": list(data.train_images.shape[1:]), "images": str(images), "labels": str(labels),
+        "shape": list(data.train["x"].shape[1:]), "images": str(images), "labels": str(labels),
     }  # fmt: skip

@@ -37,7 +37,7 @@ def optimizer(name: str) -> dict[str, Any]:
         "name": name, "family": "rllc", "_target_": "rllc.lm_rllc",
         "canonical": "rllc.canonical_arguments", "propagator": name,
         "learning_rate": 0.01, "law_learning_rate": 0.003, "initial_law": "ones",
-        "epsilon": 1e-6, "traced": RLLC_TRACED,
+        "epsilon": 1e-6, "traced": RLLC_TRACED, "probes": {"law": "rllc.get_law"},
     }  # fmt: skip
 
 
@@ -64,6 +64,11 @@ def runs(task_name: str, optimizer_name: str, count: int, **settings: Any) -> li
 def network(task_name: str) -> str:
     """``mlp``, ``conv`` or ``resnet20``."""
     return task_name.rsplit("_", 1)[1]
+
+
+def dataset(task_name: str) -> str:
+    """``mnist``, ``fashion_mnist`` or ``cifar10``."""
+    return task_name.rsplit("_", 1)[0]
 
 
 def group_sizes(task_name: str, platform: str, quick: bool = False) -> list[int]:

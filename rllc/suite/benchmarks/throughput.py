@@ -80,4 +80,5 @@ def _rows(
 def engine_choice(task: str) -> int:
     """Runs per program that the engine would take by itself on this machine."""
     run = setups.runs(task, setups.UNITS[2], 1)[0]
-    return capacity.group_size(run, execution.make_task(run))
+    made = execution.make_task(run)
+    return capacity.group_size(run, made, made.synthetic())

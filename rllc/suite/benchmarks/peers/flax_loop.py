@@ -86,7 +86,7 @@ def make(spec: dict[str, Any]) -> Callable[[int], None]:
 
     @jax.jit
     def step(params, stats, state, x, y, key):
-        x = task.prepare(x, key if task.augments else None)
+        x = task.prepare({"x": x, "y": y}, key)["x"]
 
         def loss(params):
             variables = {"params": params, **({"batch_stats": stats} if stats else {})}
@@ -98,6 +98,7 @@ def make(spec: dict[str, Any]) -> Callable[[int], None]:
         updates, state = tx.update(gradients, state, params)
         return optax.apply_updates(params, updates), stats_, state, value
 
+    fold = jax.random.fold_in if task.name.endswith("resnet20") else lambda key, count: key
     rng, key = np.random.default_rng(0), jax.random.key(0)
     order, place, count = rng.permutation(len(labels)), 0, 0
 
@@ -108,9 +109,8 @@ def make(spec: dict[str, Any]) -> Callable[[int], None]:
                 order, place = rng.permutation(len(labels)), 0
             chosen = order[place : place + spec["batch"]]
             place, count = place + spec["batch"], count + 1
-            now = jax.random.fold_in(key, count) if task.augments else key
             params, stats, state, value = step(
-                params, stats, state, images[chosen], labels[chosen], now
+                params, stats, state, images[chosen], labels[chosen], fold(key, count)
             )
         value.block_until_ready()
 

@@ -1,0 +1,32 @@
+"""A Flax module as the pure functions a task is made of."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+
+def functions(module: Any, shape: tuple[int, ...]) -> tuple[Callable, Callable]:
+    """The two functions of a module (x (b, …), train) -> (b, outputs).
+
+    Args:
+      module: Flax module; may keep ``batch_stats``.
+      shape: of one example.
+
+    Returns:
+      init: key -> (params, state), state {} without batch statistics; compiled.
+      apply: (params, state, x, train) -> (outputs float32, new state).
+    """
+
+    @jax.jit
+    def init(key: jax.Array) -> tuple[Any, Any]:
+        variables = module.init(key, jnp.zeros((1, *shape)), False)
+        return variables["params"], variables.get("batch_stats", {})
+
+    def apply(params: Any, state: Any, x: jax.Array, train: bool) -> tuple[jax.Array, Any]:
+        variables = {"params": params, "batch_stats": state} if state else {"params": params}
+        outputs, updated = module.apply(variables, x, train, mutable=["batch_stats"])
+        return outputs.astype(jnp.float32), updated.get("batch_stats", state)
+
+    return init, apply
