@@ -10,9 +10,12 @@ import optax
 
 from rllc.law import resolve_initial_law
 from rllc.linear import PyTree
+from rllc.options import ScalarOrSchedule, check_rate, takes_law_options, value_at
 from rllc.propagators import Propagator, parse
 from rllc.rules import last_steps
-from rllc.transform import ScalarOrSchedule, check_rate, scale_by_rllc, value_at
+from rllc.transform import scale_by_rllc
+
+MAX_LAW_STEP = 0.01  # of `wrap` and `mix`, see docs/guards.md
 
 
 class StepState(NamedTuple):
@@ -21,6 +24,7 @@ class StepState(NamedTuple):
     count: jax.Array  # type: ignore[assignment]  # a field, not tuple.count
 
 
+@takes_law_options()
 def lm_rllc(
     propagator: Propagator | str,
     learning_rate: ScalarOrSchedule,
@@ -28,14 +32,9 @@ def lm_rllc(
     initial_law: Any = "ones",
     epsilon: Any = 1e-6,
     *,
-    epsilon_mode: str = "relative",
-    gram: str = "exact",
-    law_groups: Any = None,
-    law_bounds: tuple[Any, Any] | None = None,
-    max_correction: Any = None,
-    memory_dtype: Any = None,
     weight_decay: Any = None,
     mask: Any = None,
+    **options: Any,
 ) -> optax.GradientTransformationExtraArgs:
     r"""LM-RLLC: linear memory combined by a self-correcting learning law.
 
@@ -50,8 +49,8 @@ def lm_rllc(
       initial_law: L_0, see `rllc.initial_law`; a choice the paper leaves open.
       epsilon: ε of the relaxed pseudo-inverse, see `rllc.law.correction`; a choice the paper leaves
         open.
-      epsilon_mode, gram, law_groups, law_bounds, max_correction, memory_dtype: as in
-        `rllc.scale_by_rllc`.
+      **options: epsilon_mode, gram, correct_with, law_groups, law_bounds, max_correction,
+        max_law_step, max_gradient_ratio, memory_dtype, axis_name: as in `rllc.scale_by_rllc`.
       weight_decay: decoupled decay λ: adds c₁ λ θ to the step. None for none (the paper).
       mask: which parameters decay, as in `optax.add_decayed_weights`.
 
@@ -81,16 +80,7 @@ def lm_rllc(
     """
     check_rate("learning_rate", learning_rate)
     direction = scale_by_rllc(
-        parse(propagator),
-        law_learning_rate,
-        initial_law,
-        epsilon=epsilon,
-        epsilon_mode=epsilon_mode,
-        gram=gram,
-        law_groups=law_groups,
-        law_bounds=law_bounds,
-        max_correction=max_correction,
-        memory_dtype=memory_dtype,
+        parse(propagator), law_learning_rate, initial_law, epsilon=epsilon, **options
     )
     return optax.chain(direction, *_decay(weight_decay, mask), scale_by_step(learning_rate))
 
@@ -139,18 +129,14 @@ def linear_memory(
     return optax.chain(fixed, scale_by_step(learning_rate))
 
 
+@takes_law_options(max_law_step=MAX_LAW_STEP)
 def wrap(
     inner: optax.GradientTransformation,
     learning_rate: ScalarOrSchedule = 1.0,
     law_learning_rate: ScalarOrSchedule = 0.001,
     initial_law: Any = "ones",
     epsilon: Any = 1e-6,
-    *,
-    epsilon_mode: str = "relative",
-    law_groups: Any = None,
-    law_bounds: tuple[Any, Any] | None = None,
-    max_correction: Any = None,
-    memory_dtype: Any = None,
+    **options: Any,
 ) -> optax.GradientTransformationExtraArgs:
     r"""An adaptive learning rate for any optax optimizer.
 
@@ -168,8 +154,7 @@ def wrap(
         (``wrap(optax.sgd(r), 1, c * r)`` is ``lm_rllc("M(0.0)", r, c)``), and take less wherever
         the law falls to 0 within some hundred steps.
       initial_law: L_0, see `rllc.initial_law`.
-      epsilon, epsilon_mode, law_groups, law_bounds, max_correction, memory_dtype: as in
-        `rllc.scale_by_rllc`.
+      **options: as in `rllc.scale_by_rllc`, but ``max_law_step`` is 0.01; None for no limit.
 
     Returns:
       An optax optimizer.
@@ -193,25 +178,17 @@ def wrap(
         law_learning_rate=law_learning_rate,
         initial_law=initial_law,
         epsilon=epsilon,
-        epsilon_mode=epsilon_mode,
-        law_groups=law_groups,
-        law_bounds=law_bounds,
-        max_correction=max_correction,
-        memory_dtype=memory_dtype,
+        **options,
     )
 
 
+@takes_law_options(max_law_step=MAX_LAW_STEP)
 def mix(
     *optimizers: optax.GradientTransformation,
     learning_rate: ScalarOrSchedule = 1.0,
     law_learning_rate: ScalarOrSchedule = 0.001,
     initial_law: Any = "mean",
-    epsilon: Any = 1e-6,
-    epsilon_mode: str = "relative",
-    law_groups: Any = None,
-    law_bounds: tuple[Any, Any] | None = None,
-    max_correction: Any = None,
-    memory_dtype: Any = None,
+    **options: Any,
 ) -> optax.GradientTransformationExtraArgs:
     """Several optax optimizers mixed by one learning law.
 
@@ -223,8 +200,7 @@ def mix(
       learning_rate: c₁, a factor on all steps.
       law_learning_rate: c₂ in the unit of a step over a gradient, see `rllc.wrap`.
       initial_law: L_0; by default each optimizer has the same share and the shares sum to 1.
-      epsilon, epsilon_mode, law_groups, law_bounds, max_correction, memory_dtype: as in
-        `rllc.scale_by_rllc`.
+      **options: as in `rllc.scale_by_rllc`, but ``max_law_step`` is 0.01; None for no limit.
 
     Returns:
       An optax optimizer.
@@ -243,17 +219,7 @@ def mix(
         raise ValueError("mix of no optimizers; give at least one")
     check_rate("learning_rate", learning_rate)
     resolve_initial_law(initial_law, len(optimizers))
-    direction = scale_by_rllc(
-        last_steps(*optimizers),
-        law_learning_rate,
-        initial_law,
-        epsilon=epsilon,
-        epsilon_mode=epsilon_mode,
-        law_groups=law_groups,
-        law_bounds=law_bounds,
-        max_correction=max_correction,
-        memory_dtype=memory_dtype,
-    )
+    direction = scale_by_rllc(last_steps(*optimizers), law_learning_rate, initial_law, **options)
     return optax.chain(direction, scale_by_step(learning_rate))
 
 
@@ -281,7 +247,14 @@ def scale_by_step(learning_rate: ScalarOrSchedule) -> optax.GradientTransformati
 
 
 def _decay(weight_decay: Any, mask: Any) -> list[optax.GradientTransformation]:
+    """+ λ θ in the dtype of the step; optax's lets a float32 λ turn bfloat16 steps into float32."""
     if weight_decay is None:
         return []
     check_rate("weight_decay", weight_decay)
-    return [optax.add_decayed_weights(weight_decay, mask)]
+    plain = optax.add_decayed_weights(weight_decay, mask)
+
+    def update(updates: PyTree, state: Any, params: PyTree = None) -> tuple[PyTree, Any]:
+        decayed, state = plain.update(updates, state, params)
+        return jax.tree.map(lambda new, u: new.astype(u.dtype), decayed, updates), state
+
+    return [optax.GradientTransformation(plain.init, update)]

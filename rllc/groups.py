@@ -47,7 +47,8 @@ def _labels(law_groups: Any, tree: PyTree) -> list[str]:
         raise ValueError(f"law_groups is {law_groups!r}; the only name is 'leaf', or give labels")
     if not jax.tree.leaves(tree):
         return []
-    prefix = law_groups(tree) if callable(law_groups) else law_groups
+    is_tree = any(isinstance(x, str | int) for x in jax.tree.leaves(law_groups))  # or a function
+    prefix = law_groups(tree) if callable(law_groups) and not is_tree else law_groups
     return [str(x) for x in jax.tree.leaves(jax.tree.broadcast(prefix, tree))]
 
 
@@ -61,6 +62,8 @@ def sum_groups(
 
     if not shape:
         return jax.tree.map(add, empty, *parts)
+    if not shape[0]:  # an empty tree with a law per leaf or label
+        return jax.tree.map(lambda x: jnp.zeros((0,), x.dtype), empty)
     sums = [
         jax.tree.map(
             add, empty, *(part for part, group in zip(parts, groups, strict=True) if group == i)

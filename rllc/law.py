@@ -23,7 +23,11 @@ _HIGHEST = jax.lax.Precision.HIGHEST
 
 
 def correction(
-    gram: jax.Array, projection: jax.Array, epsilon: Any = 1e-6, mode: str = "relative"
+    gram: jax.Array,
+    projection: jax.Array,
+    epsilon: Any = 1e-6,
+    mode: str = "relative",
+    where: Any = np.True_,
 ) -> jax.Array:
     r"""The law's correction :math:`M^+ g = (M^\top M)^+ (M^\top g)`, relaxed by a small ε.
 
@@ -45,6 +49,7 @@ def correction(
       projection: :math:`b = M^\top g`, shape (..., k).
       epsilon: ε ≥ 0. May be traced, and is then taken as positive.
       mode: "relative", "absolute" or "cutoff".
+      where: bool, shape (...): where it is False the correction is zero.
 
     Returns:
       Shape (..., k); exactly zero where the memory is zero.
@@ -52,15 +57,69 @@ def correction(
     Reference: section 3, definition 3.2 and remark 3.5. The paper gives neither ε nor the form of
       the relaxation.
     """
+    factor = _near_one_over(_mean_square(gram))
+    gram, projection = gram * factor[..., None, None], projection * factor[..., None]
     if mode == "cutoff" or _is_zero(epsilon):
-        return _pseudo_inverse_times(gram, projection, epsilon)
-    k = projection.shape[-1]
-    mean_square = jnp.trace(gram, axis1=-2, axis2=-1) / k
-    ridge = epsilon * mean_square if mode == "relative" else jnp.asarray(epsilon, gram.dtype)
+        return jnp.where(where[..., None], _pseudo_inverse_times(gram, projection, epsilon), 0)
+    mean_square = _mean_square(gram)
+    ridge = epsilon * mean_square if mode == "relative" else epsilon * factor
     scale = mean_square + ridge
     safe = jnp.where(scale == 0, 1, scale)
     solution = _solve(gram, projection, ridge, safe)
-    return jnp.where((mean_square == 0)[..., None], 0, solution)
+    return jnp.where(((mean_square == 0) | ~where)[..., None], 0, solution)
+
+
+def is_trusted(
+    gram: jax.Array, projection: jax.Array, square: jax.Array, max_gradient_ratio: Any
+) -> jax.Array:
+    """Whether the products say how to correct the law; bool, shape (...).
+
+    They do where all are finite, the memory is large enough for its squares to keep their digits,
+    and |g| is at most ``max_gradient_ratio`` times √(tr G / k), if there is such a limit.
+
+    Args:
+      gram: G, shape (..., k, k).
+      projection: M^T g, shape (..., k).
+      square: |g|², shape (...).
+      max_gradient_ratio: a number, or None.
+    """
+    mean_square = _mean_square(gram)
+    # Squares much smaller are rounded to multiples of the smallest number, or to zero.
+    large = mean_square >= jnp.finfo(gram.dtype).tiny * 2.0**26
+    finite = jnp.isfinite(mean_square) & jnp.isfinite(projection).all(axis=-1)
+    if max_gradient_ratio is None:
+        return large & finite
+    return large & finite & (square <= max_gradient_ratio**2 * mean_square)
+
+
+def corrected(law: jax.Array, change: jax.Array, rate: Any, options: Any) -> jax.Array:
+    """L + c₂ M^+ g within the limits of the LawOptions, in the law's own dtype."""
+    step = rate * _at_most(options.max_correction, change)
+    law = (law + _at_most(options.max_law_step, step)).astype(law.dtype)
+    if options.law_bounds is None:
+        return law
+    return jnp.clip(law, *options.law_bounds).astype(law.dtype)
+
+
+def _at_most(limit: Any, vector: jax.Array) -> jax.Array:
+    """The vector, shortened to this Euclidean norm where it is longer."""
+    if limit is None:
+        return vector
+    norm = jnp.linalg.norm(vector, axis=-1, keepdims=True)
+    return vector * jnp.minimum(1, limit / jnp.maximum(norm, jnp.finfo(vector.dtype).tiny))
+
+
+def _mean_square(gram: jax.Array) -> jax.Array:
+    """tr G / k, the mean square of the memory's columns."""
+    return jnp.trace(gram, axis1=-2, axis2=-1) / gram.shape[-1]
+
+
+def _near_one_over(mean_square: jax.Array) -> jax.Array:
+    """A power of two p with p·x in [½, 1), so that multiplying by it rounds nothing; 1 for 0."""
+    _, exponent = jnp.frexp(mean_square)
+    info = jnp.finfo(mean_square.dtype)
+    exponent = jnp.clip(-exponent, info.minexp + 1, info.maxexp - 1)
+    return jnp.where(mean_square > 0, jnp.ldexp(jnp.ones_like(mean_square), exponent), 1)
 
 
 def propagate_gram(

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rllc.placement import on_one_cpu
 from rllc.propagators import Propagator
 
 PyTree = Any
@@ -16,8 +17,8 @@ Memory = tuple[PyTree, ...]
 
 
 def empty_unit(params: PyTree, dtype: Any = None) -> PyTree:
-    """One memory unit of zeros, in ``dtype`` or in the parameters' own."""
-    return jax.tree.map(lambda p: jnp.zeros(jnp.shape(p), dtype or jnp.result_type(p)), params)
+    """One memory unit of zeros in ``dtype`` or the parameters' own, placed like the parameters."""
+    return jax.tree.map(lambda p: jnp.zeros_like(p, dtype or jnp.result_type(p)), params)
 
 
 def advance(p: Propagator, memory: Memory, gradient: PyTree, one: Any = 1.0) -> Memory:
@@ -95,8 +96,11 @@ def one_after(value: jax.Array) -> jax.Array:
 
 @functools.partial(jax.jit, inline=True)  # jit: for steps outside of any jit
 def _one_after_on_cpu(x: jax.Array) -> jax.Array:
-    """`one_after` an entry of x; a plain 1 on accelerators, where all units share one kernel."""
+    """`one_after` an entry of x on one CPU; a plain 1 on accelerators: one kernel for all units."""
     if x.size == 0:
         return jnp.float32(1)
-    entry = x[(0,) * x.ndim].astype(jnp.float32)
-    return jax.lax.platform_dependent(entry, cpu=one_after, default=jnp.ones_like)
+    return on_one_cpu(
+        lambda x: one_after(x[(0,) * x.ndim].astype(jnp.float32)),
+        lambda x: jnp.float32(1),
+        jax.lax.stop_gradient(x),
+    )

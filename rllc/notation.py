@@ -63,24 +63,35 @@ def complex_block(gamma: Any, size: int) -> Block:
 
 # The signs of print, each one character long, so that positions stay: M₂(−0.6) is M2(-0.6).
 _PRINTED = str.maketrans("−₀₁₂₃₄₅₆₇₈₉", "-0123456789")
-_PART = re.compile(r"\s*(?P<kind>CM|M)_?(?P<size>\d*)\s*\(")
-_DIGITS = r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
-_REAL = re.compile(rf"\s*(?P<real>[+-]?\s*{_DIGITS})\s*\)\s*")
+# What is matched is never given back (*+), so that reading takes linear time.
+_PART = re.compile(r"\s*+(?P<kind>CM|M)_?(?P<size>\d*+)\s*+\(")
+_DIGITS = r"(?:\d++(?:\.\d*+)?+|\.\d++)(?:[eE][+-]?\d++)?+"
+_SIGNED = rf"(?:[+-]\s*+)?+{_DIGITS}"
+_REAL = re.compile(rf"\s*+(?P<real>{_SIGNED})\s*+\)\s*+")
 _COMPLEX = re.compile(
-    rf"\s*(?:(?P<real>[+-]?\s*{_DIGITS})\s*(?=[+-]))?(?P<imag>[+-]?\s*(?:{_DIGITS})?)\s*[ij]\s*\)\s*"
+    rf"\s*+(?:(?P<real>{_SIGNED})\s*+(?=[+-]))?(?P<imag>(?:[+-]\s*+)?+(?:{_DIGITS})?+)\s*+[ij]\s*+\)\s*+"
 )
+MOST_UNITS = 64  # of a propagator in notation: each unit is a copy of the parameters
 
 
 def parse_blocks(text: str) -> list[Block]:
     """Read blocks such as M(0.9), M2(0.6), M_2(0.6), M₂(−0.6), CM(0.3+0.2i), joined by + or ⊕.
 
     Raises:
-      ValueError: if the text cannot be read; the message gives the position, counted from 0.
+      ValueError: if the text cannot be read, or has more than 64 memory units; the message gives
+        the position, counted from 0.
     """
-    blocks, position = [], 0
+    blocks, position, units = [], 0, 0
     while True:
+        start = position
         block, position = _parse_block(text, position)
         blocks.append(block)
+        units += block.num_units
+        if units > MOST_UNITS:
+            raise ValueError(
+                f"cannot read propagator {_shown(text)}, position {start}: {units} memory units, "
+                f"each a copy of the parameters; the notation goes up to {MOST_UNITS}"
+            )
         if position == len(text):
             return blocks
         if text[position] not in "+⊕":
@@ -95,17 +106,19 @@ def _parse_block(text: str, position: int) -> tuple[Block, int]:
     head = _PART.match(plain, position)
     if head is None:
         raise _error(text, position, "a part such as M(0.9), M2(0.6) or CM(0.3+0.2i)")
-    size, real_value = int(head["size"] or 1), _REAL.match(plain, head.end())
+    real_value = _REAL.match(plain, head.end())
     value = real_value or _COMPLEX.match(plain, head.end())
     if value is None:
         raise _error(text, head.end(), "a number such as 0.9 or 0.3+0.2i, and ')'")
     number = complex(_float(value["real"]), 0 if real_value else _float(value["imag"]))
     try:
+        size = int(head["size"][:9] or 1)  # a longer one is too large all the same
         if head["kind"] == "CM":
             return complex_block(number, size), value.end()
         return real_block(number.real if real_value else number, size), value.end()
     except ValueError as error:
-        raise ValueError(f"cannot read propagator {text!r}, position {position}: {error}") from None
+        shown = _shown(text)
+        raise ValueError(f"cannot read propagator {shown}, position {position}: {error}") from None
 
 
 def recognise(transition: np.ndarray, injection: np.ndarray) -> tuple[Block, ...] | None:
@@ -163,5 +176,11 @@ def _positive(size: int) -> int:
 def _error(text: str, position: int, expected: str) -> ValueError:
     found = repr(text[position]) if position < len(text) else "the end of the text"
     return ValueError(
-        f"cannot read propagator {text!r}, position {position}: found {found}, expected {expected}"
+        f"cannot read propagator {_shown(text)}, position {position}: found {found}, expected "
+        f"{expected}"
     )
+
+
+def _shown(text: str) -> str:
+    """The text as it stands in a message: a long one is cut."""
+    return repr(text if len(text) <= 200 else text[:200] + "…")

@@ -59,6 +59,11 @@ class Propagator:
         object.__setattr__(self, "injection", injection)
         _warn_if_not_decaying(self)
 
+    def __setstate__(self, state: dict[str, np.ndarray]) -> None:
+        for name, array in state.items():
+            array.flags.writeable = False  # as copies and unpickled arrays are not
+            object.__setattr__(self, name, array)
+
     @property
     def num_units(self) -> int:
         """The number of memory units k."""

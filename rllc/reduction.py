@@ -9,6 +9,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from rllc.placement import on_one_cpu
+
 LONGEST = 1024  # most numbers summed one after the other on a CPU
 ROWS, LANES = 16, 8  # a CPU adds up to ROWS vectors of LANES neighbouring numbers, unrolled …
 TOGETHER = 6  # … as long as there are no more products: beyond, the compiler keeps a scalar loop
@@ -18,9 +20,10 @@ IN_CACHE = 2**18  # numbers of a leaf that may be read once for each TOGETHER pr
 def inner_products(pairs: list[tuple[jax.Array, jax.Array]], dtype: Any) -> list[jax.Array]:
     """Σ a·b over all entries, for many pairs of arrays of one shape, reading each array once.
 
-    On an accelerator these are plain sums, which XLA fuses into one kernel. XLA's CPU backend gives
-    each sum a pass of its own, so there they are variadic reductions: of vectors where the last
-    axis allows it, in runs short enough to keep the rounding near that of a pairwise sum.
+    These are plain sums, which XLA fuses into one kernel on an accelerator, and splits over devices
+    without moving arrays. Its CPU backend gives each sum a pass of its own, so on one CPU they are
+    variadic reductions: of vectors where the last axis allows it, in runs short enough to keep the
+    rounding near that of a pairwise sum.
 
     Args:
       pairs: arrays of one shape, of any floating dtype.
@@ -39,28 +42,44 @@ def inner_products(pairs: list[tuple[jax.Array, jax.Array]], dtype: Any) -> list
 def _inner_products(
     arrays: list[jax.Array], index: tuple[tuple[int, int], ...], dtype: Any
 ) -> list[jax.Array]:
-    def plain(*arrays: jax.Array) -> list[jax.Array]:
-        arrays = tuple(x.astype(dtype) for x in arrays)
-        return [jnp.sum(arrays[i] * arrays[j]) for i, j in index]
+    return _products(index, dtype, *arrays)
 
-    def variadic(*arrays: jax.Array) -> list[jax.Array]:
-        arrays = tuple(x.astype(dtype) for x in arrays)
-        several = len(index) > TOGETHER and arrays[0].size <= IN_CACHE
-        size = TOGETHER - 1 if several else len(index)  # -1: 10 and 15 products in equal parts
-        parts = [index[i : i + size] for i in range(0, len(index), size)]
-        return [s for part in parts for s in _sums([arrays[i] * arrays[j] for i, j in part])]
 
-    return jax.lax.platform_dependent(*arrays, cpu=variadic, default=plain)
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1))
+def _products(index: tuple[tuple[int, int], ...], dtype: Any, *arrays: Any) -> list[Any]:
+    variadic, plain = (functools.partial(way, index, dtype) for way in (_variadic, _plain))
+    return on_one_cpu(variadic, plain, *arrays)
+
+
+@_products.defjvp
+def _derivative(
+    index: tuple[tuple[int, int], ...], dtype: Any, arrays: Any, tangents: Any
+) -> tuple[list[Any], list[Any]]:
+    """Σ (da·b + a·db), plain: a variadic reduction can be transposed by no rule of JAX."""
+    products = _products(index, dtype, *arrays)
+    xs, dxs = ([x.astype(dtype) for x in some] for some in (arrays, tangents))
+    return products, [jnp.sum(dxs[i] * xs[j] + xs[i] * dxs[j]) for i, j in index]
+
+
+def _plain(index: tuple[tuple[int, int], ...], dtype: Any, *arrays: Any) -> list[Any]:
+    arrays = tuple(x.astype(dtype) for x in arrays)
+    return [jnp.sum(arrays[i] * arrays[j]) for i, j in index]
+
+
+def _variadic(index: tuple[tuple[int, int], ...], dtype: Any, *arrays: Any) -> list[Any]:
+    arrays = tuple(x.astype(dtype) for x in arrays)
+    several = len(index) > TOGETHER and arrays[0].size <= IN_CACHE
+    size = TOGETHER - 1 if several else len(index)  # -1: 10 and 15 products in equal parts
+    parts = [index[i : i + size] for i in range(0, len(index), size)]
+    return [s for part in parts for s in _sums([arrays[i] * arrays[j] for i, j in part])]
 
 
 def _sums(arrays: list[jax.Array]) -> list[jax.Array]:
-    """The sum of each of these arrays of one shape.
-
-    Only the last axis of a large array is split, and none merged, so a sharded one stays in place.
-    """
+    """The sum of each of these arrays of one shape."""
     rows = _vector_rows(arrays[0].shape[-1:]) if len(arrays) <= TOGETHER else 0
     if rows:
-        vectors = [x.reshape(*x.shape[:-1], -1, rows, LANES) for x in arrays]
+        runs = arrays[0].shape[-1] // (rows * LANES)
+        vectors = [x.reshape(*x.shape[:-1], runs, rows, LANES) for x in arrays]
         arrays = [x.reshape(-1) for x in _reduce(vectors, -2)]
     while arrays[0].ndim:
         arrays = _reduce([_short_rows(x) for x in arrays], -1)

@@ -43,6 +43,46 @@ class MemoryRule(NamedTuple):
     update: Callable[..., tuple[Memory, PyTree]]
 
 
+def waiting_rule(rule: Propagator | MemoryRule, dtype: Any = None) -> MemoryRule:
+    """Any rule, linear memory too, as the engine runs it: ``update(gradient, memory, hidden, one,
+    params, **extra)`` may overwrite the old memory once ``one`` is known (see `one_after`).
+
+    Args:
+      rule: a propagator, or a rule.
+      dtype: dtype of the memory; None for what the rule has.
+    """
+    if isinstance(rule, Propagator):
+        p = rule
+
+        def empty(params: PyTree) -> tuple[Memory, PyTree]:
+            return tuple(empty_unit(params, dtype) for _ in range(p.num_units)), ()
+
+        def linear(
+            gradient: PyTree, memory: Memory, hidden: PyTree, one: Any, *_: Any, **extra: Any
+        ) -> tuple[Memory, PyTree]:
+            del extra
+            return advance(p, memory, gradient, one), hidden
+
+        return MemoryRule(empty, linear)
+    return _waiting(rule, dtype)
+
+
+def _waiting(rule: MemoryRule, dtype: Any) -> MemoryRule:
+    def init(params: PyTree) -> tuple[Memory, PyTree]:
+        memory, hidden = rule.init(params)
+        if dtype is not None:
+            memory = jax.tree.map(lambda m: m.astype(dtype), memory)
+        return tuple(memory), hidden
+
+    def update(
+        gradient: PyTree, memory: Memory, hidden: PyTree, one: Any, params: PyTree, **extra: Any
+    ) -> tuple[Memory, PyTree]:
+        memory, gradient = jax.tree.map(lambda x: (x * one).astype(x.dtype), (memory, gradient))
+        return rule.update(gradient, memory, hidden, params, **extra)
+
+    return MemoryRule(init, update)
+
+
 def gradient_history(ages: tuple[int, ...]) -> MemoryRule:
     """Gradients of several ages: unit j holds g_{t − ages[j]}, age 0 being the gradient just seen.
 

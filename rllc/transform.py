@@ -6,17 +6,23 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 
-from rllc.groups import law_labels, leaf_groups, sum_groups
-from rllc.law import EPSILON_MODES, correction, propagate_gram, resolve_initial_law
-from rllc.linear import Memory, PyTree, advance, empty_unit, one_after
+from rllc.groups import law_labels, leaf_groups
+from rllc.law import corrected, correction, is_trusted, propagate_gram, resolve_initial_law
+from rllc.linear import Memory, PyTree, one_after
+from rllc.options import (
+    LawOptions,
+    ScalarOrSchedule,
+    check_options,
+    check_rate,
+    takes_law_options,
+    value_at,
+)
+from rllc.projection import products
 from rllc.propagators import Propagator, parse
-from rllc.reduction import inner_products
-from rllc.rules import MemoryRule
-
-ScalarOrSchedule = Any  # float | jax.Array (possibly traced) | Callable[[count], scalar]
+from rllc.rules import MemoryRule, waiting_rule
+from rllc.trees import checked_gradient, law_dtype
 
 
 class RllcState(NamedTuple):
@@ -38,18 +44,12 @@ class RllcState(NamedTuple):
     hidden: PyTree
 
 
+@takes_law_options()
 def scale_by_rllc(
     rule: Propagator | str | MemoryRule,
     law_learning_rate: ScalarOrSchedule | None = 0.01,
     initial_law: Any = "ones",
-    *,
-    epsilon: Any = 1e-6,
-    epsilon_mode: str = "relative",
-    gram: str = "exact",
-    law_groups: Any = None,
-    law_bounds: tuple[Any, Any] | None = None,
-    max_correction: Any = None,
-    memory_dtype: Any = None,
+    **options: Any,
 ) -> optax.GradientTransformationExtraArgs:
     r"""Replace the gradient by :math:`M_t L_t`, memory combined by a law that corrects itself.
 
@@ -72,21 +72,38 @@ def scale_by_rllc(
         M^T g. "recursive" carries it along instead (linear memory only), which saves k(k+1)/2
         multiplications per parameter but no memory traffic. It drifts where gradients cancel the
         memory, so it suits noisy gradients of many parameters; see `rllc.law.propagate_gram`.
+      correct_with: "old" corrects the law with the memory before this gradient,
+        :math:`L_t = L_{t-1} + c_2 M_{t-1}^+ g_t` (the paper); "updated" with the memory that
+        already holds it, :math:`L_t = L_{t-1} + c_2 M_t^+ g_t`, a reading to try (``gram="exact"``
+        only).
       law_groups: None for one law over the whole tree (the paper); "leaf" for a law per leaf; or a
         tree of labels (a prefix of the parameters), or a callable from the parameters to one, for a
         law per label.
       law_bounds: (low, high), the law's coefficients are clipped to it; low at most high, None
         for no bound on that side.
-      max_correction: an upper bound for the Euclidean norm of M^+ g.
-      memory_dtype: dtype of the memory; None for the parameters' own. The law stays in at least
-        float32.
+      max_correction: an upper bound for the Euclidean norm of M^+ g; a longer one is shortened.
+      max_law_step: likewise for c₂ M^+ g, how far the law moves in one step.
+      max_gradient_ratio: the law stays as it is where |g| is more than this many times the root
+        mean square of the memory's columns, √(tr G / k): after a spike, or where the memory passes
+        zero. "auto" is 300 for linear memory, above what real training reaches, and None for other
+        rules, whose memory need not have the gradient's unit; None for no limit (the paper).
+      memory_dtype: dtype of the memory, by name or type; None for the parameters' own. The law
+        stays in at least float32.
+      axis_name: inside `jax.shard_map`, the name (or a tuple of names) of the mapped axes over
+        which the leaves are split: products are summed over them, so all shards have one law. With
+        ``check_vma=False`` every leaf must be split over them. () for a law per shard.
+
+    The law also stays as it is where M^+ g is not finite, or where the memory is so small that its
+    products lose digits (a mean square below 1e-30 in float32).
 
     Returns:
       An optax transformation with state RllcState. Its output points uphill, like the gradient;
       `rllc.lm_rllc` appends the step −c₁.
 
     Raises:
-      ValueError: for rates, laws, modes or rules that cannot be meant.
+      ValueError: for rates, laws, modes or rules that cannot be meant; from ``init`` for
+        parameters that are not real floating numbers; from ``update`` for a gradient with other
+        leaves than the parameters, and for one that varies over mapped axes without ``axis_name``.
 
     Example:
       >>> import jax.numpy as jnp, optax, rllc
@@ -98,20 +115,22 @@ def scale_by_rllc(
 
     Reference: section 3, definition 3.2; section 5, definition 5.1 (with L_t where it prints L).
     """
-    if not isinstance(rule, MemoryRule):
-        rule = parse(rule)
+    rule = rule if isinstance(rule, MemoryRule) else parse(rule)
     propagator = rule if isinstance(rule, Propagator) else None
-    recursive = _check_gram(gram) and propagator is not None and law_learning_rate is not None
-    _check_epsilon(epsilon, epsilon_mode)
+    law_options = check_options(LawOptions(**options), linear=propagator is not None)
     check_rate("law_learning_rate", 0.0 if law_learning_rate is None else law_learning_rate)
-    _check_limits(law_bounds, max_correction)
-    if isinstance(rule, Propagator):
-        resolve_initial_law(initial_law, rule.num_units)
+    if propagator is not None:
+        resolve_initial_law(initial_law, propagator.num_units)
+    keeper = waiting_rule(rule, law_options.memory_dtype)
+    moves, groups_of = law_learning_rate is not None, law_options.law_groups
+    before, after = (moves and law_options.correct_with == when for when in ("old", "updated"))
+    recursive = moves and propagator is not None and law_options.gram == "recursive"
 
     def init(params: PyTree) -> RllcState:
-        memory, hidden = _init_memory(rule, params, memory_dtype)
-        k, dtype = len(memory), _law_dtype(params)
-        shape = () if law_groups is None else (len(law_labels(law_groups, params)),)
+        dtype = law_dtype(params)
+        memory, hidden = keeper.init(params)
+        k = len(memory)
+        shape = () if groups_of is None else (len(law_labels(groups_of, params)),)
         law = jnp.asarray(resolve_initial_law(initial_law, k), dtype)
         return RllcState(
             count=jnp.zeros((), jnp.int32),
@@ -121,30 +140,33 @@ def scale_by_rllc(
             hidden=hidden,
         )
 
+    def correct(memory: Memory, gradient: PyTree, state: RllcState) -> tuple[Any, Any]:
+        """The law corrected with this memory, and the next Gram matrix if it is carried along."""
+        groups = leaf_groups(groups_of, gradient)
+        axes = law_options.axis_name
+        known = products(memory, gradient, groups, state.law, state.gram, axes)
+        trusted = is_trusted(*known, law_options.max_gradient_ratio)
+        change = correction(
+            *known[:2], law_options.epsilon, law_options.epsilon_mode, where=trusted
+        )
+        rate = value_at(law_learning_rate, state.count)
+        law = corrected(state.law, change, rate, law_options)
+        return law, propagate_gram(propagator, *known) if recursive and propagator else None
+
     def update(
         updates: PyTree, state: RllcState, params: PyTree = None, **extra: Any
     ) -> tuple[PyTree, RllcState]:
-        groups = leaf_groups(law_groups, updates)
+        updates = checked_gradient(updates, state.memory)
         one: Any = 1.0
-        law, gram_matrix, hidden = state.law, state.gram, state.hidden
-        if law_learning_rate is not None:
-            old, projection, square = _products(state, updates, groups)
-            change = correction(old, projection, epsilon, epsilon_mode)
-            rate = value_at(law_learning_rate, state.count)
-            law = _corrected(law, change, rate, law_bounds, max_correction)
-            if recursive and propagator is not None:
-                gram_matrix = propagate_gram(propagator, old, projection, square)
+        law, gram = state.law, state.gram
+        if before:
+            law, gram = correct(state.memory, updates, state)
             one = one_after(jnp.sum(law))  # the old memory has been read: now overwrite it
-        if isinstance(rule, Propagator):
-            memory = advance(rule, state.memory, updates, one)
-        else:
-            memory, waiting = jax.tree.map(
-                lambda x: (x * one).astype(x.dtype), (state.memory, updates)
-            )
-            memory, hidden = rule.update(waiting, memory, hidden, params, **extra)
-        count = optax.safe_increment(state.count)
-        step = _combine(memory, updates, law, groups)
-        return step, RllcState(count, law, memory, gram_matrix, hidden)
+        memory, hidden = keeper.update(updates, state.memory, state.hidden, one, params, **extra)
+        if after:
+            law, gram = correct(memory, updates, state)
+        step = _combine(memory, updates, law, leaf_groups(groups_of, updates))
+        return step, RllcState(optax.safe_increment(state.count), law, memory, gram, hidden)
 
     return optax.GradientTransformationExtraArgs(init, update)
 
@@ -165,118 +187,19 @@ def get_law(opt_state: PyTree) -> jax.Array:
     nodes = jax.tree.leaves(opt_state, is_leaf=lambda node: isinstance(node, RllcState))
     found = [node for node in nodes if isinstance(node, RllcState)]
     if len(found) != 1:
+        hint = (
+            ""
+            if found
+            else (
+                "; a checkpoint restored without a target has lost its types: restore it into the "
+                "structure of tx.init(params), whose law is in an RllcState"
+            )
+        )
         raise ValueError(
             f"the optimizer state holds {len(found)} laws; get_law needs a state with exactly one"
+            + hint
         )
     return found[0].law
-
-
-def value_at(rate: ScalarOrSchedule, count: jax.Array) -> Any:
-    """The rate itself, or the schedule's value at this count."""
-    return rate(count) if callable(rate) else rate
-
-
-def check_rate(name: str, rate: ScalarOrSchedule) -> None:
-    """Raise a ValueError for a concrete rate that is negative, not finite, or not a scalar."""
-    if callable(rate) or isinstance(rate, jax.core.Tracer):
-        return
-    value = np.asarray(rate)
-    if value.ndim != 0 or not np.isfinite(value) or value < 0:
-        raise ValueError(f"{name} is {rate}; it must be one finite number of at least 0")
-
-
-def _check_epsilon(epsilon: Any, mode: str) -> None:
-    check_rate("epsilon", epsilon)
-    if mode not in EPSILON_MODES:
-        raise ValueError(f"epsilon_mode is {mode!r}; the modes are {', '.join(EPSILON_MODES)}")
-
-
-def _check_limits(bounds: Any, limit: Any) -> None:
-    """Raise a ValueError for bounds that are no ordered pair, or a limit that is negative."""
-    wanted = f"law_bounds is {bounds!r}; it must be a pair (low, high) with low <= high"
-    try:
-        low, high = (None, None) if bounds is None else bounds
-    except (TypeError, ValueError) as error:
-        raise ValueError(wanted) from error
-    traced = any(isinstance(x, jax.core.Tracer) for x in (low, high, limit))
-    if traced:
-        return
-    if low is not None and high is not None and not np.all(np.asarray(low) <= np.asarray(high)):
-        raise ValueError(wanted)
-    if limit is not None and (callable(limit) or not np.all(np.asarray(limit) >= 0)):
-        raise ValueError(f"max_correction is {limit!r}; it must be a number of at least 0")
-
-
-def _check_gram(gram: str) -> bool:
-    if gram not in ("recursive", "exact"):
-        raise ValueError(f"gram is {gram!r}; it must be 'recursive' or 'exact'")
-    return gram == "recursive"
-
-
-def _law_dtype(params: PyTree) -> Any:
-    """At least float32, float64 for float64 parameters; complex parameters are refused."""
-    dtypes = [jnp.result_type(leaf) for leaf in jax.tree.leaves(params)]
-    if any(jnp.issubdtype(dtype, jnp.complexfloating) for dtype in dtypes):
-        raise ValueError("parameters are complex; wrap with optax.contrib.split_real_and_imaginary")
-    return jnp.result_type(jnp.float32, *dtypes)
-
-
-def _init_memory(
-    rule: Propagator | MemoryRule, params: PyTree, dtype: Any
-) -> tuple[Memory, PyTree]:
-    if isinstance(rule, Propagator):
-        return tuple(empty_unit(params, dtype) for _ in range(rule.num_units)), ()
-    memory, hidden = rule.init(params)
-    if dtype is not None:
-        memory = jax.tree.map(lambda m: m.astype(dtype), memory)
-    return tuple(memory), hidden
-
-
-def _products(
-    state: RllcState, updates: PyTree, groups: list[int | None]
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """The old memory's Gram matrix (..., k, k), its products with g (..., k), and |g|² (...)."""
-    k, dtype = len(state.memory), state.law.dtype
-    units = [jax.tree.leaves(unit) for unit in state.memory]
-    parts = []
-    for i, g in enumerate(jax.tree.leaves(updates)):
-        vectors = [unit[i] for unit in units]
-        parts.append(_leaf_products(vectors, g, dtype, state.gram is None))
-    empty = [jnp.zeros((), dtype)] * _num_products(k, state.gram is None)
-    total = sum_groups(parts, groups, state.law.shape[:-1], empty)
-    projection, square = jnp.stack(total[:k], axis=-1), total[k]
-    if state.gram is not None:
-        return state.gram, projection, square
-    upper = dict(zip(_upper(k), total[k + 1 :], strict=True))
-    rows = [jnp.stack([upper[min(i, j), max(i, j)] for j in range(k)], axis=-1) for i in range(k)]
-    return jnp.stack(rows, axis=-2), projection, square
-
-
-def _leaf_products(
-    units: list[jax.Array], g: jax.Array, dtype: Any, with_gram: bool
-) -> list[jax.Array]:
-    """One leaf's part of M^T g, |g|² and, if asked for, the upper half of M^T M."""
-    pairs = [(m, g) for m in units] + [(g, g)]
-    if with_gram:
-        pairs += [(units[i], units[j]) for i, j in _upper(len(units))]
-    return inner_products(pairs, dtype)
-
-
-def _upper(k: int) -> list[tuple[int, int]]:
-    return [(i, j) for i in range(k) for j in range(i, k)]
-
-
-def _num_products(k: int, with_gram: bool) -> int:
-    return k + 1 + (k * (k + 1) // 2 if with_gram else 0)
-
-
-def _corrected(law: jax.Array, change: jax.Array, rate: Any, bounds: Any, limit: Any) -> jax.Array:
-    """L + c₂ M^+ g with the optional limits, in the law's own dtype."""
-    if limit is not None:
-        norm = jnp.linalg.norm(change, axis=-1, keepdims=True)
-        change = change * jnp.minimum(1, limit / jnp.maximum(norm, jnp.finfo(law.dtype).tiny))
-    law = (law + rate * change).astype(law.dtype)
-    return law if bounds is None else jnp.clip(law, *bounds).astype(law.dtype)
 
 
 def _combine(memory: Memory, updates: PyTree, law: jax.Array, groups: list[int | None]) -> PyTree:

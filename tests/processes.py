@@ -10,7 +10,12 @@ ROOT = Path(__file__).parents[1]
 
 def output_on_two_devices(code: str) -> str:
     """What `code` prints where a CPU shows JAX two devices; its error, if it fails."""
-    flags = "--xla_force_host_platform_device_count=2"
+    return output_on_devices(code, 2)
+
+
+def output_on_devices(code: str, count: int) -> str:
+    """What `code` prints where a CPU shows JAX this many devices; its error, if it fails."""
+    flags = f"--xla_force_host_platform_device_count={count}"
     done = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,

@@ -48,21 +48,21 @@ def stream_key(seed: jax.Array | int, stream: int) -> jax.Array:
     return jax.random.fold_in(jax.random.key(seed), stream)
 
 
-def abstract_batch(data: Any, size: int) -> Any:
-    """Shapes and dtypes of a training batch of a data set (see `tasks.Dataset`).
+def abstract_batch(split: Any, size: int) -> Any:
+    """Shapes and dtypes of a batch of a split of a data set (see `tasks.Dataset`).
 
     Args:
-      data: its ``train`` is a pytree of arrays, or a function (key, step) -> batch.
+      split: a pytree of arrays, or a function (key, step) -> batch.
       size: examples in a batch of arrays.
     """
-    if callable(data.train):
-        return jax.eval_shape(data.train, jax.random.key(0), jnp.zeros((), jnp.int32))
+    if callable(split):
+        return jax.eval_shape(split, jax.random.key(0), jnp.zeros((), jnp.int32))
 
     def leaf(array: np.ndarray) -> jax.ShapeDtypeStruct:
         dtype = jax.dtypes.canonicalize_dtype(array.dtype)
         return jax.ShapeDtypeStruct((size, *array.shape[1:]), dtype)
 
-    return jax.tree.map(leaf, data.train)
+    return jax.tree.map(leaf, split)
 
 
 def example_count(data: Any) -> int:

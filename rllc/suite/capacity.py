@@ -44,7 +44,9 @@ def bytes_per_run(run: Run, task: Any, data: Any) -> tuple[int, int]:
     traced = {key: np.asarray(value, np.float32) for key, value in run.traced.items()}
     moments = jax.eval_shape(lambda p: optimizers.build(run.optimizer, traced).init(p), params)
     key = jax.eval_shape(lambda: jax.random.key(0))
-    batch = jax.eval_shape(task.prepare, abstract_batch(data, run.protocol["batch_size"]), key)
+    batch = jax.eval_shape(
+        task.prepare, abstract_batch(data.train, run.protocol["batch_size"]), key
+    )
     jaxpr = jax.make_jaxpr(lambda *args: task.loss(*args, True))(params, state, batch, key)
     activations = sum(_bytes(v.aval) for eq in jaxpr.jaxpr.eqns for v in eq.outvars)
     kept, gradients = (

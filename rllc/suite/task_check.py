@@ -121,28 +121,34 @@ def check_program(task: Any, data: Any, batch_size: int, label: str) -> None:
             f"{where}: protocol.batch_size={batch_size} is more than its {count} training examples"
         )
     key = jax.eval_shape(lambda: jax.random.key(0))
-    start = _shaped(f"{where}: init", task.init, key)
+    start = _shaped(f"{where}: init", jax.eval_shape, task.init, key)
     if not isinstance(start, tuple) or len(start) != 2:
         raise PlanError(f"{where}: init must return (params, state), it returns {_kind(start)}")
     params, state = start
     for name, leaf in _named(params, "params").items():
         if not jnp.issubdtype(leaf.dtype, jnp.floating):
             raise PlanError(f"{where}: {name} is {leaf.dtype}, parameters must be floats")
-    batch = _shaped(f"{where}: its data", lambda: abstract_batch(data, batch_size), trace=False)
-    sizes = ", ".join(f"{n} {list(a.shape)}" for n, a in _named(batch, "batch").items())
-    for train in (True, False):
-        call = f"prepare on {sizes}" + ("" if train else " without a key")
-        ready = _shaped(f"{where}: {call}", task.prepare, batch, key if train else None)
-        _check_loss(task, data, (params, state), ready, key, train, where)
+    for split in ("train", *SPLITS):
+        examples, train = getattr(data, split), split == "train"
+        if split == "test" and not callable(examples):
+            continue  # of the same shapes as validation
+        made = _shaped(f"{where}: {split} of its data", abstract_batch, examples, batch_size)
+        call = f"{where}: prepare on {_sizes(made)}" + ("" if train else " without a key")
+        batch = _shaped(call, jax.eval_shape, task.prepare, made, key if train else None)
+        count = None if callable(examples) else batch_size
+        _check_loss(task, (params, state), batch, key, train, count, where)
 
 
 def _check_loss(
-    task: Any, data: Any, start: Any, batch: Any, key: Any, train: bool, where: str
+    task: Any, start: Any, batch: Any, key: Any, train: bool, examples: int | None, where: str
 ) -> None:
     params, state = start
-    sizes = ", ".join(f"{n} {list(a.shape)}" for n, a in _named(batch, "batch").items())
-    call = f"{where}: loss on {sizes} (train={train})"
-    out = _shaped(call, lambda p, s, b, k: task.loss(p, s, b, k, train), params, state, batch, key)
+    call = f"{where}: loss on {_sizes(batch)} (train={train})"
+
+    def loss_of(p, s, b, k):
+        return task.loss(p, s, b, k, train)
+
+    out = _shaped(call, jax.eval_shape, loss_of, params, state, batch, key)
     if not (isinstance(out, tuple) and len(out) == 2 and isinstance(out[1], tuple)):
         raise PlanError(f"{call} must return (scalar, (state, metrics)), it returns {_kind(out)}")
     loss, aux = out
@@ -159,14 +165,14 @@ def _check_loss(
         raise PlanError(
             f"{call} returns the metrics {sorted(aux[1])}, the task declares {sorted(declared)}"
         )
-    if not callable(data.train):
-        _check_per_example(aux[1], jax.tree.leaves(batch)[0].shape[0], call)
+    if examples is not None:
+        _check_per_example(aux[1], examples, call)
     if train:
 
         def gradient(p, s, b, k):
             return jax.grad(lambda q: task.loss(q, s, b, k, True)[0])(p)
 
-        _shaped(f"{call}: its gradient", gradient, params, state, batch, key)
+        _shaped(f"{call}: its gradient", jax.eval_shape, gradient, params, state, batch, key)
 
 
 def _check_per_example(metrics: dict[str, Any], examples: int, call: str) -> None:
@@ -179,13 +185,17 @@ def _check_per_example(metrics: dict[str, Any], examples: int, call: str) -> Non
                 )
 
 
-def _shaped(call: str, function: Callable[..., Any], *args: Any, trace: bool = True) -> Any:
-    """Shapes of what a function of the task returns; what it raises as one line."""
+def _shaped(call: str, function: Callable[..., Any], *args: Any) -> Any:
+    """What `function` returns; what a function of the task raises in it, as one line."""
     try:
-        return jax.eval_shape(function, *args) if trace else function(*args)
+        return function(*args)
     except Exception as error:
         first = next(iter(str(error).strip().splitlines()), "")
         raise PlanError(f"{call} fails: {type(error).__name__}: {first}") from error
+
+
+def _sizes(batch: Any) -> str:
+    return ", ".join(f"{n} {list(a.shape)}" for n, a in _named(batch, "batch").items())
 
 
 def _layout(tree: Any) -> Any:

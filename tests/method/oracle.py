@@ -58,7 +58,9 @@ def pseudo_inverse(memory, epsilon, mode):
     return np.linalg.solve(gram + ridge * np.eye(k), memory.T)
 
 
-def follow(table, law, gradients, rate, law_rate, epsilon=1e-6, mode="relative"):
+def follow(
+    table, law, gradients, rate, law_rate, epsilon=1e-6, mode="relative", correct_with="old"
+):
     """LM-RLLC: parameters (from 0) and law after each step.
 
     Args:
@@ -67,6 +69,7 @@ def follow(table, law, gradients, rate, law_rate, epsilon=1e-6, mode="relative")
       gradients: shape (steps, n).
       rate, law_rate: c₁ and c₂.
       epsilon, mode: of the pseudo-inverse.
+      correct_with: "old" projects g_t on M_{t-1}, as the paper does; "updated" on M_t.
 
     Returns:
       θ, shape (steps, n), and L, shape (steps, k).
@@ -76,17 +79,20 @@ def follow(table, law, gradients, rate, law_rate, epsilon=1e-6, mode="relative")
     def rule(memory, g):
         return memory @ transition + np.outer(g, injection)
 
-    return follow_rule(rule, law, gradients, rate, law_rate, epsilon, mode)
+    return follow_rule(rule, law, gradients, rate, law_rate, epsilon, mode, correct_with)
 
 
-def follow_rule(rule, law, gradients, rate, law_rate, epsilon=1e-6, mode="relative"):
+def follow_rule(
+    rule, law, gradients, rate, law_rate, epsilon=1e-6, mode="relative", correct_with="old"
+):
     """Definition 3.2 for any rule(memory, g) -> new memory; the rule keeps its hidden state."""
     memory = np.zeros((gradients.shape[1], len(law)))
     theta, law = np.zeros(gradients.shape[1]), np.array(law, dtype=np.float64)
     thetas, laws = [], []
     for g in gradients:
-        law = law + law_rate * pseudo_inverse(memory, epsilon, mode) @ g
-        memory = rule(memory, g)
+        old, memory = memory, rule(memory, g)
+        projected_on = {"old": old, "updated": memory}[correct_with]
+        law = law + law_rate * pseudo_inverse(projected_on, epsilon, mode) @ g
         theta = theta - rate * memory @ law
         thetas.append(theta)
         laws.append(law)

@@ -1,5 +1,6 @@
 """Notation: round trips, printed signs, spacing, and what cannot be meant."""
 
+import time
 import warnings
 
 import jax.numpy as jnp
@@ -101,3 +102,30 @@ def test_memory_on_the_unit_circle_is_warned_of():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         rllc.parse("M(0.9999)")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "M(" + " " * 50_000,
+        "M(0.9" + " " * 50_000 + "x",
+        "CM(" + "1" * 50_000,
+        "CM(0.1 +" + " " * 50_000 + "+",
+        "M" + "9" * 50_000 + "(0.5)",
+        "M(" + "1." * 50_000 + ")",
+    ],
+    ids=lambda text: text[:4],
+)
+def test_long_nonsense_is_refused_quickly_and_briefly(text):
+    started = time.perf_counter()
+    with pytest.raises(ValueError, match="cannot read propagator") as caught:
+        rllc.parse(text)
+    assert time.perf_counter() - started < 2  # milliseconds; with backtracking, hours
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize("text", ["M65(0.5)", "CM33(0.5i)", "+".join(["M(0.5)"] * 65)])
+def test_more_memory_than_notation_should_ask_for_is_refused(text):
+    with pytest.raises(ValueError, match=r"6[56] memory units.*up to 64"):
+        rllc.parse(text)
+    assert rllc.parse("M64(0.5)").num_units == 64

@@ -1,5 +1,6 @@
 """Options of the optimizers: laws per group, decay, limits, dtypes, schedules, and bad input."""
 
+import inspect
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ import optax
 import pytest
 
 import rllc
+from rllc.options import LawOptions
 from tests.method import trees
 
 STEPS = 30
@@ -50,6 +52,69 @@ def test_law_per_label_is_multi_transform(as_callable):
 def test_labels_may_be_a_prefix_of_the_parameters():
     params = {"a": {"x": jnp.zeros(2), "y": jnp.zeros(3)}, "b": jnp.zeros(())}
     assert rllc.law_labels({"a": "one", "b": "two"}, params) == ("one", "two")
+
+
+class Network(dict):
+    """A tree of parameters that is also a function, as the modules of some libraries are."""
+
+    def __call__(self, x):
+        return x @ self["w"]
+
+
+jax.tree_util.register_pytree_node(
+    Network,
+    lambda net: (list(net.values()), tuple(net)),
+    lambda k, v: Network(zip(k, v, strict=True)),
+)
+
+
+def test_labels_in_a_tree_that_can_be_called_are_read():
+    params = Network(w=jnp.ones((2, 2)), b=jnp.ones(2))
+    labels = Network(w="matrix", b="vector")
+    assert rllc.law_labels(labels, params) == ("matrix", "vector")
+    by_rank = jax.tree_util.Partial(lambda tree: jax.tree.map(lambda x: str(x.ndim), tree))
+    assert rllc.law_labels(by_rank, params) == ("1", "2")
+
+
+def test_a_label_without_parameters_is_fine():
+    per_leaf = rllc.lm_rllc(NAME, 0.1, law_groups="leaf")
+    tx = optax.partition({"conv": per_leaf, "rest": optax.sgd(0.1)}, {"a": "rest"})
+    params = {"a": jnp.ones(2)}
+    updates, _ = tx.update(params, tx.init(params), params)
+    np.testing.assert_allclose(updates["a"], -0.1)
+
+
+@pytest.mark.parametrize("decay", [0.1, jnp.float32(0.1), np.float64(0.1), lambda step: 0.1])
+def test_weight_decay_keeps_the_dtype_of_the_step(decay):
+    tx = rllc.lm_rllc("M(0.9)", 0.1, weight_decay=decay)
+    params = jnp.ones(3, jnp.bfloat16)
+    updates, _ = tx.update(params, tx.init(params), params)
+    assert updates.dtype == jnp.bfloat16
+    np.testing.assert_allclose(updates.astype(jnp.float32), -0.11, rtol=1e-2)
+
+
+def test_a_memory_dtype_that_was_called_as_a_schedule_is_refused():
+    inject = optax.inject_hyperparams(rllc.lm_rllc)
+    with pytest.raises(ValueError, match=r"memory_dtype is the array.*'bfloat16'"):
+        inject(NAME, learning_rate=0.1, memory_dtype=jnp.bfloat16).init(jnp.ones(3))
+    tx = inject(NAME, learning_rate=0.1, memory_dtype="bfloat16")
+    assert tx.init(jnp.ones(3)).inner_state[0].memory[0].dtype == jnp.bfloat16
+
+
+@pytest.mark.parametrize("function", [rllc.lm_rllc, rllc.scale_by_rllc, rllc.wrap, rllc.mix])
+def test_signatures_show_the_options_of_the_law(function):
+    parameters = inspect.signature(function).parameters
+    assert set(LawOptions._fields) < set(parameters)
+    assert parameters["law_bounds"].kind is inspect.Parameter.KEYWORD_ONLY
+    assert "options" not in parameters
+    required = ["M(0.9)", 0.1] if function is rllc.lm_rllc else [optax.sgd(0.1)]
+    with pytest.raises(TypeError, match="law_bound'"):
+        function(*required, law_bound=(0, 1))
+
+
+def test_every_option_of_the_law_is_described():
+    for option in LawOptions._fields:
+        assert f"      {option}: " in rllc.scale_by_rllc.__doc__, option
 
 
 def test_weight_decay_is_decoupled():
@@ -184,6 +249,8 @@ def test_initial_laws(name, values):
         ({"epsilon": -1e-3}, "epsilon is -0.001"),
         ({"epsilon_mode": "tiny"}, "relative, absolute, cutoff"),
         ({"gram": "lazy"}, "'recursive' or 'exact'|'exact' or 'recursive'"),
+        ({"correct_with": "new"}, "correct_with is 'new'.*'old' or 'updated'"),
+        ({"correct_with": "updated", "gram": "recursive"}, "needs gram='exact'"),
         ({"weight_decay": -1.0}, "weight_decay is -1.0"),
         ({"initial_law": (1, 2, 3)}, r"shape \(3,\).*2 memory units"),
         ({"initial_law": "twos"}, "ones, first, last, mean"),
@@ -196,6 +263,9 @@ def test_initial_laws(name, values):
         ({"law_bounds": 0.5}, "a pair"),
         ({"max_correction": -1.0}, "max_correction is -1.0"),
         ({"max_correction": float("nan")}, "max_correction is nan"),
+        ({"max_law_step": -1.0}, "max_law_step is -1.0"),
+        ({"max_gradient_ratio": "none"}, "max_gradient_ratio is 'none'; it must be 'auto'"),
+        ({"memory_dtype": jnp.int32}, "memory_dtype is .*floating"),
         ({"max_correction": lambda step: 1.0}, "max_correction is <function"),
     ],
     ids=str,
@@ -221,6 +291,12 @@ def test_get_law_needs_exactly_one_law():
     for tx in (two, optax.sgd(0.1)):
         with pytest.raises(ValueError, match="exactly one"):
             rllc.get_law(tx.init(jnp.zeros(2)))
+
+
+def test_a_state_without_its_types_is_told_apart():
+    state = {"0": {"law": jnp.ones(1)}}  # as a checkpoint restored without a target
+    with pytest.raises(ValueError, match="restore it into the structure"):
+        rllc.get_law(state)
 
 
 def test_import_needs_jax_numpy_and_optax_only():

@@ -31,7 +31,14 @@ def both(name, dtype, **options):
         dense = trees.flat(gradients)
     epsilon, mode = options.get("epsilon", 1e-6), options.get("epsilon_mode", "relative")
     theirs = oracle.follow(
-        oracle.TABLES[name], law, dense, RATE, LAW_RATE, epsilon=epsilon, mode=mode
+        oracle.TABLES[name],
+        law,
+        dense,
+        RATE,
+        LAW_RATE,
+        epsilon=epsilon,
+        mode=mode,
+        correct_with=options.get("correct_with", "old"),
     )
     return ours, theirs
 
@@ -71,6 +78,24 @@ def test_every_relaxation_follows_its_formula(name, options):
     ours, theirs = both(name, "float64", **options)
     for mine, true in zip(ours, theirs, strict=True):
         assert trees.relative_error(mine, true) < 1e-9
+
+
+@pytest.mark.parametrize("name", ["M(0.9)", "M(0.9)+M(0.0)", "M3(0.6)", "M(0.9)+M2(0.6)"])
+def test_the_updated_memory_may_correct_the_law(name):
+    ours, theirs = both(name, "float64", correct_with="updated")
+    for mine, true in zip(ours, theirs, strict=True):
+        assert trees.relative_error(mine, true) < 1e-9
+    _, (_, papers) = both(name, "float64")
+    assert trees.relative_error(theirs[1], papers) > 1e-2  # another reading, not the same one
+
+
+def test_the_first_correction_with_updated_memory_by_hand():
+    # M(0.5): M_1 = g_1, so M_1^+ g_1 = 1. M_2 = (2.5, 4), g_2 = (1, 2): (2.5 + 8)/(6.25 + 16).
+    tx = rllc.scale_by_rllc("M(0.5)", 0.1, epsilon=0, correct_with="updated")
+    _, state = tx.update(jnp.array([3.0, 4.0]), tx.init(jnp.zeros(2)))
+    np.testing.assert_allclose(state.law, [1.1], rtol=1e-6)
+    _, state = tx.update(jnp.array([1.0, 2.0]), state)
+    np.testing.assert_allclose(state.law, [1.1 + 0.1 * 10.5 / 22.25], rtol=1e-6)
 
 
 def test_law_stays_while_the_memory_is_empty():

@@ -1,5 +1,7 @@
 """Propagators: tables, unions, notation, and what is refused."""
 
+import copy
+import pickle
 import warnings
 
 import numpy as np
@@ -132,3 +134,17 @@ def test_memory_that_does_not_decay_is_warned_of_once():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         rllc.parse("M3(0.999)+CM2(0.6+0.79i)")
+
+
+def pickled(p):
+    return pickle.loads(pickle.dumps(p))
+
+
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, pickled])
+def test_copies_are_equal_and_read_only(duplicate):
+    p = rllc.parse("M(0.9)+CM(0.5i)")
+    other = duplicate(p)
+    assert other == p
+    assert hash(other) == hash(p)
+    assert not other.transition.flags.writeable
+    assert not other.injection.flags.writeable

@@ -7,10 +7,19 @@ import orbax.checkpoint as ocp
 import pytest
 
 from rllc.suite.neighbours.adabound import adabound
+from rllc.suite.neighbours.cautious import cautious_adamw, cautious_lion
 from rllc.suite.neighbours.critical_gradients import critical_adam, critical_sgd
 from rllc.suite.neighbours.diffgrad import diffgrad
+from rllc.suite.neighbours.dog import averaged
+from rllc.suite.neighbours.fixed_laws import aggmo, qhm
+from rllc.suite.neighbours.hypergradient import adam_hd, hdm, sgd_hd
+from rllc.suite.neighbours.mada import mada
+from rllc.suite.neighbours.mars import mars_adamw
 from rllc.suite.neighbours.muon import muon
+from rllc.suite.neighbours.muon_split import muon_split
+from rllc.suite.neighbours.soap import soap
 from rllc.suite.neighbours.swats import swats
+from rllc.suite.neighbours.wrapped import wrap_adam, wrap_momentum
 from tests.method.test_contract import assert_close, start, steps
 from tests.processes import output_on_two_devices
 
@@ -20,11 +29,27 @@ NEIGHBOURS = {
     "critical_sgd": lambda rate: critical_sgd(rate, momentum=0.9, capacity=2),
     "diffgrad": diffgrad,
     "swats": lambda rate: swats(rate, switch_tolerance=10.0, b2=0.9),  # SGD from the third step on
+    "hdm": hdm,
+    "sgd_hd": sgd_hd,
+    "adam_hd": lambda rate: adam_hd(rate, 0.01),
+    "aggmo": aggmo,
+    "qhm": qhm,
+    "averaged": lambda rate: averaged(optax.sgd(rate)),
+    "cautious_adamw": lambda rate: cautious_adamw(rate, weight_decay=0.1),
+    "cautious_lion": lambda rate: cautious_lion(rate, weight_decay=0.1),
+    "mars_adamw": mars_adamw,
+    "mada": mada,
+    "soap": lambda rate: soap(rate, frequency=2),
+    "wrap_adam": wrap_adam,
+    "wrap_momentum": wrap_momentum,
+    "muon_split": lambda rate: muon_split(rate, rate),
     "muon": muon,
 }
+OF_OPTAX = ("muon", "muon_split")
 every_neighbour = pytest.mark.parametrize("make", NEIGHBOURS.values(), ids=NEIGHBOURS)
+OURS = {name: make for name, make in NEIGHBOURS.items() if name not in OF_OPTAX}
 ours_alone = pytest.mark.parametrize(  # Muon's bf16 and its masked leaves are optax's own
-    "make", [f for n, f in NEIGHBOURS.items() if n != "muon"], ids=[*NEIGHBOURS][:-1]
+    "make", OURS.values(), ids=OURS
 )
 
 
@@ -43,6 +68,15 @@ def test_extra_arguments_in_a_chain_and_nothing_compiles_twice(make):
         total = optax.apply_updates(total, jax.tree.map(lambda u: u / 2, updates))
     assert update._cache_size() == 1
     assert jax.tree.structure(total) == jax.tree.structure(params)
+
+
+@every_neighbour
+def test_a_fresh_state_can_be_donated(make):
+    params, gradient = start()
+    tx = make(0.1)
+    step = jax.jit(lambda g, s, p: tx.update(g, s, p), donate_argnums=1)
+    _, state = step(gradient(0), tx.init(params), params)
+    step(gradient(1), state, params)
 
 
 @ours_alone

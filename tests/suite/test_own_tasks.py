@@ -133,8 +133,8 @@ def count(state):
 
 
 def test_a_probe_that_finds_nothing_is_named():
+    (run,) = runs_of(QUADRATIC, {**SGD, "probes": {"law": "rllc.get_law"}})
     with pytest.raises(plan.PlanError, match=r"SGD: probe law=rllc\.get_law cannot read"):
-        (run,) = runs_of(QUADRATIC, {**SGD, "probes": {"law": "rllc.get_law"}})
         optimizers.check(run.optimizer, run.traced)
 
 
@@ -250,6 +250,13 @@ def test_a_mistake_in_a_task_is_one_line_before_training(mistake):
     with pytest.raises(plan.PlanError, match=f"^task toy: .*{message}") as caught:
         task_check.check_program(task, toy.data(), 16, "toy")
     assert "\n" not in str(caught.value)
+
+
+def test_a_generated_split_that_fails_is_named():
+    task = toy.quadratic()
+    data = toy.ToyData(task.data(None), lambda key: key, task.data(None))
+    with pytest.raises(plan.PlanError, match=r"^task q: validation of its data fails: TypeError"):
+        task_check.check_program(task, data, 16, "q")
 
 
 def test_a_batch_larger_than_the_training_set():

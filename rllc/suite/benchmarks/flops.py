@@ -46,7 +46,7 @@ def _shapes(task: Any, size: int) -> tuple[Any, Any, Any, Any]:
     """Parameters, state, prepared batch and key."""
     key = jax.eval_shape(lambda: jax.random.key(0))
     params, state = jax.eval_shape(task.init, key)
-    batch = jax.eval_shape(task.prepare, abstract_batch(task.synthetic(), size), key)
+    batch = jax.eval_shape(task.prepare, abstract_batch(task.synthetic().train, size), key)
     return params, state, batch, key
 
 

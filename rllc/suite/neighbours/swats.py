@@ -67,11 +67,11 @@ def swats(
     """
 
     def init(params):
-        zero = jnp.zeros([], optax.tree.dtype(params, "highest"))
-        zeros = optax.tree.zeros_like(params)
-        return SwatsState(
-            jnp.zeros([], jnp.int32), zeros, optax.tree.zeros_like(params), zero, zero
-        )
+        dtype = optax.tree.dtype(params, "highest")
+        mu, nu = optax.tree.zeros_like(params), optax.tree.zeros_like(params)
+        # Two scalars, not one twice: a state that holds an array twice cannot be donated.
+        mean_rate, sgd_rate = jnp.zeros([], dtype), jnp.zeros([], dtype)
+        return SwatsState(jnp.zeros([], jnp.int32), mu, nu, mean_rate, sgd_rate)
 
     def update(updates, state, params=None):
         del params

@@ -85,8 +85,8 @@ def make(spec: dict[str, Any]) -> Callable[[int], None]:
     state = tx.init(params)
 
     @jax.jit
-    def step(params, stats, state, x, y, key):
-        x = task.prepare({"x": x, "y": y}, key)["x"]
+    def step(params, stats, state, x, y, count):
+        x = task.prepare({"x": x, "y": y}, jax.random.fold_in(jax.random.key(0), count))["x"]
 
         def loss(params):
             variables = {"params": params, **({"batch_stats": stats} if stats else {})}
@@ -98,8 +98,7 @@ def make(spec: dict[str, Any]) -> Callable[[int], None]:
         updates, state = tx.update(gradients, state, params)
         return optax.apply_updates(params, updates), stats_, state, value
 
-    fold = jax.random.fold_in if task.name.endswith("resnet20") else lambda key, count: key
-    rng, key = np.random.default_rng(0), jax.random.key(0)
+    rng = np.random.default_rng(0)
     order, place, count = rng.permutation(len(labels)), 0, 0
 
     def train(steps: int) -> None:
@@ -110,7 +109,7 @@ def make(spec: dict[str, Any]) -> Callable[[int], None]:
             chosen = order[place : place + spec["batch"]]
             place, count = place + spec["batch"], count + 1
             params, stats, state, value = step(
-                params, stats, state, images[chosen], labels[chosen], fold(key, count)
+                params, stats, state, images[chosen], labels[chosen], count
             )
         value.block_until_ready()
 

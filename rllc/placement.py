@@ -1,0 +1,84 @@
+"""Code for one CPU: the help XLA's CPU backend needs to be fast does not survive being split."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+from jax.extend.core import Primitive
+from jax.interpreters import batching, mlir
+from jax.sharding import AxisType
+
+
+def on_one_cpu(one: Callable[..., Any], otherwise: Callable[..., Any], *arrays: jax.Array) -> Any:
+    """What ``one`` makes of the arrays in a program of one CPU device, and ``otherwise`` elsewhere.
+
+    Which it is shows when the program is lowered, so both are traced and must return alike; a
+    shard of `jax.shard_map` is a program of one device. Arrays that are sharded by their type
+    (explicit axes of a mesh) go to ``otherwise`` at once, since ``one`` may refuse their types.
+    """
+    axes = [kind for x in arrays for kind in jax.typeof(x).sharding.mesh.axis_types]
+    if AxisType.Explicit in axes:
+        return otherwise(*arrays)
+    manual = axes and all(kind is AxisType.Manual for kind in axes)
+    cpu = one if manual else functools.partial(_by_devices, one, otherwise)
+    return jax.lax.platform_dependent(*arrays, cpu=cpu, default=otherwise)
+
+
+_choice = Primitive("rllc_by_devices")
+_choice.multiple_results = True
+
+
+def _by_devices(one: Callable[..., Any], otherwise: Callable[..., Any], *arrays: Any) -> Any:
+    """``one`` in a program of one device, ``otherwise`` in one that is split over several."""
+    structure = jax.tree.structure(jax.eval_shape(otherwise, *arrays))
+    flat = [_Flat(one), _Flat(otherwise)]
+    return jax.tree.unflatten(structure, _choice.bind(*arrays, one=flat[0], otherwise=flat[1]))
+
+
+class _Flat:
+    """A function that returns the leaves of its result."""
+
+    def __init__(self, function: Callable[..., Any]):
+        self.function = function
+
+    def __call__(self, *arrays: Any) -> list[Any]:
+        return jax.tree.leaves(self.function(*arrays))
+
+
+@_choice.def_impl
+def _now(*arrays: Any, one: _Flat, otherwise: _Flat) -> list[Any]:
+    """Outside of any program, as under `jax.disable_jit`."""
+    return (one if all(len(x.devices()) == 1 for x in arrays) else otherwise)(*arrays)
+
+
+@_choice.def_abstract_eval
+def _types(*arrays: Any, one: _Flat, otherwise: _Flat) -> list[Any]:
+    del one
+    return [jax.typeof(x) for x in jax.eval_shape(otherwise, *arrays)]
+
+
+def _batched(arrays: Any, axes: Any, one: _Flat, otherwise: _Flat) -> tuple[list[Any], list[int]]:
+    mapped = [_Flat(jax.vmap(f, in_axes=axes)) for f in (one, otherwise)]
+    results = _choice.bind(*arrays, one=mapped[0], otherwise=mapped[1])
+    return results, [0] * len(results)
+
+
+def _lowered(ctx: mlir.LoweringRuleContext, *values: Any, one: _Flat, otherwise: _Flat) -> Any:
+    chosen = one if _devices(ctx.module_context.axis_context) == 1 else otherwise
+    return mlir.lower_fun(chosen, multiple_results=True)(ctx, *values)
+
+
+def _devices(context: Any) -> int:
+    """Over how many devices the compiler may split what is being lowered."""
+    if hasattr(context, "manual_axes"):  # inside shard_map: split along the other axes only
+        sizes = context.mesh.shape
+        return math.prod(sizes[axis] for axis in sizes if axis not in context.manual_axes)
+    return getattr(context, "num_devices", 1)
+
+
+batching.primitive_batchers[_choice] = _batched
+mlir.register_lowering(_choice, _lowered)
