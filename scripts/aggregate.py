@@ -15,16 +15,10 @@ from omegaconf import OmegaConf
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from rllc.replication import readme  # noqa: E402
-from rllc.suite import (  # noqa: E402
-    aggregation,
-    analysis,
-    configuration,
-    identity,
-    records,
-    selection,
-    sweep,
-)
+from rllc.replication import aggregation, analysis, readme  # noqa: E402
+from rllc.replication.analysis import Replication  # noqa: E402
+from rllc.suite import configuration, identity, records, selection, sweep  # noqa: E402
+from rllc.suite.aggregation import three_columns  # noqa: E402
 from rllc.suite.plan import PlanError, Run  # noqa: E402
 
 CONF = ROOT / "conf"
@@ -75,7 +69,7 @@ def _variant(task: dict[str, Any], run: Run) -> str:
     return selection.variant(settings)
 
 
-def committed(folder: Path, output: Path) -> analysis.Analysis:
+def committed(folder: Path, output: Path) -> Replication:
     """Analysis of the committed records, rates chosen from them."""
     loaded = records.load(folder)
     times = output / "benchmarks" / "step_time.csv"
@@ -95,11 +89,11 @@ def local(folder: Path, output: Path, shared: Path = RESULTS) -> None:
     loaded = records.load(folder)
     choices = selection.read_choices(shared / "tuning" / "choices.csv")
     ours = analysis.analyse(loaded, choices, default_variants(loaded.runs))
-    if len(ours.final):
+    if len(ours.measured.final):
         aggregation.write_tables(ours, output)
         aggregation.write_figures(ours, output)
-    print(aggregation.three_columns(ours, theirs))
-    print(f"\ntables and figures of this machine: {output}" if len(ours.final) else "")
+    print(three_columns(ours.measured, theirs.measured))
+    print(f"\ntables and figures of this machine: {output}" if len(ours.measured.final) else "")
 
 
 def main() -> None:
@@ -121,7 +115,7 @@ def main() -> None:
             local(here / "records", here / "results", arguments.output)
             return
         found = committed(arguments.records, arguments.output)
-        selection.write_choices(found.choices, arguments.output / "tuning" / "choices.csv")
+        selection.write_choices(found.measured.choices, arguments.output / "tuning" / "choices.csv")
         aggregation.write_tables(found, arguments.output)
         aggregation.write_report(found, arguments.output)
         drawn = aggregation.write_figures(found, arguments.output, arguments.law_task)
@@ -130,7 +124,7 @@ def main() -> None:
     except (PlanError, records.RecordsError, OSError) as error:
         sys.exit(f"error: {error}")
     print(
-        f"{len(found.runs)} runs: tables, report and {len(drawn)} figure files "
+        f"{len(found.measured.runs)} runs: tables, report and {len(drawn)} figure files "
         f"in {arguments.output}"
     )
 

@@ -22,6 +22,7 @@ from rllc.suite import devices  # noqa: E402
 devices.configure()
 
 import tasks as suite_tasks  # noqa: E402
+from rllc.replication import paper  # noqa: E402
 from rllc.suite.benchmarks import session  # noqa: E402
 
 
@@ -53,7 +54,9 @@ def main() -> None:
     peers = {
         "flax": sys.executable, "torch": given.torch_python, "learned": given.learned_python
     }  # fmt: skip
-    sys.exit(not session.run(given.only, given.tasks, peers, given.output, given.quick))
+    sys.exit(
+        not session.run(paper.STUDY, given.only, given.tasks, peers, given.output, given.quick)
+    )
 
 
 if __name__ == "__main__":

@@ -11,14 +11,14 @@ from rllc.replication.claims import (
     PARTLY,
     Claim,
     reduced_note,
-    short_grids,
     verdict,
     withheld,
 )
+from rllc.replication.paper import STUDY
 from rllc.suite.analysis import Analysis
 from rllc.suite.comparisons import scores
 from rllc.suite.markdown import counted
-from rllc.suite.provenance import full_cells
+from rllc.suite.provenance import full_cells, short_grids
 from rllc.suite.readings import HEADLINE
 from rllc.suite.statistics import spread_ratio
 from rllc.suite.tuning_analysis import target_table
@@ -131,7 +131,7 @@ def _variation(a: Analysis) -> Claim:
     ours, theirs = (cells[cells.task.isin(tasks)] for cells in (ours, theirs))
     rows = a.rows[(a.rows.reading == HEADLINE) & (a.rows.status != "diverged")]
     names = (*paper.RLLC, *paper.BASELINES)
-    accuracy = np.moveaxis(scores(rows[rows.task.isin(tasks)], list(names), tasks), 0, 1)
+    accuracy = np.moveaxis(scores(STUDY, rows[rows.task.isin(tasks)], list(names), tasks), 0, 1)
     ratio, low, high, _ = spread_ratio(accuracy, np.isin(names, paper.RLLC))
     enough = len(tasks) >= MOST_TASKS
     notes = [
@@ -181,7 +181,9 @@ def _gains(a: Analysis) -> Claim:
     keys = {(cell.task, cell.optimizer) for cell in green.itertuples()}
     is_green = [key in keys for key in zip(here.task, here.optimizer, strict=True)]
     here = here[np.array(is_green, bool) & (here.n > 1)]
-    whole = [not short_grids(a, r.task, r.optimizer, *paper.BASELINES) for r in here.itertuples()]
+    whole = [
+        not short_grids(a.made, r.task, r.optimizer, *paper.BASELINES) for r in here.itertuples()
+    ]
     here = here[np.array(whole, bool)]
     if here.empty:
         return claim

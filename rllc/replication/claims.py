@@ -12,10 +12,11 @@ import numpy as np
 import pandas as pd
 
 from rllc.replication import paper
+from rllc.replication.paper import ACCURACY, STUDY
 from rllc.suite import comparisons, selection
 from rllc.suite.analysis import Analysis
 from rllc.suite.comparisons import scores, stream
-from rllc.suite.provenance import FULL, NO_TUNING
+from rllc.suite.provenance import FULL, NO_TUNING, short_grids
 from rllc.suite.readings import HEADLINE, READINGS
 from rllc.suite.statistics import Interval, holm, stratified_interquartile_mean
 
@@ -89,15 +90,9 @@ def reduced_note(a: Analysis, task: str, *optimizers: str) -> str:
     return f"reduced: {'; '.join(short)}" if short else ""
 
 
-def short_grids(a: Analysis, task: str, *optimizers: str) -> list[str]:
-    """How the grids fall short that may have missed any of the cells' best rates."""
-    cells = a.made[(a.made.task == task) & a.made.optimizer.isin(optimizers)]
-    return sorted(set(cells.grid[cells.short_grid.astype(bool)]))
-
-
 def withheld(a: Analysis, task: str, *optimizers: str) -> str:
     """Why there is no verdict on the difference of these cells, empty if there is one."""
-    return SHORT_GRID if short_grids(a, task, *optimizers) else ""
+    return SHORT_GRID if short_grids(a.made, task, *optimizers) else ""
 
 
 def green_cells(a: Analysis, metric: str = "test_accuracy") -> list[Claim]:
@@ -187,9 +182,8 @@ def _best_of_task(a: Analysis, task: str, row: dict | None) -> Claim:
 def validation_accuracies(a: Analysis, task: str) -> pd.Series:
     """Mean over final runs of the highest validation accuracy, by optimizer; diverged: guessing."""
     here = a.final[a.final.task == task]
-    highest = selection.lowest_or_highest(here, a.records.curves, "validation_accuracy")
-    guessing = comparisons.CHANCE / 100
-    return highest.clip(lower=guessing).groupby(here.optimizer).mean()
+    highest = selection.lowest_or_highest(here, a.records.curves, ACCURACY)
+    return highest.clip(lower=ACCURACY.guess).groupby(here.optimizer).mean()
 
 
 def adaptive_momentum(a: Analysis) -> list[Claim]:
@@ -221,7 +215,7 @@ def pair(a: Analysis, task: str, optimizer: str, other: str) -> dict | None:
     rows = a.rows[(a.rows.reading == HEADLINE) & (a.rows.task == task)]
     if not {optimizer, other} <= set(rows.optimizer):
         return None
-    return comparisons.difference(rows, task, optimizer, other)
+    return comparisons.difference(STUDY, rows, task, optimizer, other)
 
 
 def errors_saved(a: Analysis, optimizer: str, other: str) -> tuple[Interval, int]:
@@ -235,12 +229,12 @@ def errors_saved(a: Analysis, optimizer: str, other: str) -> tuple[Interval, int
     pairs = {
         task: pair(a, task, optimizer, other)
         for task in paper.TASKS
-        if not short_grids(a, task, optimizer, other)
+        if not short_grids(a.made, task, optimizer, other)
     }
     tasks = [task for task, row in pairs.items() if row and row["n"] > 1]
     if not tasks:
         return Interval(np.nan, np.nan, np.nan, 0), 0
-    ours, theirs = scores(rows[rows.task.isin(tasks)], [optimizer, other], tasks)
+    ours, theirs = scores(STUDY, rows[rows.task.isin(tasks)], [optimizer, other], tasks)
     errors = 100 - np.array([row[np.isfinite(row)].mean() for row in theirs])[:, None]
     saved = 100 * (ours - theirs) / errors
     return stratified_interquartile_mean(saved, stream("saved", optimizer, other)), len(tasks)
@@ -268,7 +262,7 @@ def count_over_tasks(
     if not outcomes:
         return claim
     yes, enough = sum(outcomes.values()), len(outcomes) >= MOST_TASKS
-    names = ", ".join(str(paper.title(task)) for task, holds in outcomes.items() if holds)
+    names = ", ".join(paper.title(task) for task, holds in outcomes.items() if holds)
     holds = verdict(yes >= least * len(outcomes) and yes > 0)
     return claim._replace(
         value=f"{yes} of {len(outcomes)} {what}",

@@ -1,7 +1,7 @@
 """How far every answer to an open question is from the paper's numbers.
 
 Answers are compared on equal terms: on the same cells, there at the same points of the grid, seeds
-and steps, namely those run for all of them; each takes its best point by `selection.RULE`, as a
+and steps, namely those run for all of them; each takes its best point by validation accuracy, as a
 cell of the paper is the best of its grid.
 """
 
@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 
 from rllc.replication import paper, questions
+from rllc.replication.paper import ACCURACY, LOSS, STUDY
 from rllc.replication.questions import QUESTIONS, REPORTED, Question
-from rllc.suite import comparisons, readings, selection
+from rllc.suite import readings, selection
 from rllc.suite.selection import (
     CELL,
     LAW_RATE,
@@ -21,7 +22,9 @@ from rllc.suite.selection import (
 )
 from rllc.suite.statistics import pooled_std
 
-RULES = ("validation_accuracy", "validation_loss")
+RULES = {metric.column("validation"): metric for metric in (ACCURACY, LOSS)}
+RULE = ACCURACY.column("validation")
+GUESS = {metric: metric.guess_or_worst([]) for metric in (ACCURACY, LOSS)}
 RATES = ["learning_rate", LAW_RATE]
 COLUMNS = [
     "question", "answer", "is_default", *CELL, "reading", "seeds", "points", "steps", *RATES,
@@ -49,7 +52,7 @@ def deviations(runs: pd.DataFrame, defaults: pd.DataFrame, curves: pd.DataFrame)
     tried = selection.with_hyper(runs[runs.role != "final"], RATES)
     cells = zip(tried.task, tried.optimizer, strict=True)
     tried = tried[np.array([cell in known for cell in cells], bool)]
-    tried = tried.assign(**{m: lowest_or_highest(tried, curves, m) for m in RULES})
+    tried = tried.assign(**{name: lowest_or_highest(tried, curves, m) for name, m in RULES.items()})
     variants = selection.variant_by_cell(defaults)
     chosen = list(_reported(tuning_runs(tried[tried.run.isin(set(defaults.run))])))
     for question in QUESTIONS[1:]:
@@ -75,14 +78,14 @@ def _settings(question: Question, tried: pd.DataFrame, variants: dict) -> Iterat
         here = members[(members.task == cell[0]) & (members.optimizer == cell[1])]
         here = _common(here[here.answer.isin(answers)], len(answers))
         for _, part in here.groupby("answer", sort=True):
-            yield _best(part, selection.RULE).assign(question=question.name)
+            yield _best(part, RULE).assign(question=question.name)
 
 
 def _best(runs: pd.DataFrame, rule: str) -> pd.DataFrame:
     """The runs at the best point, with ``points`` (how many there were) and the ``rule``."""
     names = [*selection.hyper_names(runs), "hyper"]
     points = runs.groupby(names, dropna=False, sort=True)[rule].mean().droplevel(names[:-1])
-    at = points.idxmin() if selection.is_loss(rule) else points.idxmax()
+    at = points.idxmin() if RULES[rule].lower else points.idxmax()
     best = runs[runs.hyper == at]
     return best.assign(points=len(points), rule=rule)
 
@@ -157,19 +160,17 @@ def _values(chosen: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
     parts = []
     for rule, members in chosen.groupby("rule", sort=True):
         once = members.drop_duplicates("run").assign(tuned=True)
-        rows = readings.readings(once, curves, rule).drop(
+        rows = readings.readings(STUDY, once, curves, RULES[rule]).drop(
             columns=[*CELL, "seed", "steps", "status"]
         )
         parts.append(members.drop(columns=["family", "device"]).merge(rows, on="run"))
     rows = pd.concat(parts, ignore_index=True)
     lost = rows.status == "diverged"
-    rows["accuracy"] = rows.batch_accuracy.where(~lost, comparisons.CHANCE)
-    rows["loss"] = rows.test_loss.where(~lost, comparisons.GUESSING)
+    rows["accuracy"] = rows.batch_accuracy.where(~lost, GUESS[ACCURACY])
+    rows["loss"] = rows.test_loss.where(~lost, GUESS[LOSS])
     asked = rows.question == REPORTED.name
     by = rows.rule.str.removeprefix("validation_")
-    rows["is_default"] |= (
-        asked & (rows.reading == readings.HEADLINE) & (rows.rule == selection.RULE)
-    )
+    rows["is_default"] |= asked & (rows.reading == readings.HEADLINE) & (rows.rule == RULE)
     rows["answer"] = rows.answer.where(~asked, rows.reading + ", by " + by)
     rows["reading"] = rows.reading.where(~asked, "")
     grouped = rows.groupby(["question", "answer", *CELL, "reading"], sort=True)
@@ -197,5 +198,5 @@ def _beside_paper(table: pd.DataFrame) -> pd.DataFrame:
     whole = table.steps >= paper.STEPS
     table["misfit"] = table.accuracy_difference.where(whole, better).abs() / table.spread
     table["loss_misfit_percent"] = table.loss_difference_percent.where(whole, lower).abs()
-    within = table.accuracy_difference.abs() <= np.maximum(comparisons.TOLERANCE, 2 * table.spread)
+    within = table.accuracy_difference.abs() <= np.maximum(paper.TOLERANCE, 2 * table.spread)
     return table.assign(agrees=within)

@@ -10,12 +10,13 @@ from rllc.replication.claims import (
     Claim,
     count_over_tasks,
     pair,
-    short_grids,
     validation_accuracies,
     verdict,
 )
+from rllc.replication.paper import STUDY
 from rllc.suite.analysis import Analysis
-from rllc.suite.comparisons import TOLERANCE, scores
+from rllc.suite.comparisons import scores
+from rllc.suite.provenance import short_grids
 from rllc.suite.readings import HEADLINE
 
 MULTI_MOMENTUM = (
@@ -36,12 +37,15 @@ def _like_adam(a: Analysis) -> Claim:
     claim = Claim(
         "M(0.9)⊕M(0.0) is competitive with Adam or better in many tasks",
         "section 1",
-        f"tasks where the interval of the difference lies above −{TOLERANCE} points; at least half",
+        f"tasks where the interval of the difference lies above −{paper.TOLERANCE} points; "
+        "at least half",
     )
     names = ("M(0.9)+M(0.0)", "Adam")
-    tasks = [task for task in paper.TASKS if not short_grids(a, task, *names)]
+    tasks = [task for task in paper.TASKS if not short_grids(a.made, task, *names)]
     rows = {task: pair(a, task, *names) for task in tasks}
-    found = {task: row["low"] > -TOLERANCE for task, row in rows.items() if row and row["n"] > 1}
+    found = {
+        task: row["low"] > -paper.TOLERANCE for task, row in rows.items() if row and row["n"] > 1
+    }
     return count_over_tasks(claim, found)
 
 
@@ -52,9 +56,9 @@ def _most_reliable(a: Analysis) -> Claim:
         "tasks where it has the highest mean accuracy of the four; more than any other",
     )
     rows = a.rows[a.rows.reading == HEADLINE]
-    array = scores(rows, list(MULTI_MOMENTUM), list(paper.TASKS))
+    array = scores(STUDY, rows, list(MULTI_MOMENTUM), list(paper.TASKS))
     several = (np.isfinite(array).sum(axis=2) > 1).all(axis=0)
-    whole = [not short_grids(a, task, *MULTI_MOMENTUM) for task in paper.TASKS]
+    whole = [not short_grids(a.made, task, *MULTI_MOMENTUM) for task in paper.TASKS]
     used = several & np.array(whole)
     means = np.nanmean(array[:, used], axis=2).T
     wide = pd.DataFrame(means, np.array(paper.TASKS)[used], MULTI_MOMENTUM)
@@ -79,7 +83,7 @@ def _jordan_blocks(a: Analysis) -> list[Claim]:
             {
                 row.task: row.low > 0
                 for row in here[here.optimizer == name].itertuples()
-                if row.n > 1 and not short_grids(a, row.task, name, *paper.BASELINES)
+                if row.n > 1 and not short_grids(a.made, row.task, name, *paper.BASELINES)
             },
         )
         for name in JORDAN
@@ -101,6 +105,6 @@ def _jordan_over_momentum(a: Analysis) -> Claim:
         theirs = accuracy[accuracy.index.isin(MULTI_MOMENTUM)]
         if needed <= set(accuracy.index):
             row = pair(a, task, ours.idxmax(), theirs.idxmax())
-            if row and row["n"] > 1 and not short_grids(a, task, *JORDAN, *MULTI_MOMENTUM):
+            if row and row["n"] > 1 and not short_grids(a.made, task, *JORDAN, *MULTI_MOMENTUM):
                 found[task] = row["low"] > 0
     return count_over_tasks(claim, found, least=1e-9)

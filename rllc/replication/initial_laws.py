@@ -12,6 +12,7 @@ import pandas as pd
 
 from rllc.replication import deviations, law_dynamics, paper, questions
 from rllc.replication.law_dynamics import MIXED, LawCurves
+from rllc.replication.paper import ACCURACY, STUDY
 from rllc.suite import readings, selection, tables
 from rllc.suite.selection import CELL
 
@@ -48,7 +49,7 @@ def final_runs(
     answered = _answered(every, runs)
     found = {}
     for answer, part in answered[~answered.is_default].groupby("answer", sort=True):
-        choices = selection.choose(selection.tuning_points(part, curves))
+        choices = selection.choose(selection.tuning_points(part, curves, ACCURACY), ACCURACY)
         final = readings.final_runs(part, choices)
         if len(final):
             found[str(answer)] = final
@@ -71,7 +72,7 @@ def witnesses(every: pd.DataFrame, runs: pd.DataFrame, records: Any) -> pd.DataF
     """
     answered = _answered(every[every.optimizer == MIXED], runs)
     table = pd.DataFrame(_rows(selection.tuning_runs(answered), records), columns=COLUMNS)
-    tasks = paper.in_order(table.task, paper.TASKS)
+    tasks = STUDY.task_order(table.task)
     table = table.sort_values(
         ["answer", "task"], key=lambda c: c.map(tasks.index) if c.name == "task" else c
     )
@@ -94,7 +95,9 @@ def accuracies(
     """
     columns = ["answer", "optimizer", "task", "seeds", "mean", "std"]
     parts = [
-        _headline(readings.summarize(readings.readings(final, curves))).assign(answer=answer)
+        _headline(readings.summarize(STUDY, readings.readings(STUDY, final, curves))).assign(
+            answer=answer
+        )
         for answer, final in elsewhere.items()
     ]
     if not parts:
@@ -104,7 +107,7 @@ def accuracies(
     theirs = paper.cells().rename(columns={"test_accuracy_mean": "paper_mean"})
     table = pd.concat(parts)[columns].merge(default, on=CELL, how="left")
     table = table.merge(theirs[[*CELL, "paper_mean"]], on=CELL, how="left")
-    return tables.in_paper_order(table)
+    return tables.ordered(STUDY, table)
 
 
 def _headline(summary: pd.DataFrame) -> pd.DataFrame:
@@ -119,7 +122,8 @@ def _answered(every: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
 
 def _rows(tuning: pd.DataFrame, records: Any) -> Iterator[dict]:
     for (answer, task), part in tuning.groupby(["answer", "task"], sort=True):
-        choice = selection.choose(selection.tuning_points(part, records.curves)).iloc[0]
+        points = selection.tuning_points(part, records.curves, ACCURACY)
+        choice = selection.choose(points, ACCURACY).iloc[0]
         best = part[selection.same_hyper(part, choice.hyper)]
         best = best[best.steps == choice.steps]
         found = law_dynamics.law_curves(records, best, str(task), MIXED)

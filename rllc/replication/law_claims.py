@@ -8,6 +8,7 @@ import pandas as pd
 from rllc.replication import initial_laws, law_dynamics, paper
 from rllc.replication.claims import NOT_SUPPORTED, PARTLY, Claim, reduced_note, verdict, withheld
 from rllc.replication.law_dynamics import COUPLED, CROSSING_RANGE, MIXED, VANISHED, LawCurves
+from rllc.replication.paper import STUDY
 from rllc.suite.analysis import Analysis
 from rllc.suite.markdown import counted
 
@@ -19,12 +20,16 @@ def law(a: Analysis) -> list[Claim]:
     return [*_mixed(a, a.final), *_coupled(a, a.final)]
 
 
-def law_from_elsewhere(a: Analysis) -> list[Claim]:
+def law_from_elsewhere(a: Analysis, elsewhere: dict[str, pd.DataFrame]) -> list[Claim]:
     """The same claims from each other initial law that there are final runs of.
 
     The paper gives no initial law. Its Figure 2a begins near momentum SGD, which (1, 0) is.
+
+    Args:
+      a: the analysis.
+      elsewhere: from `initial_laws.final_runs`.
     """
-    elsewhere = a.elsewhere or {"first": a.final.iloc[:0]}
+    elsewhere = elsewhere or {"first": a.final.iloc[:0]}
     return [
         claim._replace(claim=f"from {initial_laws.in_words(answer)}: {claim.claim}")
         for answer, final in elsewhere.items()
@@ -40,13 +45,13 @@ def _measured(
     Each with a note (the task, and what is reduced), and whether its rates come from a short grid:
     what the law does depends on them, so there is no verdict then.
     """
-    for task in paper.in_order(final[final.optimizer == optimizer].task, paper.TASKS):
+    for task in STUDY.task_order(final[final.optimizer == optimizer].task):
         curves = law_dynamics.law_curves(a.records, final, task, optimizer)
         if curves is not None:
             default = final is a.final
             why_not = withheld(a, task, optimizer) if default else ""
             reduced = reduced_note(a, task, optimizer) if default else ""
-            parts = (why_not, str(paper.title(task)), reduced)
+            parts = (why_not, paper.title(task), reduced)
             yield curves, "; ".join(part for part in parts if part), bool(why_not)
 
 

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from rllc.replication import law_dynamics, paper
 from rllc.replication.law_dynamics import COUPLED, MIXED, NESTEROV_ANGLE, LawCurves
+from rllc.replication.paper import STUDY
 from rllc.suite.figures import thousands
 from rllc.suite.markdown import counted
 from rllc.suite.plotting import (
@@ -70,7 +71,7 @@ def figure2(
 def default_task(final: pd.DataFrame) -> str:
     """First task with both optimizers of Figure 2, else with one, else the paper's first."""
     counts = final[final.optimizer.isin([MIXED, COUPLED])].groupby("task").optimizer.nunique()
-    tasks = paper.in_order(counts.index, paper.TASKS)
+    tasks = STUDY.task_order(counts.index)
     return max(tasks, key=lambda task: counts[task], default=paper.TASKS[0])
 
 

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 
 from rllc.replication import law_dynamics, paper
 from rllc.replication.law_dynamics import LawCurves
+from rllc.replication.paper import STUDY
 from rllc.suite import readings, tables
 from rllc.suite.figures import thousands
 from rllc.suite.markdown import MISSING, markdown_table, span
@@ -63,7 +64,7 @@ def table(every: pd.DataFrame, records: Any) -> pd.DataFrame:
     found = runs(every)
     if found.empty:
         return pd.DataFrame(columns=COLUMNS)
-    values = readings.readings(found.assign(tuned=True), records.curves)
+    values = readings.readings(STUDY, found.assign(tuned=True), records.curves)
     by_run = values.pivot(index="run", columns="reading", values="test_accuracy")
     loss = values[values.reading == "best"].set_index("run").test_loss
     kept = found.status != "diverged"
@@ -81,7 +82,7 @@ def table(every: pd.DataFrame, records: Any) -> pd.DataFrame:
     )
     whole = counts.join(means).reset_index()
     whole = whole.merge(theirs[[*CELL, "paper_accuracy", "paper_loss"]], on=CELL, how="left")
-    return tables.in_paper_order(whole)[COLUMNS]
+    return tables.ordered(STUDY, whole)[COLUMNS]
 
 
 def _law_sizes(found: pd.DataFrame, records: Any) -> tuple[pd.Series, pd.Series]:
@@ -102,7 +103,7 @@ def to_markdown(table: pd.DataFrame) -> str:
     """
     body = [
         [
-            str(paper.title(row.task)), paper.pretty(row.optimizer), f"{row.learning_rate:g}",
+            paper.title(row.task), paper.pretty(row.optimizer), f"{row.learning_rate:g}",
             f"{row.law_learning_rate:g}",
             f"{row.seeds}" + (f", {row.diverged} diverged" if row.diverged else ""),
             _number(100 * row.law_left, "{:.0f} %"), _number(row.drift, "{:+.2f}"),
@@ -166,7 +167,7 @@ def figure(every: pd.DataFrame, records: Any, task: str) -> Figure:
     """
     found = runs(every)
     found = found[found.task == task]
-    optimizers = paper.in_order(found.optimizer, paper.OPTIMIZERS)
+    optimizers = STUDY.row_order(found.optimizer)
     sweeps = sorted(
         found.groupby(["optimizer", "learning_rate"]), key=lambda s: optimizers.index(s[0][0])
     )

@@ -7,9 +7,12 @@ this project's notation; losses are cross-entropies, accuracies percent.
 import re
 from functools import cache
 from importlib import resources
-from typing import NamedTuple
 
 import pandas as pd
+
+from rllc.suite.metrics import CLASSIFICATION
+from rllc.suite.plotting import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION
+from rllc.suite.study import Study
 
 TASKS = (
     "mnist_mlp",
@@ -35,20 +38,12 @@ OPTIMIZERS = BASELINES + RLLC  # in the order of the paper's rows
 STEPS = 10_000  # iterations of one run (A.5.2)
 SEEDS = 3  # runs behind each mean (A.5.2)
 BATCH_SIZE = 128
+TOLERANCE = 0.3  # accuracy points within which a cell agrees with the paper at least
+ACCURACY, LOSS = CLASSIFICATION
 GRID_POINTS = {"baseline": 15, "rllc": 18}  # points of its tuning grids (A.5.2)
 
 _DATASETS = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST", "cifar10": "CIFAR-10"}
 _NETWORKS = {"mlp": "MLP", "conv": "Conv", "resnet20": "ResNet-20"}
-
-
-class Title(NamedTuple):
-    """A task as the paper's column heads write it."""
-
-    dataset: str
-    network: str
-
-    def __str__(self) -> str:
-        return " ".join(part for part in self if part)
 
 
 @cache
@@ -84,22 +79,16 @@ def green_cells(column: str = "test_accuracy_mean") -> pd.DataFrame:
     return table[table.gain > 0].reset_index(drop=True)
 
 
-def title(task: str) -> Title:
+def title(task: str) -> str:
     """Column head of a task; a task of no known data set or network keeps its own name.
 
-    >>> str(title("fashion_mnist_conv"))
+    >>> title("fashion_mnist_conv")
     'Fashion-MNIST Conv'
     """
     dataset, _, network = task.rpartition("_")
     if dataset not in _DATASETS or network not in _NETWORKS:
-        return Title(task, "")
-    return Title(_DATASETS[dataset], _NETWORKS[network])
-
-
-def in_order(names, known: tuple[str, ...]) -> list[str]:
-    """`names` without repeats: those of `known` first, in its order, then the rest by alphabet."""
-    names = set(names)
-    return [name for name in known if name in names] + sorted(names - set(known))
+        return task
+    return f"{_DATASETS[dataset]} {_NETWORKS[network]}"
 
 
 def pretty(optimizer: str) -> str:
@@ -140,3 +129,37 @@ def _is_propagator(optimizer: str) -> bool:
 def _signs(optimizer: str) -> str:
     """``+`` between propagators (not inside their brackets) becomes ⊕."""
     return re.sub(r"\)\+", ")⊕", optimizer)
+
+
+STYLES = {  # baselines: black and grey, broken lines; RLLC: colours
+    "SGD": (GREY, ":"),
+    "Momentum SGD": (GREY, "--"),
+    "Adam": (BLACK, "-."),
+    "M(0.9)": (BLUE, "-"),
+    "M(0.9)+M(0.0)": (VERMILION, "-"),
+    "M(0.9)+M(0.8)+M(0.7)": (GREEN, "-"),
+    "M2(0.6)": (SKY, "-"),
+    "M(0.9)+M2(0.6)": (ORANGE, "-"),
+    "M(0.9)+M(0.0)+M2(0.6)": (PURPLE, "-"),
+    "M3(0.6)": (SKY, "--"),
+    "M(0.9)+M(-0.9)+CM(0.9i)": (ORANGE, "--"),
+}
+
+STUDY = Study(
+    name="Dynamic Memory Based Adaptive Optimization",
+    tasks=TASKS,
+    optimizers=OPTIMIZERS,
+    baselines=BASELINES,
+    protocol={"steps": STEPS, "batch_size": BATCH_SIZE},
+    seeds={"tune": tuple(range(100, 100 + SEEDS)), "final": tuple(range(SEEDS))},
+    grid_points=GRID_POINTS,
+    families={"baseline": "baselines", "rllc": "RLLC"},
+    title=title,
+    pretty=pretty,
+    latex=latex,
+    styles=STYLES,
+    published=cells(),
+    source="paper",
+    tolerance=TOLERANCE,
+    tables=("Table 1", "Table 2"),
+)

@@ -4,6 +4,7 @@ import pandas as pd
 
 from rllc.replication import law_rates, paper
 from rllc.replication.law_dynamics import CROSSING_RANGE, MIXED
+from rllc.replication.paper import STUDY
 from rllc.replication.question_verdicts import (
     CLEAR,
     LEANING,
@@ -14,7 +15,6 @@ from rllc.replication.question_verdicts import (
     verdict,
 )
 from rllc.replication.questions import QUESTIONS, REPORTED, Question
-from rllc.suite.comparisons import TOLERANCE
 from rllc.suite.markdown import MISSING, markdown_table, span
 from rllc.suite.readings import READINGS
 
@@ -65,7 +65,7 @@ _RULE = (
     f"task's column). A lead in accuracy is clear from {CLEAR:g} standard errors on. *Settled*: "
     "wins all, always clearly, without reduced cells. *Leaning*: wins more than half, once "
     "clearly. *Undecided*: otherwise. A cell agrees where it differs from the paper's by at most "
-    f"max({TOLERANCE} points, 2 σ). Reduced cells (fewer steps than the paper's) count only "
+    f"max({paper.TOLERANCE} points, 2 σ). Reduced cells (fewer steps than the paper's) count only "
     "where they are better than the paper already, since more steps would not undo that."
 )
 
@@ -125,8 +125,8 @@ def _winner(v: Verdict) -> str:
 def _cells(table: pd.DataFrame) -> str:
     """Tasks with the optimizers compared on them."""
     parts = []
-    for task in paper.in_order(table.task, paper.TASKS):
-        names = paper.in_order(table.optimizer[table.task == task], paper.OPTIMIZERS)
+    for task in STUDY.task_order(table.task):
+        names = STUDY.row_order(table.optimizer[table.task == task])
         whole = names == list(paper.OPTIMIZERS)
         text = f"all {len(names)} optimizers" if whole else ", ".join(map(paper.pretty, names))
         parts.append(f"{paper.title(task)} ({text})")
@@ -182,7 +182,7 @@ def _final_runs(table: pd.DataFrame) -> str:
         [
             row.answer,
             paper.pretty(row.optimizer),
-            str(paper.title(row.task)),
+            paper.title(row.task),
             f"{number(row.mean, row.std)}, n={row.seeds}",
             number(row.default_mean, row.default_std),
             f"{row.paper_mean:.2f}",
@@ -207,7 +207,7 @@ def _witnesses(table: pd.DataFrame) -> str:
     body = [
         [
             f"{row.answer} (default)" if row.is_default else row.answer,
-            str(paper.title(row.task)),
+            paper.title(row.task),
             str(row.points),
             str(row.seeds),
             f"{row.learning_rate:g}, {row.law_learning_rate:g}",
@@ -224,7 +224,7 @@ def _by_law_rate(table: pd.DataFrame) -> str:
     """Sweeps over the law rate, as witnesses to the size of the initial law."""
     figures = ", ".join(
         f"[{paper.title(task)}](../figures/law_rates_{task}.png)"
-        for task in paper.in_order(table.task, paper.TASKS)
+        for task in STUDY.task_order(table.task)
     )
     return (
         "The law rate is a witness to the size of the initial law: a law of ones with rates "

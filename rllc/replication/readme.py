@@ -4,20 +4,22 @@ from pathlib import Path
 
 import pandas as pd
 
-from rllc.replication import law_rates, paper, question_report, report, search
-from rllc.suite import screens, short_tuning
+from rllc.replication import early_choice, law_rates, paper, question_report, report, search
+from rllc.replication.analysis import Replication
+from rllc.replication.paper import STUDY
+from rllc.suite import screens
 from rllc.suite.analysis import Analysis
 from rllc.suite.benchmarks import report as speed
 from rllc.suite.benchmarks import store
 from rllc.suite.markdown import MISSING, markdown_table
 from rllc.suite.provenance import FULL
 from rllc.suite.readings import HEADLINE
-from rllc.suite.tables import in_paper_order
+from rllc.suite.tables import ordered
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 
 
-def update(path: Path, a: Analysis, benchmarks: Path) -> None:
+def update(path: Path, r: Replication, benchmarks: Path) -> None:
     """Rewrites the text between the markers of the README at `path`.
 
     Raises:
@@ -28,17 +30,18 @@ def update(path: Path, a: Analysis, benchmarks: Path) -> None:
     _, end, after = rest.partition(END)
     if not begin or not end:
         raise ValueError(f"{path} lacks {BEGIN} … {END}")
-    path.write_text(f"{before}{BEGIN}\n{_results(a)}{_speed(benchmarks)}{END}{after}")
+    path.write_text(f"{before}{BEGIN}\n{_results(r)}{_speed(benchmarks)}{END}{after}")
 
 
-def _results(a: Analysis) -> str:
+def _results(r: Replication) -> str:
+    a = r.measured
     cells = a.cells[a.cells.reading == HEADLINE]
-    measured = paper.in_order(set(cells.task), paper.TASKS)
-    cells = in_paper_order(cells[cells.optimizer.isin(paper.OPTIMIZERS)])
+    measured = STUDY.task_order(set(cells.task))
+    cells = ordered(STUDY, cells[cells.optimizer.isin(paper.OPTIMIZERS)])
     optimizers = list(dict.fromkeys(cells.optimizer))
     by_cell = {(row.optimizer, row.task): _cell(row) for row in cells.itertuples()}
     body = [[paper.pretty(o), *(by_cell.get((o, t), "–") for t in measured)] for o in optimizers]
-    head = ["test accuracy (%)", *(str(paper.title(task)) for task in measured)]
+    head = ["test accuracy (%)", *(paper.title(task) for task in measured)]
     table = markdown_table(head, body) if measured else "No final runs are recorded yet."
     return (
         f"{report.headline(a)}\n\n"
@@ -46,7 +49,7 @@ def _results(a: Analysis) -> str:
         "that diverged are not in the mean, those that ended at chance are); the paper's mean in "
         f"brackets{_metric_note(cells)}."
         "\n\n"
-        f"{table}\n\n{_provenance(a)}{_beyond(a)}"
+        f"{table}\n\n{_provenance(a)}{_beyond(r)}"
         "All readings, losses and intervals: [Table 1](results/tables/table1.md), "
         "[Table 2](results/tables/table2.md), [how each cell was made]"
         "(results/tables/provenance.md), [verdicts on the paper's claims]"
@@ -86,15 +89,15 @@ def _provenance(a: Analysis) -> str:
     )
     parts = ("training", "tuning")
     body = [
-        [str(paper.title(task)), *(_short(made[made.task == task], part) for part in parts)]
-        for task in paper.in_order(made.task, paper.TASKS)
+        [paper.title(task), *(_short(made[made.task == task], part) for part in parts)]
+        for task in STUDY.task_order(made.task)
     ]
     body = [row for row in body if row[1:] != [MISSING, MISSING]]
     if body:
         text += markdown_table(["short of the paper's protocol", *parts], body) + "\n\n"
-    if early := short_tuning.sentence(a.early):
+    if early := early_choice.sentence(a.early):
         text += f"{early} [By step](results/figures/tuning_steps.png).\n\n"
-    if checked := screens.sentence(a.screens):
+    if checked := screens.sentence(STUDY, a.screens):
         text += f"{checked} [By grid](results/tables/screens.csv).\n\n"
     return text
 
@@ -108,17 +111,17 @@ def _short(made: pd.DataFrame, part: str) -> str:
     return ", ".join(f"{text} ({n} of {len(made)} cells)" for text, n in counts.items()) or MISSING
 
 
-def _beyond(a: Analysis) -> str:
+def _beyond(r: Replication) -> str:
     """Verdicts on the open questions, and of a search beyond the paper's propagators."""
-    verdicts = question_report.one_line(a.deviations)
+    verdicts = question_report.one_line(r.deviations)
     lines = [f"[Questions the paper leaves open](results/tables/questions.md): {verdicts}."]
-    if len(a.witnesses):
-        lines.append(question_report.witness_sentence(a.witnesses))
-    if by_law_rate := law_rates.summary(a.law_rates):
+    if len(r.witnesses):
+        lines.append(question_report.witness_sentence(r.witnesses))
+    if by_law_rate := law_rates.summary(r.law_rates):
         lines.append(by_law_rate)
     lines += [
         f"{search.sentence(found)} [All candidates](results/tables/propagator_search.md)."
-        for found in search.found(a)
+        for found in search.found(r.measured)
     ]
     return "".join(f"{line}\n\n" for line in lines)
 
@@ -140,7 +143,7 @@ def _speed(folder: Path) -> str:
     shared = store.read(folder, "batching")
     if len(shared):
         parts += [
-            f"On one {device}, {speed.batching(rows)}"
+            f"On one {device}, {speed.batching(STUDY, rows)}"
             for device, rows in shared.groupby("device", sort=True)
         ]
     return "\n" + "\n\n".join(parts) + "\n"
@@ -153,10 +156,10 @@ def _throughput(device: str, value: pd.Series) -> str:
         "matmul_fraction": ("products at the rate of a bare matmul", "{:.0%}"),
         "speedup_over_loop": ("against a Flax + optax loop", "×{:.2f}"),
     }
-    tasks = paper.in_order([case for _, case in value.index if case in paper.TASKS], paper.TASKS)
+    tasks = STUDY.task_order([case for _, case in value.index if case in paper.TASKS])
     body = [
         [
-            str(paper.title(task)),
+            paper.title(task),
             *(
                 form.format(value[metric, task]) if (metric, task) in value.index else "–"
                 for metric, (_, form) in measures.items()

@@ -1,7 +1,6 @@
 """`results/replication.md`: how much is measured, how much agrees, and a verdict per claim."""
 
 from collections import Counter
-from collections.abc import Callable
 
 import pandas as pd
 
@@ -14,36 +13,38 @@ from rllc.replication import (
     question_report,
     search,
 )
+from rllc.replication.analysis import Replication
 from rllc.replication.claims import NOT_MEASURED, NOT_SUPPORTED, PARTLY, SUPPORTED, Claim
+from rllc.replication.paper import STUDY
 from rllc.suite import screens
 from rllc.suite.analysis import Analysis
-from rllc.suite.comparisons import TOLERANCE
 from rllc.suite.markdown import MISSING, markdown_table
 from rllc.suite.provenance import FULL, NO_TUNING, SCREEN_KEPT, SCREEN_STEPS, full_cells
 from rllc.suite.readings import HEADLINE
-from rllc.suite.typesetting import ORDER, READING_TITLES
+from rllc.suite.typesetting import ORDER, reading_title
 
 COLUMNS = ["claim", "where", "our measure", "value", "interval", "n", "Holm p", "verdict", "notes"]
 SIGNIFICANT = 0.05
 
 
-SECTIONS: tuple[tuple[str, Callable[[Analysis], list[Claim]]], ...] = (
-    ("RLLC's best against the best baseline", claims.best_of_task),
-    ("Adaptive momentum against momentum", claims.adaptive_momentum),
-    ("Kinds of optimizers over tasks", family_claims.over_tasks),
-    ("Convergence on ResNet-20", behaviour.convergence),
-    ("The learning law over training", law_claims.law),
-    ("The learning law over training, from another initial law", law_claims.law_from_elsewhere),
-    ("Run time", behaviour.run_time),
-    ("Spread over seeds", behaviour.spread),
-    ("Green cells of the paper's Table 1: test accuracy", claims.green_cells),
-    ("Green cells of the paper's Table 1: test loss", claims.green_loss_cells),
-)
-
-
-def all_claims(a: Analysis) -> list[tuple[str, list[Claim]]]:
+def all_claims(r: Replication) -> list[tuple[str, list[Claim]]]:
     """Every claim by section."""
-    return [(title, make(a)) for title, make in SECTIONS]
+    a = r.measured
+    return [
+        ("RLLC's best against the best baseline", claims.best_of_task(a)),
+        ("Adaptive momentum against momentum", claims.adaptive_momentum(a)),
+        ("Kinds of optimizers over tasks", family_claims.over_tasks(a)),
+        ("Convergence on ResNet-20", behaviour.convergence(a)),
+        ("The learning law over training", law_claims.law(a)),
+        (
+            "The learning law over training, from another initial law",
+            law_claims.law_from_elsewhere(a, r.elsewhere),
+        ),
+        ("Run time", behaviour.run_time(a)),
+        ("Spread over seeds", behaviour.spread(a)),
+        ("Green cells of the paper's Table 1: test accuracy", claims.green_cells(a)),
+        ("Green cells of the paper's Table 1: test loss", claims.green_loss_cells(a)),
+    ]
 
 
 def claims_table(sections: list[tuple[str, list[Claim]]]) -> pd.DataFrame:
@@ -103,20 +104,21 @@ def headline(a: Analysis) -> str:
         f"({paper.STEPS:,} steps, at least {paper.SEEDS} seeds; {first.whole_grid} of them tuned "
         f"on the paper's whole grid, {first.fully_tuned} with {paper.SEEDS} seeds at every point"
         f"{screened}). "
-        "Of these, the number that agrees "
-        f"with the paper's accuracy within max({TOLERANCE} points, 2 pooled standard deviations), "
+        "Of these, the number that agrees with the paper's accuracy within "
+        f"max({paper.TOLERANCE} points, 2 pooled standard deviations), "
         f"no run diverged or at chance, is {agreement}, by stopping point."
     )
 
 
-def to_markdown(a: Analysis, sections: list[tuple[str, list[Claim]]]) -> str:
+def to_markdown(r: Replication, sections: list[tuple[str, list[Claim]]]) -> str:
     """The replication report in Markdown."""
+    a = r.measured
     parts = ["# Replication report", headline(a), _reading_note(), _coverage_table(a)]
     parts += ["## Verdicts", _verdict_counts(sections), _how_to_read(a), _after_holm(sections)]
     for title, found in sections:
         parts += [f"### {title}", _claims_markdown(found)]
     parts += ["## Cells that disagree with the paper", _disagreements(a)]
-    parts += ["## Questions the paper leaves open", question_report.overview(a.deviations)]
+    parts += ["## Questions the paper leaves open", question_report.overview(r.deviations)]
     parts += ["Deviations and the rule: [questions](tables/questions.md)."]
     if searches := search.found(a):
         parts += ["## A search for a better propagator", *map(search.sentence, searches)]
@@ -125,7 +127,7 @@ def to_markdown(a: Analysis, sections: list[tuple[str, list[Claim]]]) -> str:
 
 
 def _reading_note() -> str:
-    lines = [f"- {READING_TITLES[reading]}" for reading in ORDER]
+    lines = [f"- {reading_title(STUDY, STUDY.tasks, reading)}" for reading in ORDER]
     return "Stopping points:\n\n" + "\n".join(lines)
 
 
@@ -148,7 +150,7 @@ def _verdict_counts(sections: list[tuple[str, list[Claim]]]) -> str:
 
 
 def _how_to_read(a: Analysis) -> str:
-    checked = screens.sentence(a.screens)
+    checked = screens.sentence(STUDY, a.screens)
     return (
         f"Verdicts use the {HEADLINE} stopping point; notes say what the others would give. "
         "Intervals are 95 %: Student's t for fewer than six seeds, from six on the bootstrap, "
@@ -203,7 +205,7 @@ def _disagreements(a: Analysis) -> str:
         return "None among those measured (reading: best)." if len(here) else "None measured yet."
     body = [
         [
-            paper.pretty(row.optimizer), str(paper.title(row.task)),
+            paper.pretty(row.optimizer), paper.title(row.task),
             f"{row.batch_accuracy_mean:.2f}", f"{row.paper_accuracy:.2f}",
             f"{row.accuracy_difference:+.2f}", f"{row.tolerance:.2f}", str(row.seeds), row.training,
         ]

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from rllc.replication import paper
+from rllc.replication.paper import ACCURACY, STUDY
 from rllc.suite import comparisons, readings, selection
 from rllc.suite.analysis import Analysis
 from rllc.suite.markdown import MISSING, markdown_table
@@ -55,8 +56,8 @@ def standing(runs: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
       task, optimizer, points, first_round (highest validation accuracy of the first tuning seed,
       %), the chosen rates with their seeds and validation_accuracy (mean over these, %).
     """
-    first = selection.tuning_points(runs[runs.seed == FIRST_SEED], curves)
-    choices = selection.choose(selection.tuning_points(runs, curves))
+    first = selection.tuning_points(runs[runs.seed == FIRST_SEED], curves, ACCURACY)
+    choices = selection.choose(selection.tuning_points(runs, curves, ACCURACY), ACCURACY)
     table = choices.assign(
         points=choices.grid_points,
         first_round=100 * choices.optimizer.map(first.groupby("optimizer").value.max()),
@@ -77,7 +78,7 @@ def winner(table: pd.DataFrame) -> str:
 
 def found(a: Analysis) -> list[Found]:
     """The searches among the records, one per task."""
-    tasks = paper.in_order(a.candidates.task, paper.TASKS)
+    tasks = STUDY.task_order(a.candidates.task)
     return [_found(a, task) for task in tasks]
 
 
@@ -92,7 +93,7 @@ def _found(a: Analysis, task: str) -> Found:
     table = pd.concat([part for part in parts if len(part)], ignore_index=True)
     best = winner(candidates)
     final = readings.final_runs(tried.assign(is_default=True), candidates)
-    tested = readings.readings(final[final.optimizer == best], curves)
+    tested = readings.readings(STUDY, final[final.optimizer == best], curves)
     rows = pd.concat([a.rows[a.rows.task == task], tested], ignore_index=True)
     rows = rows[rows.reading == readings.HEADLINE]
     baselines = pd.DataFrame({"task": task, "optimizer": paper.BASELINES, "family": "baseline"})
@@ -109,7 +110,7 @@ def _rivals(a: Analysis, task: str) -> list[str]:
     ours = a.choices[(a.choices.task == task) & a.choices.optimizer.isin(paper.RLLC)]
     ours = ours[ours.optimizer.isin(measured)].sort_values("value", kind="stable")
     summary = a.summary[(a.summary.task == task) & (a.summary.reading == readings.HEADLINE)]
-    return [*ours.optimizer.tail(1), *comparisons.best_baselines(summary).values()]
+    return [*ours.optimizer.tail(1), *comparisons.best_baselines(STUDY, summary).values()]
 
 
 def _tested(rows: pd.DataFrame, task: str, best: str, name: str) -> dict[str, float]:
@@ -124,7 +125,7 @@ def _tested(rows: pd.DataFrame, task: str, best: str, name: str) -> dict[str, fl
     }
     if name == best or best not in set(rows.optimizer):
         return out
-    difference = comparisons.difference(rows, task, best, name)
+    difference = comparisons.difference(STUDY, rows, task, best, name)
     names = {"difference": "winner_minus_this", "n": "pairs"}
     return out | {names.get(key, key): value for key, value in difference.items()}
 

@@ -1,12 +1,12 @@
-"""Everything that tables, figures and claims share, computed once from the records."""
+"""Everything that tables and figures share, computed once from the records."""
 
 from typing import Any, NamedTuple
 
 import pandas as pd
 
-from rllc.replication import deviations, initial_laws, law_rates
 from rllc.suite import (
     comparisons,
+    metrics,
     provenance,
     readings,
     screens,
@@ -17,8 +17,8 @@ from rllc.suite import (
 )
 from rllc.suite.roles import CANDIDATE
 from rllc.suite.selection import Defaults
+from rllc.suite.study import Study
 
-METRICS = ("test_accuracy", "test_loss")
 TIMINGS = ["network", "optimizer", "milliseconds_per_step", "gflop_per_step", "device"]
 
 
@@ -26,9 +26,10 @@ class Analysis(NamedTuple):
     """Records and what follows from them.
 
     Attributes:
+      study: what was compared, with the metrics of the recorded tasks.
       records: anything with ``runs``, ``curves`` and ``laws(runs)``.
       every: tidy runs of all variants, candidates of a search aside.
-      candidates: tidy runs of the candidates of a search (`search`).
+      candidates: tidy runs of the candidates of a search.
       runs: tidy runs with the default settings of their cell.
       points: grid points of the tuning runs with their lowest validation loss.
       choices: chosen hyperparameters.
@@ -36,18 +37,15 @@ class Analysis(NamedTuple):
       rows: test numbers per final run and reading.
       summary: their means and deviations per cell and reading.
       made: how each cell was made.
-      cells: `summary` beside the paper's numbers.
+      cells: `summary` beside the published numbers, if there are any.
       against: paired differences against the best baselines; columns reading and metric.
-      targets: steps of each final run to the best baseline's final accuracy.
+      targets: steps of each final run to the best baseline's final value.
       timings: run time of training steps (`TIMINGS`), empty where not measured.
-      deviations: distance of every answer to an open question from the paper (`deviations`).
-      elsewhere: final runs from other initial laws than the default, by answer (`initial_laws`).
-      witnesses: the law of Figure 2a from each initial law (`initial_laws.witnesses`).
       screens: which screened grids may have dropped their best point (`screens.table`).
       early: what choosing rates before the end loses (`short_tuning.table`).
-      law_rates: accuracy and what is left of the law, by law rate (`law_rates.table`).
     """
 
+    study: Study
     records: Any
     every: pd.DataFrame
     candidates: pd.DataFrame
@@ -62,15 +60,12 @@ class Analysis(NamedTuple):
     against: pd.DataFrame
     targets: pd.DataFrame
     timings: pd.DataFrame
-    deviations: pd.DataFrame
-    elsewhere: dict[str, pd.DataFrame]
-    witnesses: pd.DataFrame
     screens: pd.DataFrame
     early: pd.DataFrame
-    law_rates: pd.DataFrame
 
 
 def analyse(
+    study: Study,
     records: Any,
     choices: pd.DataFrame | None = None,
     defaults: Defaults | None = None,
@@ -79,44 +74,59 @@ def analyse(
     """Computes an `Analysis`.
 
     Args:
+      study: what was compared.
       records: from `records.load`.
       choices: hyperparameters to look for in the final runs; None chooses them from the tuning
         runs among the records.
       defaults: see `selection.default_variants`.
       timings: run times, None where there are none.
     """
+    study = study._replace(metrics={**metrics.by_task(records), **study.metrics})
     tidy = selection.tidy(records.runs)
     searched = tidy.family == CANDIDATE
     every = tidy[~searched].reset_index(drop=True)
     runs = selection.default_variants(every, defaults)
-    points = selection.tuning_points(runs, records.curves, "validation_loss")
     if choices is None:
-        choices = selection.choose(selection.tuning_points(runs, records.curves))
+        choices = chosen(study, runs, records.curves)
     final = readings.final_runs(runs, choices)
-    rows = readings.readings(final, records.curves)
-    summary = readings.summarize(rows)
-    checked = screens.table(screens.dropped(runs, records.curves, choices))
-    made = provenance.provenance(final, choices, screens.doubtful(checked))
+    rows = readings.readings(study, final, records.curves)
+    summary = readings.summarize(study, rows)
+    checked = screens.table(screens.dropped(study, runs, records.curves, choices))
+    made = provenance.provenance(study, final, choices, screens.doubtful(checked))
     return Analysis(
-        records, every, tidy[searched], runs, points, choices, final, rows, summary, made,
-        tables.cells(rows, summary, made), _against(rows, summary),
-        tuning_analysis.target_steps(final, records.curves, summary),
+        study, records, every, tidy[searched], runs,
+        tuning_analysis.loss_points(study, runs, records.curves),
+        choices, final, rows, summary, made,
+        tables.cells(study, rows, summary, made), _against(study, rows, summary),
+        tuning_analysis.target_steps(study, final, records.curves, summary),
         pd.DataFrame(columns=TIMINGS) if timings is None else timings,
-        deviations.deviations(every, runs, records.curves),
-        initial_laws.final_runs(every, runs, records.curves),
-        initial_laws.witnesses(every, runs, records),
         checked,
-        short_tuning.table(runs, records.curves),
-        law_rates.table(runs, records),
+        short_tuning.table(study, runs, records.curves),
     )  # fmt: skip
 
 
-def _against(rows: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
+def chosen(study: Study, runs: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
+    """Hyperparameters of every cell, each chosen by its task's leading metric (`selection.choose`).
+
+    Args:
+      study: says which metric leads.
+      runs: tidy runs, of one variant per cell.
+      curves: evaluations.
+    """
     parts = [
-        comparisons.against_baselines(rows, summary, reading, metric).assign(
-            reading=reading, metric=metric
-        )
-        for metric in METRICS
-        for reading in readings.READINGS
+        selection.choose(selection.tuning_points(members, curves, metric), metric)
+        for metric, members in study.by_leading(runs)
     ]
+    whole = pd.concat(parts) if parts else pd.DataFrame(columns=selection.CHOICE_COLUMNS)
+    return whole.sort_values(selection.CELL, kind="stable").reset_index(drop=True)
+
+
+def _against(study: Study, rows: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
+    parts = []
+    for metric in study.union(summary.task):
+        tasks = [t for t in set(summary.task) if study.of_column(t, metric.column())]
+        mine = (rows[rows.task.isin(tasks)], summary[summary.task.isin(tasks)])
+        for reading in readings.READINGS:
+            found = comparisons.against_baselines(study, *mine, reading, metric.column())
+            parts.append(found.assign(reading=reading, metric=metric.column()))
     return pd.concat(parts, ignore_index=True)

@@ -1,13 +1,16 @@
-"""From readings to comparisons: score arrays, best baselines, paired differences, the paper."""
+"""From readings to comparisons: score arrays, best baselines, paired differences, published ones.
+
+Numbers are as shown: accuracies in percent. Where a column is left out, the leading metric of each
+task is meant.
+"""
 
 import zlib
 
 import numpy as np
 import pandas as pd
 
-from rllc.replication import paper
 from rllc.suite.readings import HEADLINE
-from rllc.suite.selection import CELL, is_loss
+from rllc.suite.selection import CELL
 from rllc.suite.statistics import (
     LEVEL,
     Floats,
@@ -17,10 +20,7 @@ from rllc.suite.statistics import (
     pooled_std,
     welch,
 )
-
-CHANCE = 10.0  # accuracy (%) that a diverged run counts with: guessing among ten classes
-GUESSING = float(np.log(10))  # cross-entropy of guessing, likewise
-TOLERANCE = 0.3  # accuracy points within which a cell agrees with the paper at least
+from rllc.suite.study import Study
 
 
 def stream(*names: str) -> np.random.Generator:
@@ -29,147 +29,198 @@ def stream(*names: str) -> np.random.Generator:
 
 
 def scores(
-    rows: pd.DataFrame, optimizers: list[str], tasks: list[str], metric: str = "test_accuracy"
+    study: Study,
+    rows: pd.DataFrame,
+    optimizers: list[str],
+    tasks: list[str],
+    column: str | None = None,
 ) -> Floats:
     """Array (o, t, s) of one reading's numbers; missing seeds are NaN.
 
-    A diverged run counts with the accuracy or the loss of guessing.
+    A diverged run counts with the value of a guess (see `Metric.guess_or_worst`).
 
     Args:
+      study: says which metrics the tasks have.
       rows: from `readings.readings`, of one reading.
       optimizers: o labels.
       tasks: t names.
-      metric: column of `rows`.
+      column: of `rows`.
     """
     seeds = sorted(rows.seed.unique())
-    values = rows[metric].where(rows.status != "diverged", GUESSING if is_loss(metric) else CHANCE)
+    values = np.full(len(rows), np.nan)
+    lost = (rows.status == "diverged").to_numpy()
+    for task in set(rows.task):
+        metric = study.of_column(task, column) if column else study.leading(task)
+        if metric is not None:
+            here = (rows.task == task).to_numpy()
+            known = rows[column or metric.column()].to_numpy(float)
+            guess = metric.guess_or_worst(known[here & ~lost])
+            values[here] = np.where(lost, guess, known)[here]
     index = pd.MultiIndex.from_frame(rows[["optimizer", "task", "seed"]])
     whole = pd.MultiIndex.from_product([optimizers, tasks, seeds])
-    flat = pd.Series(values.to_numpy(float), index).reindex(whole)
+    flat = pd.Series(values, index).reindex(whole)
     return flat.to_numpy(float).reshape(len(optimizers), len(tasks), len(seeds))
 
 
-def best_baselines(summary: pd.DataFrame, metric: str = "test_accuracy") -> dict[str, str]:
+def best_baselines(
+    study: Study, summary: pd.DataFrame, column: str | None = None, without: str = ""
+) -> dict[str, str]:
     """Label of the best measured baseline of each task, by test mean: the hardest to beat.
 
-    A diverged run counts with the accuracy or the loss of guessing, as in `scores`.
+    A diverged run counts with the value of a guess, as in `scores`. In a study without baselines
+    every optimizer is one.
 
     Args:
+      study: whose baselines.
       summary: from `readings.summarize`, of one reading.
-      metric: ``test_accuracy``, ``batch_accuracy`` or ``test_loss``.
+      column: such as ``test_accuracy``, ``batch_accuracy`` or ``test_loss``.
+      without: label that is not asked for.
     """
-    baselines = summary[summary.optimizer.isin(paper.BASELINES)]
-    guess, share = GUESSING if is_loss(metric) else CHANCE, baselines.diverged / baselines.seeds
-    means = (1 - share) * baselines[f"{metric}_mean"].fillna(guess) + share * guess
-    best = baselines.assign(mean=means).sort_values(
-        "mean", ascending=is_loss(metric), kind="stable"
-    )
-    return dict(best.groupby("task").first().optimizer) if len(best) else {}
+    named = study.baselines or sorted(set(summary.optimizer))
+    here = summary[summary.optimizer.isin(named) & (summary.optimizer != without)]
+    best = {}
+    for task, members in here.groupby("task", sort=True):
+        task = str(task)
+        metric = study.of_column(task, column) if column else study.leading(task)
+        if metric is not None:
+            finished = members[f"{column or metric.column()}_mean"]
+            guess, share = metric.guess_or_worst(finished), members.diverged / members.seeds
+            finished = finished.fillna(guess)
+            means = metric.sign * ((1 - share) * finished + share * guess)
+            if means.notna().any():
+                best[task] = str(members.optimizer[means.idxmax()])
+    return best
 
 
-def complete_tasks(summary: pd.DataFrame) -> set[str]:
-    """Tasks on which all three baselines are measured, so that the best of them has a meaning."""
-    measured = summary[summary.optimizer.isin(paper.BASELINES)]
-    counts = measured.groupby("task").optimizer.nunique()
-    return set(counts[counts == len(paper.BASELINES)].index)
+def complete_tasks(study: Study, summary: pd.DataFrame) -> set[str]:
+    """Tasks on which all baselines are measured, so that the best of them has a meaning.
+
+    Without baselines, tasks on which two optimizers are: one is held against the other.
+    """
+    named = study.baselines or sorted(set(summary.optimizer))
+    counts = summary[summary.optimizer.isin(named)].groupby("task").optimizer.nunique()
+    return set(counts[counts >= (len(study.baselines) or 2)].index)
 
 
 def against_baselines(
+    study: Study,
     rows: pd.DataFrame,
     summary: pd.DataFrame,
     reading: str = HEADLINE,
-    metric: str = "test_accuracy",
+    column: str | None = None,
 ) -> pd.DataFrame:
     """Paired differences of every optimizer that is no baseline against its task's best baseline.
 
     Args:
+      study: whose baselines; without any, the best other optimizer takes their place.
       rows: from `readings.readings`.
       summary: from `readings.summarize`.
       reading: stopping point.
-      metric: column compared; differences are positive where the optimizer is better.
+      column: compared; differences are positive where the optimizer is better.
 
     Returns:
       task, optimizer, baseline, difference, low, high, n (pairs), p_value, p_holm (over all
-      tasks and the paper's optimizers; apart from these, over all others). Only tasks with all
-      three baselines measured.
+      tasks and the study's optimizers; apart from these, over all others). Only tasks with all
+      baselines measured.
     """
     rows, summary = rows[rows.reading == reading], summary[summary.reading == reading]
-    best = best_baselines(summary, metric)
-    tasks = sorted(complete_tasks(summary) & set(best))
-    others = sorted(set(summary.optimizer) - set(paper.BASELINES))
-    names = [*others, *sorted(set(best.values()))]
-    whole = dict(zip(names, scores(rows, names, tasks, metric), strict=True))
-    table = [
-        {"task": task, "optimizer": optimizer, "baseline": best[task]}
-        | _paired(whole[optimizer][t], whole[best[task]][t], task, optimizer, best[task], metric)
-        for t, task in enumerate(tasks)
-        for optimizer in others
-    ]
+    others = sorted(set(summary.optimizer) - set(study.baselines))
+    best = {name: best_baselines(study, summary, column, without=name) for name in others}
+    complete = complete_tasks(study, summary)
     columns = [*CELL, "baseline", "difference", "low", "high", "n", "p_value"]
+    table = [
+        {"task": task, "optimizer": name, "baseline": best[name][task]}
+        | difference(study, rows, task, name, best[name][task], column)
+        for task in sorted(complete)
+        for name in others
+        if task in best[name]
+    ]
     frame = pd.DataFrame(table, columns=columns)
     frame = frame[frame.n > 0].reset_index(drop=True)
-    of_paper = frame.optimizer.isin(paper.OPTIMIZERS)
-    return frame.assign(p_holm=frame.groupby(of_paper).p_value.transform(holm))
+    in_study = frame.optimizer.isin(study.optimizers)
+    return frame.assign(p_holm=frame.groupby(in_study).p_value.transform(holm))
 
 
 def difference(
-    rows: pd.DataFrame, task: str, optimizer: str, other: str, metric: str = "test_accuracy"
+    study: Study,
+    rows: pd.DataFrame,
+    task: str,
+    optimizer: str,
+    other: str,
+    column: str | None = None,
 ) -> dict[str, float]:
-    """Paired difference of two optimizers on one task (positive: `optimizer` is better)."""
-    ours, theirs = scores(rows[rows.task == task], [optimizer, other], [task], metric)[:, 0]
-    return _paired(ours, theirs, task, optimizer, other, metric)
+    """Paired difference of two optimizers on one task (positive: `optimizer` is better).
 
-
-def _paired(
-    ours: Floats, theirs: Floats, task: str, optimizer: str, other: str, metric: str
-) -> dict[str, float]:
-    sign = -1.0 if is_loss(metric) else 1.0
-    rng = stream(task, optimizer, other, metric)
-    (estimate, low, high, n), p_value = paired(sign * ours, sign * theirs, rng)
+    Raises:
+      ValueError: the task has no such metric.
+    """
+    metric = study.of_column(task, column) if column else study.leading(task)
+    if metric is None:
+        raise ValueError(f"task {task} has no metric of the column {column}")
+    column = column or metric.column()
+    ours, theirs = scores(study, rows[rows.task == task], [optimizer, other], [task], column)[:, 0]
+    rng = stream(task, optimizer, other, column)
+    (estimate, low, high, n), p_value = paired(metric.sign * ours, metric.sign * theirs, rng)
     return {"difference": estimate, "low": low, "high": high, "n": n, "p_value": p_value}
 
 
-def beside_paper(rows: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
-    """`summary` with the paper's numbers and how ours compare.
+def beside_published(study: Study, rows: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
+    """`summary` with intervals, the published numbers, if there are any, and how ours compare.
 
-    Accuracies are compared in the paper's metric, the mean over test batches.
+    The leading metric is compared as a mean over test batches, where that was recorded. Names of
+    columns begin with the study's `source` (here ``paper``) and the metric's name (here
+    ``accuracy``, the leading one).
 
     Returns:
-      `summary` plus paper_loss, paper_accuracy, paper_std, accuracy_difference (points,
-      ours minus the paper's), loss_difference, accuracy_low, accuracy_high (our interval of the
-      mean), excludes_paper (the interval of the difference of the two means excludes 0),
-      tolerance (points), agrees (within it, and no run diverged or ended at chance; NaN for cells
-      the paper has not).
+      `summary` plus accuracy_low and accuracy_high (our interval of the mean); with published
+      numbers also paper_accuracy and accuracy_difference (ours minus the published), so for every
+      metric, paper_std, excludes_paper (the interval of the difference of the two means
+      excludes 0), tolerance, agrees (within it, and no run diverged or ended at chance; false for
+      cells without published numbers).
     """
-    names = {
-        "test_loss_mean": "paper_loss",
-        "test_accuracy_mean": "paper_accuracy",
-        "test_accuracy_std": "paper_std",
-    }
-    table = summary.merge(paper.cells().rename(columns=names), on=CELL, how="left")
-    intervals = _intervals(rows)
-    table = table.merge(intervals, on=[*CELL, "reading"], how="left")
-    table["accuracy_difference"] = table.batch_accuracy_mean - table.paper_accuracy
-    table["loss_difference"] = table.test_loss_mean - table.paper_loss
-    finished = table.seeds - table.diverged
-    ours = (table.batch_accuracy_mean, table.batch_accuracy_std, finished)
-    theirs = (table.paper_accuracy, table.paper_std, paper.SEEDS)
-    table["excludes_paper"] = welch(*ours, *theirs) < 1 - LEVEL
-    pairs = zip(table.batch_accuracy_std, table.paper_std, finished, strict=True)
-    pooled = np.array([pooled_std([s, p], [n, paper.SEEDS]) for s, p, n in pairs], float)
-    table["tolerance"] = np.fmax(TOLERANCE, 2 * pooled)
+    parts = [
+        _beside(study, rows[rows.task.isin(set(members.task))], members)
+        for _, members in study.by_leading(summary)
+    ]
+    return pd.concat(parts, ignore_index=True) if parts else _beside(study, rows, summary)
+
+
+def _beside(study: Study, rows: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
+    """`beside_published` of tasks with the same leading metric."""
+    leading = study.union(summary.task)[0]
+    batch = f"batch_{leading.name}"
+    has_batch = batch in rows and (rows.empty or rows[batch].notna().any())
+    compared = batch if has_batch else leading.column()
+    intervals = _intervals(rows, compared, leading.name)
+    table = summary.merge(intervals, on=[*CELL, "reading"], how="left")
+    if study.published is None:
+        return table
+    metrics, source = study.union(summary.task), study.source
+    names = {f"{metric.column()}_mean": f"{source}_{metric.name}" for metric in metrics}
+    names[f"{leading.column()}_std"] = f"{source}_std"
+    table = table.merge(study.published.rename(columns=names), on=CELL, how="left")
+    for metric in metrics:
+        ours = table[f"{compared if metric == leading else metric.column()}_mean"]
+        table[f"{metric.name}_difference"] = ours - table[f"{source}_{metric.name}"]
+    mean, std, n = table[f"{compared}_mean"], table[f"{compared}_std"], table.seeds - table.diverged
+    theirs = (table[f"{source}_{leading.name}"], table[f"{source}_std"], study.final_seeds)
+    table[f"excludes_{source}"] = welch(mean, std, n, *theirs) < 1 - LEVEL
+    pairs = zip(std, table[f"{source}_std"], n, strict=True)
+    pooled = np.array([pooled_std([s, p], [k, study.final_seeds]) for s, p, k in pairs], float)
+    table["tolerance"] = np.fmax(study.tolerance, 2 * pooled)
     lost = table.diverged + table.at_chance  # one makes the deviation too wide to differ from
-    table["agrees"] = (table.accuracy_difference.abs() <= table.tolerance) & (lost == 0)
+    within = table[f"{leading.name}_difference"].abs() <= table.tolerance
+    table["agrees"] = within & (lost == 0)
     return table
 
 
-def _intervals(rows: pd.DataFrame) -> pd.DataFrame:
-    """Interval of each cell's mean over seeds, in the paper's metric; diverged runs left out."""
+def _intervals(rows: pd.DataFrame, column: str, name: str) -> pd.DataFrame:
+    """Interval of each cell's mean, ``<name>_low`` and ``_high``; diverged runs are left out."""
     finished = rows[rows.status != "diverged"]
+    ends = [f"{name}_low", f"{name}_high"]
     found = []
     for key, members in finished.groupby([*CELL, "reading"], sort=True):
         names = dict(zip([*CELL, "reading"], key, strict=True))
-        interval = mean_interval(members.batch_accuracy, stream(*names.values()))
-        found.append(names | {"accuracy_low": interval.low, "accuracy_high": interval.high})
-    ends = ["accuracy_low", "accuracy_high"]
+        interval = mean_interval(members[column], stream(*names.values()))
+        found.append(names | dict(zip(ends, (interval.low, interval.high), strict=True)))
     return pd.DataFrame(found, columns=[*CELL, "reading", *ends]).astype(dict.fromkeys(ends, float))

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from rllc.replication import paper
 from rllc.suite import records, tables
 from rllc.suite.analysis import Analysis
 from rllc.suite.markdown import span
 from rllc.suite.selection import CELL
+from rllc.suite.study import Study
 
 ROOT = Path(__file__).parents[2]  # of a checkout; an installed wheel has no records
 VARIABLE = "RLLC_RECORDS"
@@ -32,10 +32,11 @@ def records_folder() -> Path:
     return folder
 
 
-def overview(runs: pd.DataFrame) -> pd.DataFrame:
-    """What was trained, one row per cell in the paper's order.
+def overview(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
+    """What was trained, one row per cell in the study's order.
 
     Args:
+      study: whose order.
       runs: of an `Analysis`.
 
     Returns:
@@ -51,8 +52,8 @@ def overview(runs: pd.DataFrame) -> pd.DataFrame:
         steps=("steps", "max"),
         device=("device", lambda names: " + ".join(sorted(set(names)))),
     )
-    ordered = tables.in_paper_order(table)
-    tasks = paper.in_order(ordered.task, paper.TASKS)
+    ordered = tables.ordered(study, table)
+    tasks = study.task_order(ordered.task)
     by_task = ordered.sort_values("task", key=lambda task: task.map(tasks.index), kind="stable")
     return by_task.set_index(CELL)
 

@@ -1,6 +1,7 @@
 """How figures look and how they are written: colour-blind-safe, and the same bytes every time."""
 
 from collections.abc import Iterable
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -11,24 +12,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.figure import Figure
 
-from rllc.replication import paper
+from rllc.suite.study import Study, in_order
 
 # Okabe & Ito's palette (without yellow, which is too faint on white).
 BLUE, VERMILION, GREEN = "#0072B2", "#D55E00", "#009E73"
 SKY, ORANGE, PURPLE, BLACK, GREY = "#56B4E9", "#E69F00", "#CC79A7", "#000000", "#7F7F7F"
-STYLES = {  # baselines: black and grey, broken lines; RLLC: colours
-    "SGD": (GREY, ":"),
-    "Momentum SGD": (GREY, "--"),
-    "Adam": (BLACK, "-."),
-    "M(0.9)": (BLUE, "-"),
-    "M(0.9)+M(0.0)": (VERMILION, "-"),
-    "M(0.9)+M(0.8)+M(0.7)": (GREEN, "-"),
-    "M2(0.6)": (SKY, "-"),
-    "M(0.9)+M2(0.6)": (ORANGE, "-"),
-    "M(0.9)+M(0.0)+M2(0.6)": (PURPLE, "-"),
-    "M3(0.6)": (SKY, "--"),
-    "M(0.9)+M(-0.9)+CM(0.9i)": (ORANGE, "--"),
-}
+BASELINE_STYLES = ((GREY, ":"), (GREY, "--"), (BLACK, "-."))
+SOLID = tuple((colour, "-") for colour in (BLUE, VERMILION, GREEN, SKY, ORANGE, PURPLE))
 OTHERS = [(c, s) for s in ("--", ":", "-.") for c in (BLUE, VERMILION, GREEN, PURPLE)]
 NOT_MEASURED = "not yet measured"
 RC: dict[Any, Any] = {
@@ -51,13 +41,28 @@ RC: dict[Any, Any] = {
 }
 
 
-def style(optimizer: str, all_names: Iterable[str] = ()) -> tuple[str, str]:
-    """Colour and line style of an optimizer; those the paper has not take turns."""
-    if optimizer in STYLES:
-        return STYLES[optimizer]
-    others = [name for name in sorted(set(all_names)) if name not in STYLES]
+def style(study: Study, optimizer: str, all_names: Iterable[str] = ()) -> tuple[str, str]:
+    """Colour and line style of an optimizer; those that the study gives none take turns.
+
+    Args:
+      study: baselines are grey and black, the others of its optimizers coloured, if it gives no
+        styles of its own.
+      optimizer: label.
+      all_names: labels drawn beside it, among which optimizers the study has not take turns.
+    """
+    styles = study.styles or _default_styles(study)
+    if optimizer in styles:
+        return styles[optimizer]
+    others = [name for name in sorted(set(all_names)) if name not in styles]
     place = others.index(optimizer) if optimizer in others else 0
     return OTHERS[place % len(OTHERS)]
+
+
+def _default_styles(study: Study) -> dict[str, tuple[str, str]]:
+    others = [name for name in study.optimizers if name not in study.baselines]
+    return dict(zip(study.baselines, cycle(BASELINE_STYLES), strict=False)) | dict(
+        zip(others, cycle((*SOLID, *OTHERS)), strict=False)
+    )
 
 
 def grid_figure(rows: int, columns: int, width: float, height: float, **kwargs) -> tuple:
@@ -68,7 +73,7 @@ def grid_figure(rows: int, columns: int, width: float, height: float, **kwargs) 
     return figure, np.asarray(axes)
 
 
-def task_figure(tasks: list[str], room: float) -> tuple[Figure, dict[str, Axes]]:
+def task_figure(study: Study, tasks: list[str], room: float) -> tuple[Figure, dict[str, Axes]]:
     """A figure with a titled panel per task, up to four in a row, and `room` (inches) below."""
     columns = min(4, len(tasks))
     rows = -(-len(tasks) // columns)
@@ -77,7 +82,7 @@ def task_figure(tasks: list[str], room: float) -> tuple[Figure, dict[str, Axes]]
         panel.set_axis_off()
     panels = dict(zip(tasks, axes.flat, strict=False))
     for task, panel in panels.items():
-        panel.set_title(str(paper.title(task)))
+        panel.set_title(study.title(task))
     return figure, panels
 
 
@@ -89,13 +94,15 @@ def not_measured(axes: Axes, note: str = NOT_MEASURED) -> None:
     axes.text(0.5, 0.5, note, ha="center", va="center", transform=axes.transAxes, color=GREY)
 
 
-def legend_below(figure: Figure, axes: Iterable[Axes], note: str, columns: int = 4) -> None:
-    """One legend for all panels, in the paper's order, below them; `note` says what is drawn."""
+def legend_below(
+    study: Study, figure: Figure, axes: Iterable[Axes], note: str, columns: int = 4
+) -> None:
+    """One legend for all panels, in the study's order, below them; `note` says what is drawn."""
     found: dict[str, Any] = {}
     for panel in axes:
         for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
             found.setdefault(label, handle)
-    order = paper.in_order(found, tuple(paper.latex(name) for name in paper.OPTIMIZERS))
+    order = in_order(found, map(study.latex, study.optimizers))
     handles = [found[label] for label in order]
     figure.legend(
         handles, order, loc="outside lower center", ncols=max(1, min(columns, len(order))),

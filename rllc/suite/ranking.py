@@ -1,9 +1,10 @@
 """One table that ranks every optimizer of the suite over all measured tasks.
 
-The score of a run is how many fewer test errors it makes than the best baseline of its task with
-the same seed, in percent of that baseline's mean errors: 0 is level, 10 one error in ten fewer.
-Unlike accuracy it can be averaged over tasks. Means are interquartile, intervals come from
-resampling seeds within tasks.
+The score of a run is how much nearer to a perfect value of the leading metric it comes than the
+best baseline of its task with the same seed, in percent of that baseline's mean distance: with
+accuracies how many fewer errors it makes, with losses how much lower they are. 0 is level, 10 a
+tenth of the distance. Unlike the metrics it can be averaged over tasks. Means are interquartile,
+intervals come from resampling seeds within tasks.
 """
 
 from collections.abc import Sequence
@@ -13,11 +14,11 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from rllc.replication import paper
 from rllc.suite import comparisons
 from rllc.suite.markdown import markdown_table
 from rllc.suite.readings import HEADLINE
 from rllc.suite.statistics import FINEST, RESAMPLES, Floats, stratified_interquartile_mean, tail
+from rllc.suite.study import Study
 
 COLUMNS = [
     "rank", "optimizer", "family", "tasks", "runs", "score", "score_low", "score_high",
@@ -27,70 +28,91 @@ _INTRO = """\
 # Ranking of all optimizers
 
 Reading: {reading}. The score is the interquartile mean, over all runs on the tasks of a table, \
-of how many fewer test errors a run makes than the best baseline of its task with the same seed \
-(in percent of that baseline's errors), every task counting the same; in brackets the 95 % \
+of {score}, every task counting the same; in brackets the 95 % \
 interval from resampling seeds within tasks, widened for few seeds (three of one task: Student's \
 t); none where seeds are too few. Intervals tell seeds apart, not tasks: others may rank \
 otherwise."""
+
+_ERRORS = (
+    "how many fewer test errors a run makes than the {best} of its task with the same seed "
+    "(in percent of that {kind}'s errors)"
+)
+_DISTANCE = (
+    "how much nearer to a perfect test value a run comes than the {best} of its task with the same "
+    "seed (in percent of that {kind}'s distance)"
+)
 
 
 class Field(NamedTuple):
     """The scores that are ranked.
 
     Attributes:
-      optimizers: o labels, the paper's first.
-      tasks: t names, those with all three baselines.
-      accuracy: (o, t, s), percent; NaN where there is no run.
-      score: (o, t, s), percent fewer errors than the best baseline with the same seed.
+      optimizers: o labels, the study's first.
+      tasks: t names, those with all baselines.
+      value: (o, t, s), the leading metric, its sign so that higher is better; NaN where there is no
+        run.
+      score: (o, t, s), percent nearer to a perfect value than the best baseline with the same seed.
     """
 
     optimizers: list[str]
     tasks: list[str]
-    accuracy: Floats
+    value: Floats
     score: Floats
 
 
-def field(rows: pd.DataFrame, summary: pd.DataFrame, reading: str = HEADLINE) -> Field:
-    """Scores of every optimizer on every task that has all three baselines.
+def field(
+    study: Study, rows: pd.DataFrame, summary: pd.DataFrame, reading: str = HEADLINE
+) -> Field:
+    """Scores of every optimizer on every task that has all baselines.
 
     Args:
+      study: whose baselines; without any, the best optimizer of a task takes their place.
       rows: from `readings.readings`.
       summary: from `readings.summarize`.
       reading: stopping point.
     """
     rows, summary = rows[rows.reading == reading], summary[summary.reading == reading]
-    best = comparisons.best_baselines(summary)
-    tasks = paper.in_order(comparisons.complete_tasks(summary), paper.TASKS)
+    best = comparisons.best_baselines(study, summary)
+    tasks = study.task_order(comparisons.complete_tasks(study, summary))
     rows = rows[rows.task.isin(tasks)]
-    optimizers = paper.in_order(rows.optimizer, paper.OPTIMIZERS)
-    accuracy = comparisons.scores(rows, optimizers, tasks)
-    base = np.array([accuracy[optimizers.index(best[t]), i] for i, t in enumerate(tasks)])
-    errors = 100 - _mean(base)[:, None] if tasks else base
-    return Field(optimizers, tasks, accuracy, 100 * (accuracy - base) / errors)
+    optimizers = study.row_order(rows.optimizer)
+    sign, perfect = (
+        np.array([getattr(study.leading(task), name) for task in tasks], float)[:, None]
+        for name in ("sign", "perfect")
+    )
+    value = sign * comparisons.scores(study, rows, optimizers, tasks)
+    base = np.array([value[optimizers.index(best[t]), i] for i, t in enumerate(tasks)])
+    distance = sign * perfect - _mean(base)[:, None] if tasks else base
+    return Field(optimizers, tasks, value, 100 * (value - base) / distance)
 
 
 def ranking(
-    rows: pd.DataFrame, summary: pd.DataFrame, tasks: list[str], reading: str = HEADLINE
+    study: Study,
+    rows: pd.DataFrame,
+    summary: pd.DataFrame,
+    tasks: list[str],
+    reading: str = HEADLINE,
 ) -> pd.DataFrame:
     """The ranking of the optimizers measured on all of some tasks, best first (`COLUMNS`).
 
-    ``mean_rank`` is the mean over tasks of the rank by mean accuracy; ``beats_best_baseline``
+    ``mean_rank`` is the mean over tasks of the rank by mean value; ``beats_best_baseline``
     counts tasks.
 
     Args:
+      study: whose baselines.
       rows: from `readings.readings`.
       summary: from `readings.summarize`.
       tasks: one of `task_sets`.
       reading: stopping point.
     """
-    whole = field(rows, summary, reading)
+    whole = field(study, rows, summary, reading)
     inside = np.isin(whole.tasks, tasks)
     if not inside.any():
         return pd.DataFrame(columns=COLUMNS)
     ranked = [o for o, row in enumerate(_measured(whole)[:, inside]) if row.all()]
     table = pd.DataFrame([_scored(whole, o, inside) for o in ranked])
     places = ["mean_rank", "mean_rank_low", "mean_rank_high"]
-    table[places] = _mean_ranks(whole.accuracy[ranked][:, inside])
+    table[places] = _mean_ranks(whole.value[ranked][:, inside])
     table["family"] = table.optimizer.map(rows.groupby("optimizer").family.first())
     table["diverged_runs"] = table.optimizer.map(_diverged(rows, reading, tasks))
     table = table.sort_values("score", ascending=False, kind="stable")
@@ -98,21 +120,21 @@ def ranking(
     return table[COLUMNS].reset_index(drop=True)
 
 
-def task_sets(whole: Field) -> list[list[str]]:
+def task_sets(study: Study, whole: Field) -> list[list[str]]:
     """The sets of tasks that are ranked over, in the order of the tables.
 
-    First the tasks that the paper's eleven were all measured on (while there is none, those of
+    First the tasks that the study's optimizers were all measured on (while there is none, those of
     most optimizers); then, where other optimizers lack some of these, the tasks of most optimizers.
     """
-    first, most = _shared_by_the_papers(whole), _shared_by_most(whole)
+    first, most = _shared_by_the_study(study, whole), _shared_by_most(whole)
     return [
         tasks for tasks in ([first or most] + [most] * (most != first and bool(first))) if tasks
     ]
 
 
-def _shared_by_the_papers(whole: Field) -> list[str]:
-    tabled = np.isin(whole.optimizers, paper.OPTIMIZERS)
-    every = np.sum(_measured(whole)[tabled], axis=0) == len(paper.OPTIMIZERS)
+def _shared_by_the_study(study: Study, whole: Field) -> list[str]:
+    tabled = np.isin(whole.optimizers, study.optimizers)
+    every = np.sum(_measured(whole)[tabled], axis=0) == len(study.optimizers)
     return [task for task, keep in zip(whole.tasks, every, strict=True) if keep]
 
 
@@ -180,6 +202,7 @@ def _diverged(rows: pd.DataFrame, reading: str, tasks: list[str]) -> pd.Series:
 
 
 def to_markdown(
+    study: Study,
     tables: list[tuple[list[str], pd.DataFrame]],
     reading: str = HEADLINE,
     left_out: Sequence[str] = (),
@@ -187,28 +210,29 @@ def to_markdown(
     """The rankings in Markdown.
 
     Args:
+      study: whose names.
       tables: sets of tasks (`task_sets`) with their `ranking`.
       reading: stopping point.
       left_out: measured tasks that are not ranked over, since rates come from short grids.
     """
-    parts = [_INTRO.format(reading=reading)]
+    saved = study.saved(task for tasks, _ in tables for task in tasks)
+    best, kind = ("best baseline", "baseline") if study.baselines else ("best", "optimizer")
+    score = (_ERRORS if saved == "fewer errors" else _DISTANCE).format(best=best, kind=kind)
+    parts = [_INTRO.format(reading=reading, score=score)]
     if left_out:
-        names = ", ".join(str(paper.title(task)) for task in left_out)
+        names = study.titles(left_out)
         parts.append(f"Left out, since rates come from short grids: {names}.")
     for tasks, table in tables:
-        names = ", ".join(str(paper.title(task)) for task in tasks)
-        parts += [f"## {names}: {len(table)} optimizers", _table(table)]
+        heading = f"## {study.titles(tasks)}: {len(table)} optimizers"
+        parts += [heading, _table(study, table, f"{saved} than {best} (%)", f"beats {best}")]
     return "\n\n".join(parts if tables else [*parts, "Not yet measured."]) + "\n"
 
 
-def _table(table: pd.DataFrame) -> str:
-    head = [
-        "rank", "optimizer", "runs", "fewer errors than best baseline (%)", "mean rank",
-        "beats best baseline", "diverged runs",
-    ]  # fmt: skip
+def _table(study: Study, table: pd.DataFrame, score: str, beats: str) -> str:
+    head = ["rank", "optimizer", "runs", score, "mean rank", beats, "diverged runs"]
     body = [
         [
-            row.rank, paper.pretty(row.optimizer), row.runs,
+            row.rank, study.pretty(row.optimizer), row.runs,
             _with_interval(row.score, row.score_low, row.score_high, "+.1f"),
             _with_interval(row.mean_rank, row.mean_rank_low, row.mean_rank_high, ".1f"),
             f"{row.beats_best_baseline} of {row.tasks}", row.diverged_runs,

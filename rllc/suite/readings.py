@@ -1,18 +1,21 @@
 """What a finished run is worth: its test numbers at three stopping points.
 
-``last``: at the last step. ``validated``: at the first step with the highest validation accuracy.
-``best``: the lowest test loss and the highest test accuracy along the curve, which looks at test
-data to stop; it is the paper's likely reading and never our headline.
+``last``: at the last step. ``validated``: at the first step where the leading metric is best on
+validation data. ``best``: the best value of each metric on test data along the curve, which looks
+at test data to stop; papers may report it, and it is never our headline.
 """
+
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
 
-from rllc.suite.selection import CELL, RULE, hyper_names, is_loss, same_hyper
+from rllc.suite.metrics import Metric
+from rllc.suite.selection import CELL, hyper_names, same_hyper
+from rllc.suite.study import Study
 
 READINGS = ("last", "validated", "best")
 HEADLINE = "validated"
-AT_CHANCE = 12.0  # test accuracy (%) up to which a finished run only guesses, one class in ten
 
 
 def final_runs(runs: pd.DataFrame, choices: pd.DataFrame) -> pd.DataFrame:
@@ -47,76 +50,110 @@ def _most_seeds(runs: pd.DataFrame) -> str:
     return str(counts.reset_index().set_index("hyper").seed.idxmax())
 
 
-def readings(final: pd.DataFrame, curves: pd.DataFrame, rule: str = RULE) -> pd.DataFrame:
+def readings(
+    study: Study, final: pd.DataFrame, curves: pd.DataFrame, rule: Metric | None = None
+) -> pd.DataFrame:
     """Test numbers of every final run at every stopping point.
 
     Args:
+      study: says which metrics the tasks have.
       final: from `final_runs`.
-      curves: evaluations; accuracies as fractions.
-      rule: validation metric that chooses the step of ``validated``.
+      curves: evaluations, as recorded.
+      rule: metric that chooses the step of ``validated``; None for each task's leading one.
 
     Returns:
       Rows (run, reading): task, optimizer, family, seed, run, steps, device, status, tuned,
-      reading, step, test_loss, test_accuracy and batch_accuracy (the mean over 128-image
-      batches, the paper's metric), in percent. Under ``best`` each is the best along the curve
-      by itself. A run that never gave a finite number has NaN.
+      reading, step, and as shown (accuracies in percent) ``test_<metric>`` of every metric and
+      ``batch_<metric>``, the mean over batches of the leading one, where it was recorded. Under
+      ``best`` each is the best along the curve by itself. A run that never gave a finite number
+      has NaN, and so has a task in the columns of metrics it has not.
     """
-    curves = curves[curves.run.isin(set(final.run))].sort_values(["run", "step"])
-    parts = [
-        _at(curves, curves.groupby("run").step.idxmax()).assign(reading="last"),
-        _at(curves, _chosen(curves, rule)).assign(reading="validated"),
-        _best(curves).assign(reading="best"),
-    ]
     keep = [*CELL, "family", "seed", "run", "steps", "device", "status", "tuned"]
     every = final[keep].merge(pd.DataFrame({"reading": READINGS}), how="cross")
-    joined = every.merge(pd.concat(parts), on=["run", "reading"], how="left")
-    for column in ("test_accuracy", "batch_accuracy"):
-        joined[column] = 100.0 * joined[column].astype(float)
+    parts = [
+        _of_task(study, str(task), curves[curves.run.isin(set(members.run))], rule)
+        for task, members in final.groupby("task", sort=True)
+    ]
+    columns = numbers(study, final.task, curves)
+    empty = pd.DataFrame(columns=["run", "reading", "step"], dtype=object)
+    values = pd.concat(parts) if parts else empty.assign(**dict.fromkeys(columns, np.float64()))
+    values = values.reindex(columns=["run", "reading", "step", *columns])
+    joined = every.merge(values, on=["run", "reading"], how="left")
     return joined.sort_values([*CELL, "seed", "reading"]).reset_index(drop=True)
 
 
-_KEPT = {"test_accuracy_batch_mean": "batch_accuracy"}
-_COLUMNS = ["run", "step", "test_loss", "test_accuracy", "batch_accuracy"]
+def numbers(study: Study, tasks: Iterable[str], curves: pd.DataFrame) -> list[str]:
+    """Columns of numbers in the rows of some tasks (see `readings`)."""
+    tasks = study.task_order(tasks) or study.tasks
+    leading = dict.fromkeys(study.leading(task).name for task in tasks)
+    batch = [f"batch_{name}" for name in leading if f"test_{name}_batch_mean" in curves]
+    return [*(metric.column() for metric in reversed(study.union(tasks))), *batch]
 
 
-def _at(curves: pd.DataFrame, index: pd.Series) -> pd.DataFrame:
-    return curves.loc[index].rename(columns=_KEPT)[_COLUMNS]
+def _of_task(study: Study, task: str, curves: pd.DataFrame, rule: Metric | None) -> pd.DataFrame:
+    """Values of one task's runs by run and reading, as shown."""
+    metrics, leading = study.all_metrics(task), study.leading(task)
+    curves = curves.sort_values(["run", "step"])
+    curves = curves.rename(columns={f"{leading.column()}_batch_mean": f"batch_{leading.name}"})
+    of_column = {metric.column(): metric for metric in metrics}
+    if f"batch_{leading.name}" in curves:
+        of_column[f"batch_{leading.name}"] = leading
+    shown = curves[["run", "step", *of_column]].copy()
+    for column, metric in of_column.items():
+        if metric.scale != 1:
+            shown[column] = metric.scale * shown[column].astype(float)
+    stops = {
+        "last": shown.loc[curves.groupby("run").step.idxmax()],
+        "validated": shown.loc[_index_of_best(curves, rule or leading, "validation")],
+        "best": _best(shown, of_column, shown.loc[_index_of_best(curves, study.loss(task))]),
+    }
+    return pd.concat([rows.assign(reading=name) for name, rows in stops.items()])
 
 
-def _lowest(curves: pd.DataFrame, column: str) -> pd.Series:
-    """Index of each run's lowest value; runs without a finite one are left out."""
-    finite = curves[np.isfinite(curves[column].astype(float))]
-    return finite.groupby("run")[column].idxmin()
+def _index_of_best(curves: pd.DataFrame, metric: Metric, split: str = "test") -> pd.Series:
+    """Index of each run's best value, the earliest of equals; runs without a finite one are out."""
+    worse = -metric.sign * curves[metric.column(split)].astype(float)
+    finite = np.isfinite(worse)
+    return worse[finite].groupby(curves.run[finite]).idxmin()
 
 
-def _chosen(curves: pd.DataFrame, rule: str) -> pd.Series:
-    """Index of each run's best value (highest unless a loss), the earliest of equals."""
-    sign = 1.0 if is_loss(rule) else -1.0
-    return _lowest(curves.assign(**{rule: sign * curves[rule].astype(float)}), rule)
+def _best(
+    shown: pd.DataFrame, of_column: Mapping[str, Metric], at_lowest: pd.DataFrame
+) -> pd.DataFrame:
+    """The best value of each column by itself; the step is that of the lowest loss."""
+    groups = shown.groupby("run")
+    best = {
+        column: groups[column].min() if metric.lower else groups[column].max()
+        for column, metric in of_column.items()
+    }
+    return at_lowest.assign(**{column: at_lowest.run.map(best[column]) for column in of_column})
 
 
-def _best(curves: pd.DataFrame) -> pd.DataFrame:
-    lowest = _at(curves, _lowest(curves, "test_loss"))
-    highest = curves.rename(columns=_KEPT).groupby("run")[["test_accuracy", "batch_accuracy"]].max()
-    return lowest.assign(**{column: lowest.run.map(highest[column]) for column in highest})
+def leading_values(study: Study, rows: pd.DataFrame) -> pd.Series:
+    """The leading metric of each row's task, as shown; NaN for a diverged run without a number."""
+    values = np.full(len(rows), np.nan)
+    for task in set(rows.task):
+        here = (rows.task == task).to_numpy()
+        values[here] = rows[study.leading(task).column()].to_numpy(float)[here]
+    return pd.Series(values, rows.index)
 
 
-def summarize(rows: pd.DataFrame) -> pd.DataFrame:
+def summarize(study: Study, rows: pd.DataFrame) -> pd.DataFrame:
     """Means and deviations over seeds, one row per (cell, reading).
 
     Diverged runs do not enter the means; ``diverged`` counts them beside ``seeds``, which
-    counts all runs. Runs that finished at chance do, and ``at_chance`` counts them. Standard
-    deviations divide by n - 1 and are NaN for one run.
+    counts all runs. Runs that finished no better than a guess do, and ``at_chance`` counts them.
+    Standard deviations divide by n - 1 and are NaN for one run.
 
     Returns:
       task, optimizer, family, reading, seeds, diverged, at_chance, steps, device, tuned, and
-      mean and std of test_loss, test_accuracy, batch_accuracy.
+      mean and std of the numbers of `readings`.
     """
     diverged = rows.status == "diverged"
-    rows = rows.assign(diverged=diverged, at_chance=~diverged & (rows.test_accuracy <= AT_CHANCE))
-    metrics = ["test_loss", "test_accuracy", "batch_accuracy"]
+    rows = rows.assign(diverged=diverged, at_chance=~diverged & _at_chance(study, rows))
+    columns = [column for column in rows if column.startswith(("test_", "batch_"))]
     finite = rows.copy()
-    finite.loc[finite.diverged, metrics] = np.nan
+    finite.loc[finite.diverged, columns] = np.nan
     grouped = finite.groupby([*CELL, "reading"], sort=True)
     first = grouped.agg(
         family=("family", "first"),
@@ -127,6 +164,13 @@ def summarize(rows: pd.DataFrame) -> pd.DataFrame:
         device=("device", lambda names: " + ".join(sorted(set(names)))),
         tuned=("tuned", "all"),
     )
-    means = grouped[metrics].mean().add_suffix("_mean")
-    stds = grouped[metrics].std(ddof=1).add_suffix("_std")
+    means = grouped[columns].mean().add_suffix("_mean")
+    stds = grouped[columns].std(ddof=1).add_suffix("_std")
     return pd.concat([first, means, stds], axis=1).reset_index()
+
+
+def _at_chance(study: Study, rows: pd.DataFrame) -> pd.Series:
+    """Which rows are no better than a guess, by their leading metric."""
+    sign = rows.task.map(lambda task: study.leading(task).sign).astype(float)
+    chance = rows.task.map(lambda task: study.leading(task).chance).astype(float)
+    return sign * leading_values(study, rows) <= sign * chance

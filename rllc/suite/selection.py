@@ -1,11 +1,10 @@
 """Hyperparameters chosen on validation data, from the records of tuning runs.
 
-The rule (`RULE`): the point of the grid with the highest validation accuracy along the curve,
-averaged over the tuning seeds; a run that diverged counts as infinitely bad. Training stops
-where the validation accuracy is highest, too (`readings`). Of the rules that use validation
-data only, this one comes closest to the paper's accuracies. Points are compared on equal
-terms: those with the most steps, and among them those with the most seeds, so a second round
-that gives the best few points more seeds decides among those few.
+The rule: the point of the grid with the best value of a metric (its task's leading one) on
+validation data along the curve, averaged over the tuning seeds; a run that diverged counts as
+infinitely bad. Training stops where that metric is best, too (`readings`). Points are compared on
+equal terms: those with the most steps, and among them those with the most seeds, so a second
+round that gives the best few points more seeds decides among those few.
 """
 
 import json
@@ -17,11 +16,11 @@ import numpy as np
 import pandas as pd
 
 from rllc.suite.identity import canonical
+from rllc.suite.metrics import Metric
 from rllc.suite.records import FIELDS
 from rllc.suite.roles import CHOOSING
 
 LAW_RATE = "law_learning_rate"
-RULE = "validation_accuracy"
 CELL = ["task", "optimizer"]
 FIRST = "learning_rate"  # hyperparameters are ordered by this one first, then by name
 RUN_COLUMNS = [*FIELDS, "variant"]
@@ -136,22 +135,22 @@ def tuning_runs(runs: pd.DataFrame) -> pd.DataFrame:
     return runs[runs.role.isin(CHOOSING)]
 
 
-def lowest_or_highest(runs: pd.DataFrame, curves: pd.DataFrame, metric: str) -> pd.Series:
-    """A metric's best value along each run's curve; a diverged run's is infinitely bad.
+def lowest_or_highest(runs: pd.DataFrame, curves: pd.DataFrame, metric: Metric) -> pd.Series:
+    """A metric's best validation value along each run's curve; a diverged run's is infinitely bad.
 
     Args:
       runs: with run and status.
       curves: evaluations.
-      metric: a column of `curves`; lowest is best for a loss, highest for an accuracy.
+      metric: of the runs' tasks.
     """
-    lower = is_loss(metric)
-    worst = np.inf if lower else -np.inf
-    by_run = curves[curves.run.isin(set(runs.run))].groupby("run")[metric]
-    best = runs.run.map(by_run.min() if lower else by_run.max()).astype(float).fillna(worst)
+    worst = -metric.sign * np.inf
+    by_run = curves[curves.run.isin(set(runs.run))].groupby("run")[metric.column("validation")]
+    best = by_run.min() if metric.lower else by_run.max()
+    best = runs.run.map(best).astype(float).fillna(worst)
     return best.where(runs.status != "diverged", worst)
 
 
-def tuning_values(runs: pd.DataFrame, curves: pd.DataFrame, metric: str = RULE) -> pd.DataFrame:
+def tuning_values(runs: pd.DataFrame, curves: pd.DataFrame, metric: Metric) -> pd.DataFrame:
     """`tuning_runs` with ``value``, see `lowest_or_highest`.
 
     A seed trained twice for as many steps, evaluated at other steps, counts once: the newer record.
@@ -161,7 +160,7 @@ def tuning_values(runs: pd.DataFrame, curves: pd.DataFrame, metric: str = RULE) 
     return tuning.assign(value=lowest_or_highest(tuning, curves, metric))
 
 
-def tuning_points(runs: pd.DataFrame, curves: pd.DataFrame, metric: str = RULE) -> pd.DataFrame:
+def tuning_points(runs: pd.DataFrame, curves: pd.DataFrame, metric: Metric) -> pd.DataFrame:
     """Grid points of the tuning runs, one row each.
 
     Args:
@@ -183,12 +182,7 @@ def tuning_points(runs: pd.DataFrame, curves: pd.DataFrame, metric: str = RULE) 
     return points.reset_index()
 
 
-def is_loss(metric: str) -> bool:
-    """Whether lower is better."""
-    return "loss" in metric
-
-
-def choose(points: pd.DataFrame, metric: str = RULE) -> pd.DataFrame:
+def choose(points: pd.DataFrame, metric: Metric) -> pd.DataFrame:
     """Chosen hyperparameters with their evidence, one row per cell (`CHOICE_COLUMNS`).
 
     ``edge`` is true where a chosen rate is the lowest or highest of its grid, so that a wider
@@ -198,19 +192,22 @@ def choose(points: pd.DataFrame, metric: str = RULE) -> pd.DataFrame:
     counts all points and ``screened_steps`` are the most steps of the others; else both are 0.
     """
     rows = [
-        {"task": task, "optimizer": optimizer, "metric": metric, **_choice(members, metric)}
+        {
+            "task": task, "optimizer": optimizer, "metric": metric.column("validation"),
+            **_choice(members, metric),
+        }
         for (task, optimizer), members in points.groupby(CELL, sort=True)
-    ]
+    ]  # fmt: skip
     return with_hyper(pd.DataFrame(rows, columns=CHOICE_COLUMNS))
 
 
-def _choice(points: pd.DataFrame, metric: str) -> dict[str, Any]:
+def _choice(points: pd.DataFrame, metric: Metric) -> dict[str, Any]:
     names = hyper_names(points)
     is_long = points.steps == points.steps.max()
     longest, tried = points[is_long], points.drop_duplicates("hyper")
     kept = longest.hyper.isin(points.hyper[~is_long]).sum()
     screened = len(tried) > len(longest) == kept
-    ascending = [is_loss(metric), *[True] * len(names)]
+    ascending = [metric.lower, *[True] * len(names)]
     order = longest.sort_values(["value", *names], ascending=ascending)
     chosen = order[order.seeds == order.seeds.max()].iloc[0]
     others = order.drop(index=chosen.name)

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from omegaconf import OmegaConf
 
-from rllc.suite import configuration, records, screens, selection
+from rllc.suite import analysis, configuration, metrics, records, screens, selection
 from rllc.suite.plan import PlanError, Run
+from rllc.suite.study import Study
 
 TUNING_SEEDS = (100,)
 FINAL_SEEDS = (0, 1, 2)
@@ -61,9 +62,11 @@ def best_points(runs: Iterable[Run], folder: Path, count: int) -> list[Run]:
       count: points to keep per (task, optimizer); one with a diverged run is never kept.
     """
     loaded = records.load(folder)
-    best = selection.lowest_or_highest(loaded.runs, loaded.curves, selection.RULE)
-    value = dict(zip(loaded.runs.run, best, strict=True))
-    sign = 1 if selection.is_loss(selection.RULE) else -1
+    value: dict[str, float] = {}  # the leading metric's best, its sign so that lower is better
+    for task, its in metrics.by_task(loaded).items():
+        members = loaded.runs[loaded.runs.task == task]
+        best = selection.lowest_or_highest(members, loaded.curves, its[0])
+        value |= dict(zip(members.run, -its[0].sign * best, strict=True))
     cells: dict[tuple[str, str], dict[str, list[Run]]] = {}
     for run in runs:
         if run.name in value:
@@ -71,7 +74,7 @@ def best_points(runs: Iterable[Run], folder: Path, count: int) -> list[Run]:
             cells.setdefault((cell[0], cell[1]), {}).setdefault(point, []).append(run)
 
     def score(point: list[Run]) -> float:
-        return sign * float(np.mean([value[run.name] for run in point]))
+        return float(np.mean([value[run.name] for run in point]))
 
     return [
         point[0]
@@ -98,8 +101,9 @@ def could_draw_level(screened: Sequence[Run], whole: Sequence[Run], folder: Path
     loaded = records.load(folder)
     names = {run.name for run in (*screened, *whole)}
     runs = selection.tidy(loaded.runs[loaded.runs.run.isin(names)])
-    choices = selection.choose(selection.tuning_points(runs, loaded.curves))
-    points = screens.dropped(runs, loaded.curves, choices)
+    study = Study("screen", (), (), metrics=metrics.by_task(loaded))
+    choices = analysis.chosen(study, runs, loaded.curves)
+    points = screens.dropped(study, runs, loaded.curves, choices)
     doubts = points[points.in_doubt.astype(bool)][[*selection.CELL, "hyper"]]
     found = set(runs.merge(doubts).run)
     return at_points(whole, [run for run in screened if run.name in found])

@@ -1,4 +1,4 @@
-"""Figures beyond the paper: sensitivity to the rates, tuning budget, performance profiles."""
+"""Figures of tuning and ranking: sensitivity to the rates, tuning budget, performance profiles."""
 
 from collections.abc import Iterable
 
@@ -10,7 +10,6 @@ from matplotlib.colors import BoundaryNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
-from rllc.replication import paper
 from rllc.suite import tuning_analysis
 from rllc.suite.markdown import counted, span
 from rllc.suite.plotting import (
@@ -25,32 +24,36 @@ from rllc.suite.plotting import (
     task_figure,
 )
 from rllc.suite.ranking import Field
-from rllc.suite.selection import FIRST, LAW_RATE, RULE, hyper_names
+from rllc.suite.selection import FIRST, LAW_RATE, hyper_names
 from rllc.suite.statistics import performance_profile
+from rllc.suite.study import Study
 
 LEVELS = [0, 1, 2, 5, 10, 20, 50, 100]  # percent above the optimizer's own best validation loss
 
 
-def tabled(names: Iterable[str]) -> list[str]:
-    """The optimizers that share a panel: those of the paper's tables, or all if there are none.
+def tabled(study: Study, names: Iterable[str]) -> list[str]:
+    """The optimizers that share a panel: those of the study, or all if there are none.
 
     Two dozen lines hide each other; the tables have the others, too.
     """
-    names = paper.in_order(names, paper.OPTIMIZERS)
-    return [name for name in names if name in paper.OPTIMIZERS] or names
+    names = study.row_order(names)
+    return [name for name in names if name in study.optimizers] or names
 
 
-def sensitivity_figure(points: pd.DataFrame, choices: pd.DataFrame, task: str) -> Figure:
+def sensitivity_figure(
+    study: Study, points: pd.DataFrame, choices: pd.DataFrame, task: str
+) -> Figure:
     """Heat maps of the validation loss over both rates, one panel per optimizer.
 
     Args:
-      points: from `selection.tuning_points`, of the optimizers to show.
+      study: whose names.
+      points: from `tuning_analysis.loss_points`, of the optimizers to show.
       choices: from `selection.choose`; the chosen point is framed.
       task: name.
     """
     points = tuning_analysis.widest(points)
     points = points[points.task == task]
-    names = paper.in_order(points.optimizer, paper.OPTIMIZERS)
+    names = study.row_order(points.optimizer)
     columns = min(4, max(1, len(names)))
     rows = max(1, -(-len(names) // columns))
     with mpl.rc_context(RC):
@@ -61,19 +64,20 @@ def sensitivity_figure(points: pd.DataFrame, choices: pd.DataFrame, task: str) -
         for name, panel in zip(names, axes.flat, strict=False):
             chosen = choices[(choices.task == task) & (choices.optimizer == name)]
             image = _heat_map(panel, points[points.optimizer == name], chosen, norm)
-            panel.set_title(paper.latex(name), fontsize=9)
+            panel.set_title(study.latex(name), fontsize=9)
         for panel in axes.flat[len(names) :]:
             panel.set_axis_off()
         if image is None:
             not_measured(axes[0, 0])
         else:
-            label = "validation loss above the optimizer's own best (%)"
+            loss = tuning_analysis.loss_name(study, [task])
+            label = f"validation {loss} above the optimizer's own best (%)"
             figure.colorbar(
                 image, ax=axes, label=label, ticks=LEVELS, location="bottom", shrink=0.5, aspect=40,
                 fraction=0.5 / height, pad=0.2 / height,
             )  # fmt: skip
-        figure.suptitle(f"Sensitivity to the rates, {paper.title(task)}", fontsize=11)
-        rule = RULE.replace("_", " ")
+        figure.suptitle(f"Sensitivity to the rates, {study.title(task)}", fontsize=11)
+        rule = f"validation {study.leading(task).in_words}"
         seeds = counted(span(points.seeds), "tuning seed")
         note = f"n = {seeds} per point, {span(points.steps)} steps; frame: chosen by {rule}"
         ends = choices.steps[(choices.task == task) & choices.optimizer.isin(names)]
@@ -133,46 +137,49 @@ def _ticks(axes: Axes, grid: pd.DataFrame, label: str) -> None:
     axes.set_ylabel(label.replace("_", " "), fontsize=8)
 
 
-def budget_figure(budget: pd.DataFrame) -> Figure:
+def budget_figure(study: Study, budget: pd.DataFrame) -> Figure:
     """Expected best validation loss against the number of random trials, one panel per task.
 
     Args:
+      study: whose names.
       budget: from `tuning_analysis.budget_table`.
     """
-    tasks = tuning_analysis.measured_tasks(budget) or [paper.TASKS[0]]
+    tasks = study.task_order(budget.task) or [study.tasks[0]]
     with mpl.rc_context(RC):
-        figure, panels = task_figure(tasks, room=1.2)
+        figure, panels = task_figure(study, tasks, room=1.2)
         for task, panel in panels.items():
             here = budget[budget.task == task]
-            _budget_panel(panel, here[here.optimizer.isin(tabled(here.optimizer))])
-        note = "expected lowest validation loss of n different grid points drawn at random"
-        if short := _shorter_trials(budget):
+            shown = here[here.optimizer.isin(tabled(study, here.optimizer))]
+            _budget_panel(study, panel, shown, tuning_analysis.loss_name(study, [task]))
+        loss = tuning_analysis.loss_name(study, tasks)
+        note = f"expected lowest validation {loss} of n different grid points drawn at random"
+        if short := _shorter_trials(study, budget):
             note = f"{note}; {short}"
-        legend_below(figure, panels.values(), note, columns=3 if len(tasks) < 3 else 4)
+        legend_below(study, figure, panels.values(), note, columns=3 if len(tasks) < 3 else 4)
     return figure
 
 
-def _shorter_trials(budget: pd.DataFrame) -> str:
+def _shorter_trials(study: Study, budget: pd.DataFrame) -> str:
     """Which tasks' trials are shorter than the longest, in words."""
     steps = budget.groupby("task").steps.max()
     return ", ".join(
-        f"{paper.title(task)} after {steps[task]:,} steps"
-        for task in tuning_analysis.measured_tasks(budget)
+        f"{study.title(task)} after {steps[task]:,} steps"
+        for task in study.task_order(budget.task)
         if steps[task] < steps.max()
     )
 
 
-def _budget_panel(axes: Axes, budget: pd.DataFrame) -> None:
+def _budget_panel(study: Study, axes: Axes, budget: pd.DataFrame, loss: str) -> None:
     if budget.empty:
         not_measured(axes)
         return
-    names = paper.in_order(budget.optimizer, paper.OPTIMIZERS)
+    names = study.row_order(budget.optimizer)
     for name in names:
         curve = budget[budget.optimizer == name]
-        colour, dashes = style(name, names)
+        colour, dashes = style(study, name, names)
         axes.plot(
             curve.trials, curve.expected_best, color=colour, linestyle=dashes,
-            label=paper.latex(name), marker=".", markersize=3,
+            label=study.latex(name), marker=".", markersize=3,
         )  # fmt: skip
     lowest = budget.expected_best.min()
     axes.set_yscale("log")
@@ -182,57 +189,61 @@ def _budget_panel(axes: Axes, budget: pd.DataFrame) -> None:
     axes.yaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("trials")
-    axes.set_ylabel("validation loss")
+    axes.set_ylabel(f"validation {loss}")
 
 
-def profile_figure(field: Field, targets: pd.DataFrame) -> Figure:
-    """Performance profiles: by score, and by steps to the best baseline's final accuracy.
+def profile_figure(study: Study, field: Field, targets: pd.DataFrame) -> Figure:
+    """Performance profiles: by score, and by steps to the best baseline's final value.
 
     Args:
+      study: whose names.
       field: from `ranking.field`; runs of tasks an optimizer lacks are left out, and so are
         optimizers that are not `tabled`.
       targets: from `tuning_analysis.target_steps`; a miss never counts as reached.
     """
     with mpl.rc_context(RC):
         figure, axes = grid_figure(1, 2, 10.0, 4.6)
-        _score_profile(axes[0, 0], field)
-        _step_profile(axes[0, 1], targets)
-        tasks = ", ".join(str(paper.title(task)) for task in field.tasks) or "none yet"
+        _score_profile(study, axes[0, 0], field)
+        _step_profile(study, axes[0, 1], targets)
+        tasks = study.titles(field.tasks) or "none yet"
         note = f"tasks: {tasks}; n = up to {field.score.shape[2]} seeds each; no band"
-        legend_below(figure, axes.flat, note, columns=4)
+        legend_below(study, figure, axes.flat, note, columns=4)
     return figure
 
 
-def _score_profile(axes: Axes, field: Field) -> None:
+def _score_profile(study: Study, axes: Axes, field: Field) -> None:
     axes.set_title("Score")
     if not field.tasks:
         not_measured(axes)
         return
-    drawn = field.score[np.isin(field.optimizers, tabled(field.optimizers))]
+    drawn = field.score[np.isin(field.optimizers, tabled(study, field.optimizers))]
     finite = drawn[np.isfinite(drawn)]
     levels = np.linspace(max(finite.min(), -40.0), finite.max(), 1000)
     for o, name in enumerate(field.optimizers):
         score = field.score[o][np.isfinite(field.score[o])]
-        if len(score) and name in tabled(field.optimizers):
-            colour, dashes = style(name, field.optimizers)
+        if len(score) and name in tabled(study, field.optimizers):
+            colour, dashes = style(study, name, field.optimizers)
             share = performance_profile(score[None], levels)[0]
-            axes.plot(levels, share, color=colour, linestyle=dashes, label=paper.latex(name))
+            axes.plot(levels, share, color=colour, linestyle=dashes, label=study.latex(name))
     axes.axvline(0, color=BLACK, linewidth=0.6)
-    axes.set_xlabel("fewer errors than the best baseline, at least (%)")
+    best = "the best baseline" if study.baselines else "the best"
+    axes.set_xlabel(f"{study.saved(field.tasks)} than {best}, at least (%)")
     axes.set_ylabel("fraction of runs (task, seed)")
 
 
-def _step_profile(axes: Axes, targets: pd.DataFrame) -> None:
-    axes.set_title("Steps to the best baseline's final accuracy")
+def _step_profile(study: Study, axes: Axes, targets: pd.DataFrame) -> None:
+    leading = {study.leading(task).in_words: None for task in study.task_order(targets.task)}
+    best = "the best baseline" if study.baselines else "the best"
+    axes.set_title(f"Steps to {best}'s final {' or '.join(leading) or 'value'}")
     if targets.empty:
         not_measured(axes)
         return
     levels = np.linspace(0, 1, 1001)
-    names = tabled(targets.optimizer)
+    names = tabled(study, targets.optimizer)
     for name in names:
         here = targets[targets.optimizer == name]
-        colour, dashes = style(name, names)
+        colour, dashes = style(study, name, names)
         share = performance_profile([here.reached / here.steps], levels, higher=False)[0]
-        axes.plot(levels, share, color=colour, linestyle=dashes, label=paper.latex(name))
+        axes.plot(levels, share, color=colour, linestyle=dashes, label=study.latex(name))
     axes.set_xlabel("fraction of the training steps")
     axes.set_ylabel("fraction of runs that reached it")

@@ -1,46 +1,81 @@
-"""Tables 1 and 2 as Markdown and LaTeX.
+"""The tables of `tables` as Markdown and LaTeX.
 
-Colours of the paper become signs in Markdown, which has no colours: a blue diamond for the
-best baseline, a green square for an optimizer that beats it; bold is bold in both.
+Colours of LaTeX become signs in Markdown, which has no colours: a blue diamond for the best
+baseline, a green square for an optimizer that beats it; bold is bold in both.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import pandas as pd
 
-from rllc.replication import paper
 from rllc.suite.markdown import MISSING, markdown_table
+from rllc.suite.metrics import Metric
 from rllc.suite.readings import HEADLINE, READINGS
+from rllc.suite.study import Study
 from rllc.suite.tables import Mark, has_short_grid, is_reduced, marks
 
 ORDER = (HEADLINE, *(reading for reading in READINGS if reading != HEADLINE))
-READING_TITLES = {
-    "validated": "validated: at the step with the highest validation accuracy (headline; verdicts "
-    "use it)",
-    "last": "last: at the last step (headline too)",
-    "best": "best: best test value along the curve (the paper's likely reading; "
-    "it looks at test data)",
-}
-TITLES = {
-    1: "Table 1: mean test loss and accuracy (%)",
-    2: "Table 2: test accuracy (%), its standard deviation and the number of seeds",
-}
-LEGEND = """\
-Each cell: our mean over seeds, then the paper's number in brackets. 🔷 best baseline; 🟩 better \
-than the best baseline; **bold** best of the column (none of these where a baseline is missing). \
-† fewer seeds or steps than the paper's protocol; § rates from part of the paper's grid, or from \
-shorter runs (see [provenance](provenance.md)). ‡n: n runs diverged and are not in the mean. ∅n: n \
-runs ended at chance and are in the mean. ≠ the 95 % interval of the difference of the two means \
-excludes 0 (Welch; both in the paper's metric, the mean over test batches of 128; accuracies shown \
-are over the whole test set). Δ: our mean minus the paper's, in its metric. The number of seeds \
-stands in Table 2. – not yet measured."""
-QUANTITIES = {1: ("loss", "accuracy"), 2: ("spread",)}
-_COLUMNS = {"loss": "test_loss", "accuracy": "test_accuracy", "spread": "test_accuracy"}
+SPREAD = "spread"  # what a cell of the second table shows: mean and deviation of the leading metric
+
+
+def reading_title(study: Study, tasks: Iterable[str], reading: str) -> str:
+    """What a stopping point is, in words."""
+    leading = _either(study, tasks, lambda m: f"{m.superlative} validation {m.in_words}")
+    is_replication = study.published is not None
+    verdicts = "; verdicts use it" if is_replication else ""
+    likely = f"the {study.source}'s likely reading; " if is_replication else ""
+    return {
+        "validated": f"validated: at the step with the {leading} (headline{verdicts})",
+        "last": "last: at the last step (headline too)",
+        "best": f"best: best test value along the curve ({likely}it looks at test data)",
+    }[reading]
+
+
+def _either(study: Study, tasks: Iterable[str], words: Callable[[Metric], str]) -> str:
+    """The leading metrics of some tasks in words, with “or” between different ones."""
+    tasks = study.task_order(tasks) or study.tasks
+    return " or ".join(dict.fromkeys(words(study.leading(task)) for task in tasks))
+
+
+def title(study: Study, tasks: Iterable[str], number: int) -> str:
+    """Title of table 1 or 2."""
+    tasks, name = list(tasks), study.tables[number - 1]
+    if number == 1:
+        metrics = reversed(study.union(tasks))
+        return f"{name}: mean test {' and '.join(metric.with_unit for metric in metrics)}"
+    leading = _either(study, tasks, lambda m: m.with_unit)
+    return f"{name}: test {leading}, its standard deviation and the number of seeds"
+
+
+def legend(study: Study) -> str:
+    """What the signs of the Markdown tables mean."""
+    source, published = study.source, study.published is not None
+    theirs = f", then the {source}'s number in brackets" if published else ""
+    marked = (
+        "🔷 best baseline; 🟩 better than the best baseline; **bold** best of the column (none of "
+        "these where a baseline is missing)."
+        if study.baselines
+        else "**Bold**: best of the column."
+    )
+    compared = (
+        f" ≠ the 95 % interval of the difference of the two means excludes 0 (Welch; both in the "
+        f"{source}'s metric, the mean over test batches of {study.batch_size}; accuracies shown "
+        f"are over the whole test set). Δ: our mean minus the {source}'s, in its metric."
+        if published
+        else ""
+    )
+    return (
+        f"Each cell: our mean over seeds{theirs}. {marked} † fewer seeds or steps than the "
+        f"{source}'s protocol; § rates from part of the {source}'s grid, or from shorter runs (see "
+        "[provenance](provenance.md)). ‡n: n runs diverged and are not in the mean. ∅n: n runs "
+        f"ended at chance and are in the mean.{compared} The number of seeds stands in "
+        f"{study.tables[1]}. {MISSING} not yet measured."
+    )
 
 
 class Entry(NamedTuple):
-    """One cell in words: our number, the paper's, and what is to be said of ours."""
+    """One cell in words: our number, the published one ("" without any), what there is to say."""
 
     ours: str
     theirs: str
@@ -49,81 +84,99 @@ class Entry(NamedTuple):
     has_short_grid: bool = False
     diverged: int = 0
     at_chance: int = 0
-    excludes_paper: bool = False
+    excludes_published: bool = False
 
 
-_NOTHING = Entry(MISSING, MISSING)
-
-
-def entries(table: pd.DataFrame, reading: str, quantity: str) -> dict[tuple[str, str], Entry]:
-    """Entries of every cell by (optimizer, task): measured here, or only in the paper.
+def entries(
+    study: Study, table: pd.DataFrame, reading: str, quantity: str
+) -> dict[tuple[str, str], Entry]:
+    """Entries of every cell by (optimizer, task): measured here, or only published.
 
     Args:
+      study: whose.
       table: from `tables.cells`.
       reading: stopping point.
-      quantity: ``loss``, ``accuracy`` or ``spread`` (accuracy ± deviation).
+      quantity: name of a metric, or `SPREAD` (the leading one ± deviation). Cells of tasks without
+        such a metric are left out.
     """
     reported = {
-        (row.optimizer, row.task): Entry(MISSING, _text(row, quantity, n=None))
-        for row in paper.cells().itertuples()
+        (row["optimizer"], row["task"]): Entry(MISSING, _text(metric, row, quantity, n=None))
+        for row in _records(study.published)
+        if (metric := _metric(study, row["task"], quantity))
     }
     table = table[table.reading == reading]
-    column_marks = marks(table, f"{_COLUMNS[quantity]}_mean")
-    ours = {
-        (row.optimizer, row.task): Entry(
-            _text(row, quantity, row.seeds),
-            _beside(row, reported.get((row.optimizer, row.task), _NOTHING).theirs, quantity),
-            column_marks[row.optimizer, row.task],
-            is_reduced(row),
-            has_short_grid(row),
-            row.diverged,
-            row.at_chance,
-            quantity != "loss" and row.excludes_paper,
+    column_marks = marks(study, table, None if quantity == SPREAD else quantity)
+    ours = {}
+    for row, typed in zip(_records(table), table.itertuples(), strict=True):
+        cell, metric = (row["optimizer"], row["task"]), _metric(study, row["task"], quantity)
+        if metric is None:
+            continue
+        is_leading = metric == study.leading(row["task"])
+        theirs = reported.get(cell, _nothing(study)).theirs
+        ours[cell] = Entry(
+            _text(metric, row, quantity, row["seeds"]),
+            _beside(row, theirs, metric, quantity),
+            column_marks[cell],
+            is_reduced(typed),
+            has_short_grid(typed),
+            row["diverged"],
+            row["at_chance"],
+            is_leading and bool(row.get(f"excludes_{study.source}", False)),
         )
-        for row in table.itertuples()
-    }
     return reported | ours
 
 
-def _text(row, quantity: str, n: int | None) -> str:
-    value = getattr(row, f"{_COLUMNS[quantity]}_mean")
+def _records(table: pd.DataFrame | None) -> list[dict]:
+    return [] if table is None else table.to_dict("records")
+
+
+def _metric(study: Study, task: str, quantity: str) -> Metric | None:
+    return study.leading(task) if quantity == SPREAD else study.of_column(task, f"test_{quantity}")
+
+
+def _nothing(study: Study) -> Entry:
+    return Entry(MISSING, "" if study.published is None else MISSING)
+
+
+def _text(metric: Metric, row: dict, quantity: str, n: int | None) -> str:
+    value, std = row[f"{metric.column()}_mean"], row.get(f"{metric.column()}_std")
     if pd.isna(value):
         return "diverged"
-    if quantity == "loss":
-        return f"{value:.4f}"
-    if quantity == "accuracy":
-        return f"{value:.2f}"
-    spread = "" if pd.isna(row.test_accuracy_std) else f" ± {row.test_accuracy_std:.2f}"
-    return f"{value:.2f}{spread}" + ("" if n is None else f", n={n}")
+    if quantity != SPREAD:
+        return f"{value:{metric.form}}"
+    spread = "" if pd.isna(std) else f" ± {std:{metric.form}}"
+    return f"{value:{metric.form}}{spread}" + ("" if n is None else f", n={n}")
 
 
-def _beside(row, theirs: str, quantity: str) -> str:
-    """The paper's number, in Table 2 with the difference to it."""
-    if quantity != "spread" or pd.isna(row.accuracy_difference):
+def _beside(row: dict, theirs: str, metric: Metric, quantity: str) -> str:
+    """The published number, in the second table with the difference to it."""
+    difference = row.get(f"{metric.name}_difference")
+    if quantity != SPREAD or pd.isna(difference):
         return theirs
-    return f"{theirs}; Δ {row.accuracy_difference:+.2f}"
+    return f"{theirs}; Δ {difference:+{metric.form}}"
 
 
 def in_markdown(entry: Entry) -> str:
     """An entry in Markdown."""
+    theirs = f" ({entry.theirs})" if entry.theirs else ""
     if entry.ours == MISSING:
-        return f"{MISSING} ({entry.theirs})"
+        return f"{MISSING}{theirs}"
     text = f"**{entry.ours}**" if entry.mark.is_best else entry.ours
     sign = "🔷" if entry.mark.is_best_baseline else "🟩" if entry.mark.beats_baseline else ""
-    return f"{sign}{text}{_notes(entry, _SIGNS)} ({entry.theirs})"
+    return f"{sign}{text}{_notes(entry, _SIGNS)}{theirs}"
 
 
 def in_latex(entry: Entry) -> str:
     r"""An entry in LaTeX; needs xcolor."""
-    theirs = r"{\scriptsize(" + _plain(entry.theirs) + ")}"
+    theirs = r" {\scriptsize(" + _plain(entry.theirs) + ")}" if entry.theirs else ""
     if entry.ours == MISSING:
-        return f"-- {theirs}"
+        return f"--{theirs}"
     text = _plain(entry.ours)
     text = rf"\textbf{{{text}}}" if entry.mark.is_best else text
     colour = "blue" if entry.mark.is_best_baseline else "green!50!black"
     if entry.mark.is_best_baseline or entry.mark.beats_baseline:
         text = rf"\textcolor{{{colour}}}{{{text}}}"
-    return f"{text}{_notes(entry, _LATEX_SIGNS)} {theirs}"
+    return f"{text}{_notes(entry, _LATEX_SIGNS)}{theirs}"
 
 
 def _plain(text: str) -> str:
@@ -147,45 +200,50 @@ def _notes(entry: Entry, signs: _Signs) -> str:
     count += f"{signs.at_chance}{entry.at_chance}" if entry.at_chance else ""
     reduced = signs.reduced if entry.is_reduced else ""
     reduced += signs.short_grid if entry.has_short_grid else ""
-    return reduced + count + (signs.excludes if entry.excludes_paper else "")
+    return reduced + count + (signs.excludes if entry.excludes_published else "")
 
 
 def _grid(
+    study: Study,
     table: pd.DataFrame,
     number: int,
     reading: str,
     write: Callable[[Entry], str],
     label: Callable[[str], str],
 ) -> tuple[list[str], list[list[str]]]:
-    """Head and body of Table `number` for one reading."""
-    optimizers = paper.in_order([*paper.OPTIMIZERS, *table.optimizer], paper.OPTIMIZERS)
-    tasks = paper.in_order([*paper.TASKS, *table.task], paper.TASKS)
-    body = []
-    for quantity in QUANTITIES[number]:
-        found = entries(table, reading, quantity)
-        body += [
-            [label(name), quantity, *(write(found.get((name, t), _NOTHING)) for t in tasks)]
-            for name in optimizers
+    """Head and body of table `number` for one reading."""
+    optimizers = study.row_order([*study.optimizers, *table.optimizer])
+    tasks = study.task_order([*study.tasks, *table.task])
+    metrics = [metric.name for metric in reversed(study.union(tasks))]
+    quantities = metrics if number == 1 else [SPREAD]
+    found = {quantity: entries(study, table, reading, quantity) for quantity in quantities}
+    body = [
+        [
+            label(name),
+            *([quantity.replace("_", " ")] if number == 1 else []),
+            *(write(found[quantity].get((name, task), _nothing(study))) for task in tasks),
         ]
-    stride = len(optimizers)
-    body = [body[q * stride + o] for o in range(stride) for q in range(len(QUANTITIES[number]))]
-    if number == 2:
-        body = [[name, *numbers] for name, _, *numbers in body]
+        for name in optimizers
+        for quantity in quantities
+    ]
     extra = ["value"] if number == 1 else []
-    return ["optimizer", *extra, *(str(paper.title(task)) for task in tasks)], body
+    return ["optimizer", *extra, *(study.title(task) for task in tasks)], body
 
 
-def to_markdown(table: pd.DataFrame, number: int) -> str:
+def to_markdown(study: Study, table: pd.DataFrame, number: int) -> str:
     """Table 1 or 2 in Markdown, one section per reading.
 
     Args:
+      study: whose.
       table: from `tables.cells`.
       number: 1 or 2.
     """
-    parts = [f"# {TITLES[number]}", LEGEND]
+    parts = [f"# {title(study, table.task, number)}", legend(study)]
     for reading in ORDER:
-        head, body = _grid(table, number, reading, in_markdown, paper.pretty)
-        parts += [f"## {READING_TITLES[reading]}", markdown_table(head, body)]
+        head, body = _grid(study, table, number, reading, in_markdown, study.pretty)
+        parts += [
+            f"## {reading_title(study, table.task, reading)}", markdown_table(head, body)
+        ]  # fmt: skip
     return "\n\n".join(parts) + "\n"
 
 
@@ -208,19 +266,28 @@ def latex_table(head: Sequence[str], body: Sequence[Sequence[str]], caption: str
     )
 
 
-_LATEX_LEGEND = (
-    "In brackets the paper. Blue: best baseline; green: better than it; bold: best of the column; "
-    r"$\dagger$: fewer seeds or steps than the paper; $\S$: rates from part of its grid, or from "
-    r"shorter runs; $\ddagger n$: $n$ runs diverged; $\emptyset n$: $n$ ended at chance; "
-    r"$\neq$: the 95 % interval of the difference of the two means excludes 0."
-)
+def _latex_legend(study: Study) -> str:
+    source, published = study.source, study.published is not None
+    marked = "Blue: best baseline; green: better than it; bold" if study.baselines else "Bold"
+    excluded = (
+        r"; $\neq$: the 95 % interval of the difference of the two means excludes 0"
+        if published
+        else ""
+    )
+    return (
+        f"{f'In brackets the {source}. ' if published else ''}{marked}: best of the column; "
+        rf"$\dagger$: fewer seeds or steps than the {source}; $\S$: rates from part of its grid, "
+        r"or from shorter runs; $\ddagger n$: $n$ runs diverged; $\emptyset n$: $n$ ended at chance"
+        f"{excluded}."
+    )
 
 
-def to_latex(table: pd.DataFrame, number: int) -> str:
+def to_latex(study: Study, table: pd.DataFrame, number: int) -> str:
     """Table 1 or 2 in LaTeX (packages booktabs, graphicx, xcolor), one table per reading."""
     parts = ["% Generated from the records. Needs the packages booktabs, graphicx and xcolor."]
     for reading in ORDER:
-        head, body = _grid(table, number, reading, in_latex, paper.latex)
-        title = f"{TITLES[number]}; {READING_TITLES[reading]}. {_LATEX_LEGEND}"
-        parts.append(latex_table(head, body, title.replace("%", r"\%")))
+        head, body = _grid(study, table, number, reading, in_latex, study.latex)
+        what = f"{title(study, table.task, number)}; {reading_title(study, table.task, reading)}"
+        caption = f"{what}. {_latex_legend(study)}".replace("%", r"\%")
+        parts.append(latex_table(head, body, caption))
     return "\n\n".join(parts) + "\n"

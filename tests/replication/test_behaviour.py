@@ -5,7 +5,6 @@ import pytest
 
 from rllc.replication import behaviour, paper
 from rllc.replication.claims import NOT_MEASURED, NOT_SUPPORTED, PARTLY, SUPPORTED
-from rllc.suite import analysis
 from tests.suite import synthetic_records as made
 
 
@@ -22,7 +21,7 @@ def finals(tasks, seeds=3):
 @pytest.mark.parametrize(("seeds", "verdict"), [(1, PARTLY), (2, PARTLY), (3, SUPPORTED)])
 def test_faster_convergence_needs_the_papers_number_of_seeds(seeds, verdict):
     pairs = finals(["cifar10_resnet20"], seeds)
-    faster = behaviour.convergence(analysis.analyse(made.gather(pairs)))[0]
+    faster = behaviour.convergence(made.analysed(made.gather(pairs)))[0]
     assert faster.verdict == verdict
     assert faster.n == f"{seeds} seed{'s' * (seeds > 1)}"
     assert "never" not in faster.note
@@ -35,21 +34,21 @@ def test_an_optimizer_that_never_gets_there_has_no_number_of_steps():
         made.run("cifar10_resnet20", name, 0, floor=0.5 if name == "M3(0.6)" else None)
         for name in names
     ]
-    faster = behaviour.convergence(analysis.analyse(made.gather(pairs)))[0]
+    faster = behaviour.convergence(made.analysed(made.gather(pairs)))[0]
     assert "1 of 2 never get there" in faster.note
     assert "inf" not in faster.note
 
 
 def test_gains_and_spread_wait_for_most_tasks():
-    three = behaviour.spread(analysis.analyse(made.gather(finals(paper.TASKS[:3]))))
+    three = behaviour.spread(made.analysed(made.gather(finals(paper.TASKS[:3]))))
     assert [claim.verdict for claim in three] == [PARTLY, PARTLY]
-    four = behaviour.spread(analysis.analyse(made.gather(finals(paper.TASKS[:4]))))
+    four = behaviour.spread(made.analysed(made.gather(finals(paper.TASKS[:4]))))
     assert PARTLY not in [claim.verdict for claim in four]
 
 
 def test_spread_says_what_diverged_and_where_its_interval_reaches(monkeypatch):
     pairs = finals(paper.TASKS[:4], 4)
-    plain = behaviour.spread(analysis.analyse(made.gather(pairs)))[0]
+    plain = behaviour.spread(made.analysed(made.gather(pairs)))[0]
     assert "diverged" not in plain.note
     lost = [
         made.run(paper.TASKS[task], name, 3, status="diverged")
@@ -57,14 +56,14 @@ def test_spread_says_what_diverged_and_where_its_interval_reaches(monkeypatch):
     ]
     gone = {row["run"] for row, _ in lost}
     pairs = [pair for pair in pairs if pair[0]["run"] not in gone] + lost
-    found = behaviour.spread(analysis.analyse(made.gather(pairs)))[0]
+    found = behaviour.spread(made.analysed(made.gather(pairs)))[0]
     assert found.note.endswith(
         "without what diverged: 2 of 128 runs of RLLC, 1 of 48 runs of the baselines"
     )
     low, high = (float(x) for x in found.interval.strip("[]").split(", "))
     for bound, inside in ((low - 0.1, False), ((low + high) / 2, True), (high + 0.1, False)):
         monkeypatch.setattr(behaviour, "SIMILAR_SPREAD", bound)
-        note = behaviour.spread(analysis.analyse(made.gather(pairs)))[0].note
+        note = behaviour.spread(made.analysed(made.gather(pairs)))[0].note
         assert (f"interval includes {bound}" in note) == inside
 
 
@@ -73,7 +72,7 @@ def test_run_time():
         rows = [("Adam", 2.0), ("M(0.9)", 2.0 * ratio), ("M2(0.6)", 2.0 * ratio)]
         table = pd.DataFrame(rows, columns=["optimizer", "milliseconds_per_step"])
         table = table.assign(network="conv", gflop_per_step=1.0, device="cpu")
-        mlp, conv, _ = behaviour.run_time(analysis.analyse(made.nothing(), timings=table))
+        mlp, conv, _ = behaviour.run_time(made.analysed(made.nothing(), timings=table))
         assert mlp.verdict == NOT_MEASURED
         return conv
 

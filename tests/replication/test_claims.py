@@ -2,15 +2,16 @@
 
 import pytest
 
-from rllc.replication import claims, family_claims, law_claims, paper, report
+from rllc.replication import analysis, claims, family_claims, law_claims, paper, report
 from rllc.replication.claims import NOT_MEASURED, NOT_SUPPORTED, PARTLY, SUPPORTED, Claim
-from rllc.suite import analysis, ranking
+from rllc.replication.paper import STUDY
+from rllc.suite import ranking
 from rllc.suite.statistics import Interval
 from tests.suite import synthetic_records as made
 
 
 @pytest.fixture(scope="module")
-def as_printed() -> analysis.Analysis:
+def as_printed() -> analysis.Replication:
     """All 77 cells with the paper's own errors, four seeds, little noise."""
     pairs = [
         made.run(task, name, seed, noise=1e-5)
@@ -41,13 +42,13 @@ def test_the_papers_own_numbers_support_its_claims(as_printed):
 
 
 def test_all_cells_at_full_protocol_agree_with_themselves(as_printed):
-    table = report.coverage(as_printed)
+    table = report.coverage(as_printed.measured)
     assert list(table.cells) == list(table.measured) == list(table.full) == [77] * 3
     assert list(table.whole_grid) == list(table.fully_tuned) == [0] * 3  # no tuning records
     agree = table.set_index("reading").agree
     assert agree["best"] == agree["validated"] == 77
     assert agree["last"] < 77  # CIFAR-10 errors end 2 % above their lowest, a point or more
-    text = report.headline(as_printed)
+    text = report.headline(as_printed.measured)
     assert "**77 of the paper's 77 cells are measured at full protocol**" in text
     assert "77 (validated)" in text
 
@@ -59,9 +60,9 @@ def test_reduced_runs_do_not_count_as_full_and_are_said_to_be_reduced():
         for seed in range(3)
     ]
     found = analysis.analyse(made.gather(pairs))
-    table = report.coverage(found).set_index("reading")
+    table = report.coverage(found.measured).set_index("reading")
     assert (table.loc["best"].measured, table.loc["best"].full) == (11, 0)
-    measured = [c for c in claims.green_cells(found) if c.verdict != NOT_MEASURED]
+    measured = [c for c in claims.green_cells(found.measured) if c.verdict != NOT_MEASURED]
     assert measured
     assert all("reduced: 2000 of 10000 steps" in claim.note for claim in measured)
 
@@ -81,10 +82,12 @@ def test_a_short_grid_is_told_from_a_whole_one():
         for rate in (0.1, made.BEST_RATE)
     ]
     found = analysis.analyse(made.gather(final + grid + short))
-    table = report.coverage(found).set_index("reading").loc["validated"]
+    table = report.coverage(found.measured).set_index("reading").loc["validated"]
     assert (table.full, table.whole_grid, table.screened_grid, table.fully_tuned) == (4, 1, 0, 0)
-    assert "1 of them tuned on the paper's whole grid, 0 with 3 seeds" in report.headline(found)
-    rows = {claim.claim: claim for claim in claims.adaptive_momentum(found)}
+    assert "1 of them tuned on the paper's whole grid, 0 with 3 seeds" in report.headline(
+        found.measured
+    )
+    rows = {claim.claim: claim for claim in claims.adaptive_momentum(found.measured)}
     conv = rows["M(0.9) beats Momentum SGD on MNIST Conv"]
     assert conv.note.startswith("no verdict: a short grid does not tell the best rates; reduced")
     assert conv.note.endswith("reduced: tuned on 2 of 15 grid points; 1000 of 10000 steps")
@@ -92,7 +95,7 @@ def test_a_short_grid_is_told_from_a_whole_one():
     mlp = rows["M(0.9) beats Momentum SGD on MNIST MLP"]
     assert mlp.verdict != NOT_MEASURED
     assert "reduced" not in mlp.note
-    assert claims.errors_saved(found, "M(0.9)", "Momentum SGD")[1] == 1
+    assert claims.errors_saved(found.measured, "M(0.9)", "Momentum SGD")[1] == 1
 
 
 def test_rates_from_a_screened_grid_settle_a_claim_and_are_called_reduced():
@@ -112,11 +115,11 @@ def test_rates_from_a_screened_grid_settle_a_claim_and_are_called_reduced():
     ]  # fmt: skip
     grid += [made.run("mnist_conv", "Momentum SGD", 100, learning_rate=rate) for rate in kept]
     found = analysis.analyse(made.gather(final + grid))
-    table = report.coverage(found).set_index("reading").loc["validated"]
+    table = report.coverage(found.measured).set_index("reading").loc["validated"]
     assert (table.full, table.whole_grid, table.screened_grid) == (2, 0, 1)
     text = "; 1 more with all its points trained for at least 3,000 steps and the best 3 or more to"
-    assert text in report.headline(found)
-    rows = {claim.claim: claim for claim in claims.adaptive_momentum(found)}
+    assert text in (report.headline(found.measured))
+    rows = {claim.claim: claim for claim in claims.adaptive_momentum(found.measured)}
     conv = rows["M(0.9) beats Momentum SGD on MNIST Conv"]
     assert conv.verdict in (SUPPORTED, NOT_SUPPORTED)
     steps = "whole grid for 3000 steps, its best points to the end"
@@ -145,7 +148,7 @@ def test_rates_from_short_grids_settle_no_claim():
         if claim.verdict in (SUPPORTED, NOT_SUPPORTED)
     }
     assert given == {"The test accuracy of RLLC varies little over seeds"}
-    assert all("best: +" in claim.note for claim in claims.green_cells(found))
+    assert all("best: +" in claim.note for claim in claims.green_cells(found.measured))
 
 
 def test_nothing_measured_is_no_verdict():
@@ -179,8 +182,12 @@ def test_one_pair_gives_no_verdict():
 def test_without_a_verdict_other_stopping_points_give_their_differences():
     names = ("M(0.9)", *paper.BASELINES)
     found = analysis.analyse(made.gather([made.run("mnist_conv", name, 0) for name in names]))
-    (claim,) = [c for c in claims.green_cells(found) if c.verdict != NOT_MEASURED]
-    row = found.against[(found.against.metric == "test_accuracy")].set_index("reading").loc["best"]
+    (claim,) = [c for c in claims.green_cells(found.measured) if c.verdict != NOT_MEASURED]
+    row = (
+        found.measured.against[(found.measured.against.metric == "test_accuracy")]
+        .set_index("reading")
+        .loc["best"]
+    )
     assert claim.note.startswith("one pair: no verdict; against ")
     assert f"best: {row.difference:+.2f}" in claim.note
 
@@ -194,7 +201,7 @@ def test_one_pair_does_not_make_a_task_of_a_claim_over_tasks():
         for seed in range(count)
     ]
     found = analysis.analyse(made.gather(pairs))
-    interval, tasks = claims.errors_saved(found, "M(0.9)", "Momentum SGD")
+    interval, tasks = claims.errors_saved(found.measured, "M(0.9)", "Momentum SGD")
     assert (interval.n, tasks) == (7, 3)
 
 
@@ -225,7 +232,7 @@ def multi_momentum(winner="M(0.9)+M(0.0)", seeds=3):
 def test_most_reliable_needs_the_most_wins():
     def verdict(winner):
         pairs = multi_momentum(winner, seeds=2)
-        found = family_claims.over_tasks(analysis.analyse(made.gather(pairs)))
+        found = family_claims.over_tasks(made.analysed(made.gather(pairs)))
         return next(c for c in found if "most reliable" in c.claim).verdict
 
     assert verdict("M(0.9)+M(0.0)") == SUPPORTED
@@ -244,18 +251,18 @@ def finals(tasks, errors, seeds=3, noise=1e-5, **settings):
 
 def test_any_short_grid_withholds_the_verdict_on_the_best_of_a_task():
     pairs = finals(["mnist_mlp"], {"M(0.9)": 0.001})
-    best = claims.best_of_task(analysis.analyse(made.gather(pairs)))[0]
+    best = claims.best_of_task(made.analysed(made.gather(pairs)))[0]
     assert best.verdict == SUPPORTED
     for short in ("Momentum SGD", "M2(0.6)"):  # neither is the best of its kind
         more = [*pairs, made.run("mnist_mlp", short, 100, steps=300)]
-        best = claims.best_of_task(analysis.analyse(made.gather(more)))[0]
+        best = claims.best_of_task(made.analysed(made.gather(more)))[0]
         assert (best.verdict, "reduced: tuned on 1 of" in best.note) == (PARTLY, True)
 
 
 def test_the_best_of_a_task_waits_for_all_rllc_optimizers():
     runs = made.gather(finals(["mnist_mlp"], {"M(0.9)": 0.001}))
     some = runs._replace(runs=runs.runs[runs.runs.optimizer != "M3(0.6)"])
-    best = claims.best_of_task(analysis.analyse(some))[0]
+    best = claims.best_of_task(made.analysed(some))[0]
     assert best.verdict == PARTLY
     assert best.note.startswith("no verdict: the best may be missing; M(0.9) against")
     assert best.note.endswith("; 1 of 8 RLLC optimizers not measured")
@@ -265,7 +272,7 @@ def test_the_best_of_a_task_says_beside_a_short_grid_how_many_are_missing():
     pairs = finals(["mnist_mlp"], {"M(0.9)": 0.001})
     runs = made.gather([*pairs, made.run("mnist_mlp", "Momentum SGD", 100, steps=300)])
     some = runs._replace(runs=runs.runs[runs.runs.optimizer != "M3(0.6)"])
-    note = claims.best_of_task(analysis.analyse(some))[0].note
+    note = claims.best_of_task(made.analysed(some))[0].note
     assert note.startswith(f"{claims.SHORT_GRID}; ")
     assert "; 1 of 8 RLLC optimizers not measured; reduced: " in note
 
@@ -275,9 +282,7 @@ def test_a_baseline_that_diverges_at_times_is_not_the_hardest():
     runs = made.gather(pairs)
     lost = (runs.runs.optimizer == "SGD") & (runs.runs.seed == 0)
     status = runs.runs.status.mask(lost, "diverged")
-    best = claims.best_of_task(
-        analysis.analyse(runs._replace(runs=runs.runs.assign(status=status)))
-    )
+    best = claims.best_of_task(made.analysed(runs._replace(runs=runs.runs.assign(status=status))))
     assert "against Momentum SGD" in best[0].note
     assert best[0].value.startswith("+0.")
 
@@ -286,9 +291,7 @@ def test_an_rllc_optimizer_that_diverges_at_times_is_not_the_best_of_its_kind():
     runs = made.gather(finals(["mnist_mlp"], {"M2(0.6)": 0.001, "M(0.9)": 0.01}, seeds=4))
     lost = (runs.runs.optimizer == "M2(0.6)") & (runs.runs.seed == 0)
     status = runs.runs.status.mask(lost, "diverged")
-    best = claims.best_of_task(
-        analysis.analyse(runs._replace(runs=runs.runs.assign(status=status)))
-    )
+    best = claims.best_of_task(made.analysed(runs._replace(runs=runs.runs.assign(status=status))))
     assert best[0].note.startswith("M(0.9) against")
 
 
@@ -296,7 +299,7 @@ def test_holm_corrects_for_all_tasks(as_printed):
     rows = claims.with_holm([{"p_value": 0.01}, None, {"p_value": 0.04}, {"p_value": float("nan")}])
     assert rows[1] is None
     assert [row["p_holm"] for row in rows if row][:2] == pytest.approx([0.02, 0.04])
-    found = claims.best_of_task(as_printed)
+    found = claims.best_of_task(as_printed.measured)
     assert all(0 <= claim.p_holm <= 1 for claim in found)
     text = report.to_markdown(as_printed, report.all_claims(as_printed))
     assert "supported differences" in text
@@ -307,7 +310,7 @@ def test_competitive_with_adam_needs_more_than_ignorance():
     def verdict(noise):
         errors = {"Adam": 0.02, "M(0.9)+M(0.0)": 0.021}
         pairs = finals(paper.TASKS[:4], errors, noise=noise)
-        return family_claims.over_tasks(analysis.analyse(made.gather(pairs)))[0].verdict
+        return family_claims.over_tasks(made.analysed(made.gather(pairs)))[0].verdict
 
     assert verdict(1e-5) == SUPPORTED  # 0.1 points behind, surely
     assert verdict(0.02) == NOT_SUPPORTED  # nobody knows
@@ -320,16 +323,16 @@ def test_the_best_of_a_kind_is_chosen_on_validation_data():
     runs = made.gather(finals(paper.TASKS[:4], errors))
     on_test = runs.curves.run.str.contains("M3(0.6)", regex=False)
     curves = runs.curves.assign(test_accuracy=runs.curves.test_accuracy.mask(on_test, 0.999))
-    found = family_claims.over_tasks(analysis.analyse(runs._replace(curves=curves)))[-1]
+    found = family_claims.over_tasks(made.analysed(runs._replace(curves=curves)))[-1]
     assert (found.verdict, found.value) == (NOT_SUPPORTED, "0 of 4 tasks")
 
 
 def test_the_best_of_a_kind_waits_for_the_whole_kind():
     runs = made.gather(finals(paper.TASKS[:4], {"M2(0.6)": 0.001}))
-    found = family_claims.over_tasks(analysis.analyse(runs))[-1]
+    found = family_claims.over_tasks(made.analysed(runs))[-1]
     assert (found.verdict, found.value) == (SUPPORTED, "4 of 4 tasks")
     some = runs.runs[~runs.runs.optimizer.isin(["M3(0.6)"])]
-    found = family_claims.over_tasks(analysis.analyse(runs._replace(runs=some)))[-1]
+    found = family_claims.over_tasks(made.analysed(runs._replace(runs=some)))[-1]
     assert found.verdict == NOT_MEASURED
 
 
@@ -338,7 +341,7 @@ def test_the_most_reliable_does_not_diverge():
     lost = (runs.runs.optimizer == "M(0.9)+M(0.0)") & (runs.runs.seed > 0)
     status = runs.runs.status.mask(lost, "diverged")
     found = family_claims.over_tasks(
-        analysis.analyse(runs._replace(runs=runs.runs.assign(status=status)))
+        made.analysed(runs._replace(runs=runs.runs.assign(status=status)))
     )
     assert next(c for c in found if "most reliable" in c.claim).verdict == NOT_SUPPORTED
 
@@ -352,7 +355,7 @@ def test_too_few_seeds_are_not_called_too_few_tasks():
 def test_most_reliable_takes_no_short_grids():
     pairs = multi_momentum(seeds=2)
     pairs += [made.run(task, "M(0.9)+M(0.6)", 100, steps=300) for task in paper.TASKS[:4]]
-    found = family_claims.over_tasks(analysis.analyse(made.gather(pairs)))
+    found = family_claims.over_tasks(made.analysed(made.gather(pairs)))
     assert next(c for c in found if "most reliable" in c.claim).verdict == NOT_MEASURED
 
 
@@ -362,11 +365,13 @@ def test_a_kind_that_diverges_everywhere_still_gives_a_report(lost):
     status = runs.runs.status.mask(runs.runs.optimizer.isin(lost), "diverged")
     found = analysis.analyse(runs._replace(runs=runs.runs.assign(status=status)))
     assert report.to_markdown(found, report.all_claims(found))
-    assert ranking.task_sets(ranking.field(found.rows, found.summary)) == [["mnist_mlp"]]
+    assert ranking.task_sets(
+        STUDY, ranking.field(STUDY, found.measured.rows, found.measured.summary)
+    ) == [["mnist_mlp"]]
 
 
 def test_law_claims(as_printed):
-    found = law_claims.law(as_printed)
+    found = law_claims.law(as_printed.measured)
     assert len(found) == 3 * len(paper.TASKS)
     assert {claim.verdict for claim in found} == {SUPPORTED}
     crossing = next(claim for claim in found if "passes 0.9" in claim.claim)

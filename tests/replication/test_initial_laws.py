@@ -1,15 +1,25 @@
 """Initial laws other than the default, on made-up runs whose law is known."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from rllc.replication import initial_laws, law_claims, paper, question_report, report
+from rllc.replication import (
+    aggregation,
+    analysis,
+    initial_laws,
+    law_claims,
+    paper,
+    question_report,
+    report,
+)
 from rllc.replication.claims import NOT_MEASURED, NOT_SUPPORTED, PARTLY, SUPPORTED
 from rllc.replication.law_dynamics import COUPLED, MIXED
-from rllc.suite import aggregation, analysis
+from rllc.suite import selection
 from tests.suite import synthetic_records as made
 
 TASK = "mnist_mlp"
@@ -20,6 +30,7 @@ class Records(NamedTuple):
 
     runs: pd.DataFrame
     curves: pd.DataFrame
+    metrics: Mapping = MappingProxyType({})
 
     def laws(self, runs):
         steps = np.arange(0, 10_001, 10)
@@ -57,7 +68,7 @@ def analysed(optimizer=MIXED):
     other = run("first", 0, 0.1, optimizer=optimizer, batch_size=64)  # differs otherwise too
     gathered = made.gather([*pairs, other])
     runs = gathered.runs
-    ones = analysis.selection.tidy(runs[runs.settings.str.contains("ones")]).variant.iloc[0]
+    ones = selection.tidy(runs[runs.settings.str.contains("ones")]).variant.iloc[0]
     return analysis.analyse(Records(runs, gathered.curves), defaults={(TASK, optimizer): ones})
 
 
@@ -78,7 +89,7 @@ def test_final_runs_are_at_the_rates_tuned_from_that_law(found):
     assert sorted(final.seed) == [0, 1, 2]
     assert set(final.learning_rate) == {0.1}
     assert not final.settings.str.contains("64").any()
-    assert set(found.final.learning_rate) == {0.03}  # the tables show the default's only
+    assert set(found.measured.final.learning_rate) == {0.03}  # the tables show the default's only
 
 
 def test_the_law_is_that_of_the_best_tuning_point(found):
@@ -94,7 +105,9 @@ def test_the_law_is_that_of_the_best_tuning_point(found):
 
 def test_a_reversal_with_a_crossing_elsewhere_is_not_the_papers(found, monkeypatch):
     monkeypatch.setattr(initial_laws.law_dynamics, "CROSSING_RANGE", (100, 3_000))
-    table = initial_laws.witnesses(found.every, found.runs, found.records)
+    table = initial_laws.witnesses(
+        found.measured.every, found.measured.runs, found.measured.records
+    )
     assert not table.as_in_paper.any()
 
 
@@ -111,15 +124,17 @@ def test_the_question_reports_the_witness(found):
 
 
 def test_accuracies_stand_beside_the_defaults_and_the_papers(found):
-    table = initial_laws.accuracies(found.elsewhere, found.records.curves, found.summary)
+    m = found.measured
+    m = found.measured
+    table = initial_laws.accuracies(found.elsewhere, m.records.curves, m.summary)
     (row,) = table.itertuples()
     cells = paper.cells().set_index(["task", "optimizer"]).test_accuracy_mean
     assert (row.answer, row.seeds, row.paper_mean) == ("first", 3, cells[TASK, MIXED])
     mine, default = (
         curves.groupby("run").test_accuracy.max().mean() * 100
         for curves in (
-            found.records.curves[found.records.curves.run.isin(final.run)]
-            for final in (found.elsewhere["first"], found.final)
+            m.records.curves[m.records.curves.run.isin(final.run)]
+            for final in (found.elsewhere["first"], m.final)
         )
     )
     assert row.mean == pytest.approx(mine)
@@ -127,17 +142,18 @@ def test_accuracies_stand_beside_the_defaults_and_the_papers(found):
     assert row.mean != pytest.approx(row.default_mean)
     text = question_report.to_markdown(found.deviations, found.witnesses, table)
     assert f"{row.mean:.2f} ± {row.std:.2f}, n=3 | {row.default_mean:.2f} ±" in text
-    none = initial_laws.accuracies({}, found.records.curves, found.summary)
+    none = initial_laws.accuracies({}, m.records.curves, m.summary)
     text = question_report.to_markdown(found.deviations, found.witnesses, none)
     assert "No final runs from another initial law" in text
 
 
 def test_claims_from_another_law_have_a_section_of_their_own(found):
     def verdicts(a):
-        return {c.verdict for c in law_claims.law(a) if paper.pretty(MIXED) in c.claim}
+        return {c.verdict for c in law_claims.law(a.measured) if paper.pretty(MIXED) in c.claim}
 
     assert verdicts(found) == {PARTLY}  # three points are a short grid
-    assert verdicts(found._replace(made=found.made.assign(short_grid=False))) == {NOT_SUPPORTED}
+    whole = found.measured._replace(made=found.measured.made.assign(short_grid=False))
+    assert verdicts(found._replace(measured=whole)) == {NOT_SUPPORTED}
     reversal, crossing, unmeasured = dict(report.all_claims(found))[
         "The learning law over training, from another initial law"
     ]
@@ -145,7 +161,8 @@ def test_claims_from_another_law_have_a_section_of_their_own(found):
     assert (reversal.verdict, crossing.verdict) == (SUPPORTED, SUPPORTED)
     assert reversal.value == "3 of 3 seeds"
     assert unmeasured.verdict == NOT_MEASURED
-    coupled = law_claims.law_from_elsewhere(analysed(COUPLED))[-1]
+    other = analysed(COUPLED)
+    coupled = law_claims.law_from_elsewhere(other.measured, other.elsewhere)[-1]
     assert (coupled.n, coupled.verdict) == ("3", NOT_SUPPORTED)
 
 

@@ -1,13 +1,15 @@
 """Sweeps over the law rate, on made-up runs whose law is known."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from rllc.replication import law_rates, paper, question_report
-from rllc.suite import aggregation, analysis
+from rllc.replication import aggregation, analysis, law_rates, paper, question_report
+from rllc.replication.paper import STUDY
 from rllc.suite.selection import with_hyper
 from tests.suite import synthetic_records as made
 
@@ -20,6 +22,7 @@ class Records(NamedTuple):
 
     runs: pd.DataFrame
     curves: pd.DataFrame
+    metrics: Mapping = MappingProxyType({})
 
     def laws(self, runs):
         steps = np.arange(0, 10_001, 10)
@@ -54,7 +57,9 @@ def test_a_row_per_law_rate_with_accuracy_and_what_is_left_of_the_law():
     drift = [-2 * (1 - left) / 10_000 / law_rate for law_rate, left in LEFT.items()]
     np.testing.assert_allclose(first.drift, drift, rtol=1e-5)
     assert list(first.seeds) == [2, 2, 2]
-    values = law_rates.readings.readings(a.runs.assign(tuned=True), a.records.curves)
+    values = law_rates.readings.readings(
+        STUDY, a.measured.runs.assign(tuned=True), a.measured.records.curves
+    )
     slow = values[(values.run.str.contains("0.0003")) & (values.optimizer == NAME)]
     for reading in law_rates.READINGS:
         wanted = slow[slow.reading == reading].test_accuracy.mean()
@@ -69,7 +74,7 @@ def test_only_full_length_runs_on_question_seeds_of_cells_with_several_law_rates
     alone = [made.run(TASK, "M3(0.6)", 200, rate, 0.003) for rate in (0.03, 0.1)]
     kept = [*swept(), made.run(TASK, NAME, 200, 0.03, 0.003)]
     a = analysed([*kept, *alone, *swept(seeds=(100,)), *swept(seeds=(0,))])
-    assert set(law_rates.runs(a.runs).run) == {row["run"] for row, _ in kept}
+    assert set(law_rates.runs(a.measured.runs).run) == {row["run"] for row, _ in kept}
     short = analysed(swept(steps=3_000))
     assert short.law_rates.empty
     assert law_rates.summary(short.law_rates) == ""

@@ -3,6 +3,7 @@
 import numpy as np
 
 from rllc.replication import paper
+from rllc.suite.study import in_order
 
 
 def test_every_cell_of_both_tables():
@@ -33,4 +34,4 @@ def test_labels():
     assert paper.pretty("schedule_free") == "schedule_free"
     assert paper.latex("schedule_free") == r"schedule\_free"
     assert str(paper.title("somebody_elses")) == "somebody_elses"
-    assert paper.in_order(["b", "Adam", "a", "SGD"], paper.OPTIMIZERS) == ["SGD", "Adam", "a", "b"]
+    assert in_order(["b", "Adam", "a", "SGD"], paper.OPTIMIZERS) == ["SGD", "Adam", "a", "b"]

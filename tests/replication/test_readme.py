@@ -3,8 +3,7 @@
 import pandas as pd
 import pytest
 
-from rllc.replication import readme
-from rllc.suite import analysis
+from rllc.replication import analysis, readme
 from tests.suite import synthetic_records as made
 
 

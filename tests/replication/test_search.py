@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from rllc.replication import paper, questions, search
-from rllc.suite import aggregation, analysis, configuration, records, sweep
+from rllc.replication import aggregation, analysis, paper, questions, search
+from rllc.suite import configuration, records, sweep
 from rllc.suite.roles import CANDIDATE, of_seed
 from scripts import search as script
 from tests.suite import synthetic_records as made
@@ -68,16 +68,19 @@ def searched(floors, second=(), tested=(), seeds=range(10)):
 
 def test_candidates_stay_out_of_every_other_table():
     a = searched({"M(0.5)": 0.05}, ["M(0.5)"], ["M(0.5)"])
-    for table in (a.runs, a.points, a.choices, a.final, a.cells, a.made, a.against, a.deviations):
+    m = a.measured
+    for table in (
+        m.runs, m.points, m.choices, m.final, m.cells, m.made, m.against, a.deviations
+    ):  # fmt: skip
         assert "M(0.5)" not in set(table.optimizer)
-    assert set(a.candidates.optimizer) == {"M(0.5)"}
+    assert set(a.measured.candidates.optimizer) == {"M(0.5)"}
 
 
 def test_the_winner_is_chosen_on_validation_and_tested_against_the_best():
     a = searched(
         {"M(0.5)": 0.100, "M(0.6)": 0.095, "M(0.7)": 0.2}, ["M(0.5)", "M(0.6)"], ["M(0.6)"]
     )
-    (found,) = search.found(a)
+    (found,) = search.found(a.measured)
     assert found.winner == "M(0.6)"
     assert found.rivals == ["M3(0.6)", "Adam"]  # 89.25 and 88.78 in the paper
     table = found.standing.set_index("optimizer")
@@ -90,15 +93,15 @@ def test_the_winner_is_chosen_on_validation_and_tested_against_the_best():
 
 
 def test_a_winner_that_gains_nothing_is_said_to():
-    (found,) = search.found(searched({"M(0.5)": 0.1075}, ["M(0.5)"], ["M(0.5)"]))
+    (found,) = search.found(searched({"M(0.5)": 0.1075}, ["M(0.5)"], ["M(0.5)"]).measured)
     assert "not better than both" in search.sentence(found)
 
 
 def test_an_unfinished_search_has_no_winner():
-    (found,) = search.found(searched({"M(0.5)": 0.05, "M(0.6)": 0.2}))
+    (found,) = search.found(searched({"M(0.5)": 0.05, "M(0.6)": 0.2}).measured)
     assert found.winner == ""
     assert "no winner yet" in search.sentence(found)
-    (later,) = search.found(searched({"M(0.5)": 0.05, "M(0.6)": 0.2}, ["M(0.5)"]))
+    (later,) = search.found(searched({"M(0.5)": 0.05, "M(0.6)": 0.2}, ["M(0.5)"]).measured)
     assert "not tested yet" in search.sentence(later)
     assert "first round" in search.to_markdown([later])
     assert "Not yet measured" in search.to_markdown([])
@@ -106,7 +109,7 @@ def test_an_unfinished_search_has_no_winner():
 
 def test_a_search_on_a_task_without_the_papers_optimizers():
     pairs = [candidate("M(0.5)", seed, 0.05) for seed in (100, 101)]
-    (found,) = search.found(analysis.analyse(made.gather(pairs)))
+    (found,) = search.found(made.analysed(made.gather(pairs)))
     assert list(found.standing.optimizer) == ["M(0.5)"]
     assert found.rivals == []
 

@@ -6,14 +6,16 @@ the right ranking and the right verdicts are known beforehand.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from rllc.replication import paper
-from rllc.suite import identity, roles, selection
+from rllc.suite import analysis, identity, roles, selection
+from rllc.suite.metrics import Metric
 
 EVALUATIONS = np.arange(0, 10_001, 250)
 BEST_RATE, BEST_LAW_RATE = 0.03, 0.01
@@ -25,6 +27,7 @@ class SyntheticRecords(NamedTuple):
     runs: pd.DataFrame
     curves: pd.DataFrame
     law_steps: int = 10
+    metrics: Mapping[str, tuple[Metric, ...]] = MappingProxyType({})
 
     def laws(self, runs: Iterable[str]) -> pd.DataFrame:
         """Laws with the NAG crossing at step 2,000 (k = 2) or mirrored last units (k = 3)."""
@@ -153,6 +156,11 @@ def records(
             pairs += [run(task, name, s, *p, **settings_) for p in grid for s in tuning_seeds]
             pairs += [run(task, name, seed, **settings_) for seed in seeds]
     return gather(pairs)
+
+
+def analysed(records: NamedTuple, **arguments) -> analysis.Analysis:
+    """Analysis of records as ones of the paper's study."""
+    return analysis.analyse(paper.STUDY, records, **arguments)
 
 
 def no_choices() -> pd.DataFrame:

@@ -7,7 +7,8 @@ import sys
 import numpy as np
 import pytest
 
-from rllc.suite import aggregation, metrics, records
+from rllc.replication import aggregation
+from rllc.suite import metrics, records
 from scripts import aggregate
 from tests.suite import synthetic_records as made
 

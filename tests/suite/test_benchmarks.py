@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 
 import tasks
-from rllc.replication import paper
-from rllc.suite import configuration, figures
+from rllc.replication import figures, paper
+from rllc.replication.paper import STUDY
+from rllc.suite import configuration
 from rllc.suite.benchmarks import (
     batching,
     engine,
@@ -209,7 +210,7 @@ def fill(folder, device=DEVICE):
         store.write(folder, "throughput", throughput_rows(task), device)
     store.write(folder, "scaling", scales, device)
     store.write(folder, "compilation", compile_rows, device)
-    report.write(folder, device)
+    report.write(STUDY, folder, device)
 
 
 def test_peak_memory_is_that_of_the_process_and_not_of_its_parent():
@@ -272,12 +273,12 @@ def test_tables_and_plots_of_all_there_is(tmp_path):
     text = (tmp_path / "README.md").read_text()
     assert all(f"### {title}" in text for _, title, _ in report._SECTIONS)
     assert "nan" not in text
-    drawn = plots.write(tmp_path, DEVICE)
+    drawn = plots.write(STUDY, tmp_path, DEVICE)
     assert {path.name for path in drawn} >= {"update.png", "scaling.pdf", "throughput.png"}
 
 
 def test_an_empty_folder_gives_an_empty_summary(tmp_path):
-    report.write(tmp_path, DEVICE)
+    report.write(STUDY, tmp_path, DEVICE)
     assert pd.read_csv(tmp_path / "summary.csv").empty
     assert pd.read_csv(tmp_path / "step_time.csv").empty
 
@@ -291,7 +292,7 @@ def test_a_failed_measurement_is_reported_and_does_not_stop_the_rest(tmp_path, m
         session.Job("scaling", "good", 1, lambda: ([scaling._row("runs", 1, 0.1, 1.0)], [])),
     ]
     monkeypatch.setattr(session, "jobs", lambda *_: todo)
-    assert not session.run(["scaling"], [], {}, tmp_path, show=False)
+    assert not session.run(STUDY, ["scaling"], [], {}, tmp_path, show=False)
     assert len(store.read(tmp_path, "scaling")) == 1
     raw = json.loads(next(tmp_path.glob("*.json")).read_text())
     assert {"device", "versions", "measured", "commit", "tables"} <= set(raw)
@@ -301,7 +302,7 @@ def test_a_failed_measurement_is_reported_and_does_not_stop_the_rest(tmp_path, m
 
 def test_every_section_has_its_jobs(tmp_path, monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")  # a CPU has no use for `batching`
-    found = session.jobs(session.SECTIONS, tasks.names(), {"flax": "python3"}, tmp_path)
+    found = session.jobs(STUDY, session.SECTIONS, tasks.names(), {"flax": "python3"}, tmp_path)
     assert {job.table for job in found} == set(store.TABLES)
     assert len({job.name for job in found}) == len(found)
     named = {
@@ -358,6 +359,6 @@ def test_a_task_measured_alone_has_ratios(tmp_path):
             ("mnist_mlp", batching.BATCHED, 18, 7e4),
         ]
     ]  # fmt: skip
-    text = report.batching(store.write(tmp_path, "batching", rows, DEVICE))
+    text = report.batching(STUDY, store.write(tmp_path, "batching", rows, DEVICE))
     assert "| CIFAR-10 ResNet-20 | unrolled (the engine's) | 1 | 3 | 500 | 15,500 | 1.25 |" in text
     assert "| MNIST MLP | one program | 1 | 18 | 70,000 | 2,170,000 | – |" in text

@@ -7,7 +7,9 @@ import numpy as np
 import optax
 import pytest
 
+from rllc.replication.paper import STUDY
 from rllc.suite import batching, plan, records, selection, sweep_figures, training
+from rllc.suite.metrics import CLASSIFICATION
 from tests.suite import toy
 
 TASK = {"_target_": "tests.suite.toy.make", "name": "toy"}
@@ -22,7 +24,7 @@ NAG = {
     "traced": ["learning_rate", "momentum"],
 }
 POINTS = list(itertools.product((0.001, 0.1), (0.5, 0.9)))
-LOSS = "validation_loss"  # accuracies of so small a set tie
+LOSS = CLASSIFICATION[1]  # accuracies of so small a set tie
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +65,7 @@ def test_points_of_the_grid_stay_apart_and_the_choice_fills_in_auto(loaded, tmp_
 
 def test_sensitivity_is_drawn_over_the_number(loaded):
     points = selection.tuning_points(selection.tidy(loaded.runs), loaded.curves, LOSS)
-    figure = sweep_figures.sensitivity_figure(points, selection.choose(points, LOSS), "toy")
+    figure = sweep_figures.sensitivity_figure(STUDY, points, selection.choose(points, LOSS), "toy")
     assert "momentum" in {axes.get_ylabel() for axes in figure.axes}
 
 

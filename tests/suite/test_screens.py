@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from rllc.replication.paper import ACCURACY, STUDY
 from rllc.suite import aggregation, analysis, provenance, screens, selection
 from tests.suite import synthetic_records as made
 
@@ -22,7 +23,7 @@ def runs_of(points, optimizer="M(0.9)", seed=100):
                 continue
             row, curve = made.run(TASK, optimizer, seed, rate, law, steps=steps)
             rows.append(row | {"status": "diverged" if accuracy < 0 else "finished"})
-            column = {selection.RULE: [0.1, accuracy]}
+            column = {ACCURACY.column("validation"): [0.1, accuracy]}
             curves.append(curve[curve.step.isin([0, steps])].assign(**column))
     return pd.DataFrame(rows), pd.concat(curves)
 
@@ -30,8 +31,8 @@ def runs_of(points, optimizer="M(0.9)", seed=100):
 def checked(*parts):
     runs, curves = (pd.concat(x, ignore_index=True) for x in zip(*parts, strict=True))
     runs = selection.default_variants(selection.tidy(runs))
-    choices = selection.choose(selection.tuning_points(runs, curves))
-    return screens.table(screens.dropped(runs, curves, choices))
+    choices = selection.choose(selection.tuning_points(runs, curves, ACCURACY), ACCURACY)
+    return screens.table(screens.dropped(STUDY, runs, curves, choices))
 
 
 def grid(dropped, kept=(0.80, 0.90), **others):
@@ -94,19 +95,19 @@ def test_whole_grids_have_no_row_and_no_sentence():
     table = checked(grid({}))
     assert list(table.columns) == screens.COLUMNS
     assert table.empty
-    assert screens.sentence(table) == ""
+    assert screens.sentence(STUDY, table) == ""
 
 
 def test_the_sentence_counts_and_names_those_in_doubt():
     safe, doubt = ({(0.3, 0.003): (x, None)} for x in (0.75, 0.85))
-    assert screens.sentence(checked(grid(safe))) == (
+    assert screens.sentence(STUDY, checked(grid(safe))) == (
         "Of 1 screened grids 1 pass this check: no dropped point would draw level with the chosen "
         "one if after the screen it gained as much validation accuracy as any kept point of its "
         "task and law rate did."
     )
     table = checked(grid(safe), grid(doubt, optimizer="M2(0.6)"))
-    assert screens.sentence(table).startswith("Of 2 screened grids 1 pass this check: ")
-    assert screens.sentence(table).endswith(
+    assert screens.sentence(STUDY, table).startswith("Of 2 screened grids 1 pass this check: ")
+    assert screens.sentence(STUDY, table).endswith(
         "; not so M₂(0.6) on MNIST Conv (5.0 points needed, 10.0 gained)."
     )
     assert screens.doubtful(table) == {(TASK, "M2(0.6)")}
@@ -120,7 +121,7 @@ def test_a_screen_in_doubt_is_a_short_grid_to_every_table(tmp_path):
         kept = {(0.1, 0.003): (0.8, 0.9), (0.1, 0.01): (0.6, 0.7), (0.01, 0.003): (0.6, 0.7)}
         points |= kept | {(1.0, 0.003): (dropped, None)}
         both = (pd.concat(x, ignore_index=True) for x in zip(final, runs_of(points), strict=True))
-        a = analysis.analyse(made.SyntheticRecords(*both))
+        a = analysis.analyse(STUDY, made.SyntheticRecords(*both))
         row = a.made.iloc[0]
         assert (row.short_grid, row.in_doubt) == (doubt, doubt)
         assert (row.grid == "whole grid for 3000 steps, its best points to the end") is not doubt

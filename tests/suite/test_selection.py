@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from rllc.replication.paper import ACCURACY, LOSS
 from rllc.suite import roles, selection
 from tests.suite import synthetic_records as made
 
@@ -23,7 +24,7 @@ def tuned(losses, task=TASK, optimizer=NAME, **changes):
     return selection.tidy(pd.DataFrame(rows)), pd.concat(curves)
 
 
-def only_choice(runs, curves, metric="validation_loss"):
+def only_choice(runs, curves, metric=LOSS):
     choices = selection.choose(selection.tuning_points(runs, curves, metric), metric)
     assert len(choices) == 1
     return choices.iloc[0]
@@ -55,7 +56,7 @@ def test_a_diverged_run_counts_as_infinite():
         {(0.1, 0.01, 100): [0.1], (0.1, 0.01, 101): [0.1], (0.3, 0.01, 100): [0.5]}
     )
     runs.loc[1, "status"] = "diverged"
-    points = selection.tuning_points(runs, curves, "validation_loss").set_index("learning_rate")
+    points = selection.tuning_points(runs, curves, LOSS).set_index("learning_rate")
     assert points.value[0.1] == np.inf
     assert points.diverged[0.1] == 1
     assert points.value[0.3] == 0.5
@@ -65,9 +66,9 @@ def test_a_seed_trained_twice_for_as_many_steps_counts_once():
     older, newer = tuned({(0.1, 0.01, 100): [0.9]}), tuned({(0.1, 0.01, 100): [0.3]})
     newer[0]["run"], newer[1]["run"] = "again", "again"
     runs, curves = (pd.concat(pair) for pair in zip(older, newer, strict=True))
-    (point,) = selection.tuning_points(runs, curves, "validation_loss").itertuples()
+    (point,) = selection.tuning_points(runs, curves, LOSS).itertuples()
     assert (point.value, point.seeds) == (0.3, 1)
-    assert len(selection.tuning_points(runs.assign(steps=[1_000, 3_000]), curves)) == 2
+    assert len(selection.tuning_points(runs.assign(steps=[1_000, 3_000]), curves, LOSS)) == 2
 
 
 def test_points_with_more_seeds_or_steps_decide():
@@ -122,7 +123,7 @@ def test_baselines_have_no_law_rate_and_no_edge_in_it():
 
 def test_an_accuracy_is_best_when_highest():
     grid = {(0.1, 0.01, 100): [0.3, 0.5], (0.3, 0.01, 100): [0.4, 0.4]}
-    choice = only_choice(*tuned(grid), "validation_accuracy")
+    choice = only_choice(*tuned(grid), ACCURACY)
     assert (choice.learning_rate, choice.value) == (0.1, pytest.approx(0.7))
 
 
@@ -190,7 +191,9 @@ def test_the_file_is_the_same_every_time_and_reads_back(tmp_path):
     runs = selection.tidy(records.runs)
     paths = [tmp_path / "a.csv", tmp_path / "b.csv"]
     for path, order in zip(paths, (runs, runs.sample(frac=1, random_state=0)), strict=True):
-        choices = selection.choose(selection.tuning_points(order, records.curves))
+        choices = selection.choose(
+            selection.tuning_points(order, records.curves, ACCURACY), ACCURACY
+        )
         selection.write_choices(choices, path)
     assert paths[0].read_bytes() == paths[1].read_bytes()
     rates = selection.chosen_rates(selection.read_choices(paths[0]))

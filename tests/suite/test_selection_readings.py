@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from rllc.replication.paper import STUDY
 from rllc.suite import provenance, readings, selection
 from tests.suite import synthetic_records as made
 
@@ -26,7 +27,7 @@ def final(**columns):
 
 
 def test_three_stopping_points():
-    rows = readings.readings(final(), CURVE).set_index("reading")
+    rows = readings.readings(STUDY, final(), CURVE).set_index("reading")
     expected = {  # step, test loss, test accuracy, the paper's metric
         "last": (750, 0.40, 93, 92),
         "validated": (500, 0.35, 95, 96),
@@ -40,14 +41,14 @@ def test_three_stopping_points():
 
 def test_best_takes_loss_and_accuracy_from_different_steps():
     curve = CURVE.assign(test_accuracy_batch_mean=[0.1, 0.5, 0.6, 0.99])
-    best = readings.readings(final(), curve).set_index("reading").loc["best"]
+    best = readings.readings(STUDY, final(), curve).set_index("reading").loc["best"]
     found = (best.test_loss, best.test_accuracy, best.batch_accuracy)
     assert found == pytest.approx((0.20, 95, 99))  # each by itself
 
 
 def test_a_run_without_a_finite_number_keeps_its_rows():
     nothing = CURVE.assign(validation_accuracy=np.nan, test_loss=np.nan, test_accuracy=np.nan)
-    rows = readings.readings(final(status="diverged"), nothing)
+    rows = readings.readings(STUDY, final(status="diverged"), nothing)
     assert sorted(rows.reading) == ["best", "last", "validated"]
     assert rows.test_loss.isna().all()
 
@@ -57,8 +58,8 @@ def test_diverged_runs_are_counted_but_not_averaged():
     pairs.append(made.run(TASK, NAME, 2, status="diverged"))
     records = made.gather(pairs)
     runs = selection.default_variants(selection.tidy(records.runs))
-    rows = readings.readings(readings.final_runs(runs, made.no_choices()), records.curves)
-    last = readings.summarize(rows).set_index("reading").loc["last"]
+    rows = readings.readings(STUDY, readings.final_runs(runs, made.no_choices()), records.curves)
+    last = readings.summarize(STUDY, rows).set_index("reading").loc["last"]
     assert (last.seeds, last.diverged) == (3, 1)
     floors = np.array([0.02, 0.03])
     ends = 100 * (1 - (floors + (0.9 - floors) * np.exp(-12.5)) * 1.02)
@@ -69,7 +70,7 @@ def test_diverged_runs_are_counted_but_not_averaged():
 def test_runs_that_end_at_chance_are_averaged_and_counted():
     """Accuracy 10 % finished, 10 % diverged, 90 %: the mean is that of the finished two."""
     rows = pd.concat(
-        readings.readings(final(run=run, seed=seed, status=status), CURVE.assign(**curve))
+        readings.readings(STUDY, final(run=run, seed=seed, status=status), CURVE.assign(**curve))
         for seed, (run, status, curve) in enumerate(
             [
                 ("a", "finished", {"test_accuracy": 0.1}),
@@ -78,7 +79,7 @@ def test_runs_that_end_at_chance_are_averaged_and_counted():
             ]
         )
     )
-    last = readings.summarize(rows).set_index("reading").loc["last"]
+    last = readings.summarize(STUDY, rows).set_index("reading").loc["last"]
     assert (last.seeds, last.diverged, last.at_chance) == (3, 1, 1)
     assert last.test_accuracy_mean == pytest.approx(50)
 
@@ -128,16 +129,16 @@ def test_without_a_choice_the_most_used_rates_count(optimizer):
 def test_provenance_names_what_falls_short():
     pairs = [made.run(TASK, NAME, seed, steps=2_000) for seed in (0, 1)]
     _, shown = select(pairs, made.no_choices())
-    row = provenance.provenance(shown, made.no_choices()).iloc[0]
+    row = provenance.provenance(STUDY, shown, made.no_choices()).iloc[0]
     assert row.training == "2000 of 10000 steps; 2 of 3 seeds"
     assert row.tuning == "no tuning records"
-    assert provenance.full_cells(provenance.provenance(shown, made.no_choices())) == set()
+    assert provenance.full_cells(provenance.provenance(STUDY, shown, made.no_choices())) == set()
 
 
 def test_provenance_of_a_cell_at_full_protocol():
     evidence = choice(seeds=3, grid_seeds=3, grid_points=18, steps=10_000)
     _, shown = select([made.run(TASK, NAME, seed) for seed in (0, 1, 2)], evidence)
-    row = provenance.provenance(shown, evidence).iloc[0]
+    row = provenance.provenance(STUDY, shown, evidence).iloc[0]
     assert (row.training, row.tuning) == ("full", "full")
 
 
@@ -147,7 +148,7 @@ SCREENED = {"grid_points": 3, "screened_points": 18, "screened_steps": 3_000, "s
 def made_row(numbers, **columns):
     evidence = choice(seeds=3, grid_seeds=3, **numbers)
     _, shown = select([made.run(TASK, NAME, seed) for seed in (0, 1, 2)], evidence)
-    return provenance.provenance(shown.assign(**columns), evidence).iloc[0]
+    return provenance.provenance(STUDY, shown.assign(**columns), evidence).iloc[0]
 
 
 def test_a_whole_grid_that_was_screened_is_said_and_is_not_short():
@@ -175,5 +176,5 @@ def test_a_screen_of_less_is_a_short_grid(less):
 def test_a_grid_of_one_seed_is_said_though_the_best_points_have_more():
     evidence = choice(seeds=3, grid_seeds=1, grid_points=18, steps=10_000)
     _, shown = select([made.run(TASK, NAME, seed) for seed in (0, 1, 2)], evidence)
-    row = provenance.provenance(shown, evidence).iloc[0]
+    row = provenance.provenance(STUDY, shown, evidence).iloc[0]
     assert row.tuning == "1 of 3 seeds per point (3 at the leading points)"

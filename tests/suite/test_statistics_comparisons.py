@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from rllc.replication import paper
+from rllc.replication.paper import STUDY
 from rllc.suite import aggregation, analysis, comparisons, ranking, tuning_analysis
 from tests.suite import synthetic_records as made
 
@@ -21,25 +22,25 @@ def known() -> analysis.Analysis:
         for name, error in ERRORS.items()
         for seed in (*range(6), 100)
     ]
-    return analysis.analyse(made.gather(pairs))
+    return analysis.analyse(STUDY, made.gather(pairs))
 
 
 def test_scores_are_optimizers_tasks_seeds_with_gaps(known):
     last = known.rows[known.rows.reading == "last"]
     last = last[~((last.optimizer == "SGD") & (last.seed == 2))]
     last = last.assign(status=np.where(last.seed == 1, "diverged", last.status))
-    array = comparisons.scores(last, ["SGD", "Adam"], list(TASKS))
+    array = comparisons.scores(STUDY, last, ["SGD", "Adam"], list(TASKS))
     assert array.shape == (2, 2, 6)
     assert np.isnan(array[0, :, 2]).all()
-    assert (array[:, :, 1] == comparisons.CHANCE).all()
-    losses = comparisons.scores(last, ["SGD"], ["mnist_mlp"], "test_loss")
+    assert (array[:, :, 1] == 10.0).all()
+    losses = comparisons.scores(STUDY, last, ["SGD"], ["mnist_mlp"], "test_loss")
     assert losses[0, 0, 1] == pytest.approx(np.log(10))
 
 
 def test_the_hardest_baseline_is_compared_with(known):
     last = known.summary[known.summary.reading == "last"]
-    assert comparisons.best_baselines(last) == dict.fromkeys(TASKS, "Adam")
-    assert comparisons.best_baselines(last, "test_loss") == dict.fromkeys(TASKS, "Adam")
+    assert comparisons.best_baselines(STUDY, last) == dict.fromkeys(TASKS, "Adam")
+    assert comparisons.best_baselines(STUDY, last, "test_loss") == dict.fromkeys(TASKS, "Adam")
     against = known.against[(known.against.reading == "last") & (known.against.task == TASKS[0])]
     rows = against.set_index(["metric", "optimizer"])
     better, worse = rows.loc["test_accuracy", "M(0.9)"], rows.loc["test_accuracy", "M2(0.6)"]
@@ -59,7 +60,7 @@ def test_neighbours_do_not_touch_the_papers_p_values():
             for name, error in errors.items()
             for s in range(6)
         ]
-        return analysis.analyse(made.gather(pairs)).against
+        return analysis.analyse(STUDY, made.gather(pairs)).against
 
     alone, both = against(), against("N1", "N2", "N3")
     of_paper = both[both.optimizer.isin(paper.OPTIMIZERS)].reset_index(drop=True)
@@ -70,7 +71,7 @@ def test_neighbours_do_not_touch_the_papers_p_values():
 
 def test_without_all_three_baselines_there_is_no_comparison():
     pairs = [made.run("mnist_mlp", name, s) for name in ("SGD", "M(0.9)") for s in range(3)]
-    assert analysis.analyse(made.gather(pairs)).against.empty
+    assert analysis.analyse(STUDY, made.gather(pairs)).against.empty
 
 
 def test_new_cells_leave_old_intervals_alone(known):
@@ -80,7 +81,7 @@ def test_new_cells_leave_old_intervals_alone(known):
         pd.concat([records.runs, made.gather(more).runs], ignore_index=True),
         pd.concat([records.curves, made.gather(more).curves], ignore_index=True),
     )
-    after = analysis.analyse(both).against
+    after = analysis.analyse(STUDY, both).against
     columns = ["difference", "low", "high"]
     kept = after[after.task.isin(TASKS)].reset_index(drop=True)
     pd.testing.assert_frame_equal(kept[columns], known.against[columns])
@@ -91,7 +92,7 @@ def test_agreement_with_the_paper():
     for offset, agrees in ((0.25, True), (0.35, False)):
         error = 1 - (cell.test_accuracy_mean + offset) / 100
         pairs = [made.run("mnist_mlp", "SGD", s, floor=error, noise=1e-5) for s in range(3)]
-        cells = analysis.analyse(made.gather(pairs)).cells.set_index("reading")
+        cells = analysis.analyse(STUDY, made.gather(pairs)).cells.set_index("reading")
         best = cells.loc["best"]
         assert best.accuracy_difference == pytest.approx(offset, abs=0.02)
         assert (best.tolerance, best.agrees) == (pytest.approx(0.3), agrees)
@@ -105,7 +106,7 @@ def test_a_cell_with_a_lost_run_does_not_agree(lost):
     error = 1 - cell.test_accuracy_mean / 100
     pairs = [made.run("mnist_mlp", "SGD", s, floor=error, noise=1e-5) for s in range(2)]
     pairs.append(made.run("mnist_mlp", "SGD", 2, **{"floor": error, "noise": 1e-5} | lost))
-    best = analysis.analyse(made.gather(pairs)).cells.set_index("reading").loc["best"]
+    best = analysis.analyse(STUDY, made.gather(pairs)).cells.set_index("reading").loc["best"]
     assert best.diverged + best.at_chance == 1
     assert abs(best.accuracy_difference) <= best.tolerance
     assert not best.agrees
@@ -113,7 +114,7 @@ def test_a_cell_with_a_lost_run_does_not_agree(lost):
 
 def test_a_wide_spread_widens_the_tolerance():
     pairs = [made.run("mnist_mlp", "SGD", s, floor=0.02 + 0.01 * s) for s in range(3)]
-    best = analysis.analyse(made.gather(pairs)).cells.set_index("reading").loc["best"]
+    best = analysis.analyse(STUDY, made.gather(pairs)).cells.set_index("reading").loc["best"]
     expected = np.sqrt((best.batch_accuracy_std**2 + 0.03**2) / 2)  # the paper's deviation: 0.03
     assert best.tolerance == pytest.approx(2 * expected)
 
@@ -121,14 +122,14 @@ def test_a_wide_spread_widens_the_tolerance():
 def test_diverged_runs_do_not_weigh_in_the_tolerance():
     pairs = [made.run("mnist_mlp", "SGD", s, floor=0.02 + 0.01 * s) for s in range(2)]
     pairs.append(made.run("mnist_mlp", "SGD", 2, status="diverged"))
-    best = analysis.analyse(made.gather(pairs)).cells.set_index("reading").loc["best"]
+    best = analysis.analyse(STUDY, made.gather(pairs)).cells.set_index("reading").loc["best"]
     pooled = np.sqrt((1 * best.batch_accuracy_std**2 + 2 * 0.03**2) / 3)  # two runs and three
     assert best.tolerance == pytest.approx(2 * pooled)
 
 
 def test_ranking_orders_by_errors_saved(known):
-    (tasks,) = ranking.task_sets(ranking.field(known.rows, known.summary))
-    table = ranking.ranking(known.rows, known.summary, tasks, "last").set_index("optimizer")
+    (tasks,) = ranking.task_sets(STUDY, ranking.field(STUDY, known.rows, known.summary))
+    table = ranking.ranking(STUDY, known.rows, known.summary, tasks, "last").set_index("optimizer")
     assert list(table.index) == ["M(0.9)", "Adam", "M2(0.6)", "Momentum SGD", "SGD"]
     assert list(table["rank"]) == [1, 2, 3, 4, 5]
     assert table.mean_rank.tolist() == [1, 2, 3, 4, 5]
@@ -142,22 +143,22 @@ def test_ranking_orders_by_errors_saved(known):
 def test_optimizers_that_lack_tasks_are_ranked_on_those_they_share():
     pairs = [made.run(t, name, s) for t in TASKS for name in paper.OPTIMIZERS for s in range(2)]
     pairs += [made.run("mnist_conv", "Neighbour", s, floor=0.001) for s in range(2)]
-    known = analysis.analyse(made.gather(pairs))
-    sets = ranking.task_sets(ranking.field(known.rows, known.summary))
+    known = analysis.analyse(STUDY, made.gather(pairs))
+    sets = ranking.task_sets(STUDY, ranking.field(STUDY, known.rows, known.summary))
     assert sets == [list(TASKS), ["mnist_conv"]]
-    whole, shared = (ranking.ranking(known.rows, known.summary, tasks) for tasks in sets)
+    whole, shared = (ranking.ranking(STUDY, known.rows, known.summary, tasks) for tasks in sets)
     assert "Neighbour" not in set(whole.optimizer)  # the best score, but on one task only
     assert list(whole["rank"]) == list(range(1, 12))
     assert shared.optimizer[0] == "Neighbour"
     assert (len(shared), set(shared.tasks)) == (12, {1})
-    text = ranking.to_markdown(list(zip(sets, (whole, shared), strict=True)))
+    text = ranking.to_markdown(STUDY, list(zip(sets, (whole, shared), strict=True)))
     assert text.index("11 optimizers") < text.index("## MNIST Conv: 12 optimizers")
 
 
 def test_tasks_with_rates_from_short_grids_are_not_ranked_over(tmp_path):
     pairs = [made.run(t, name, s) for t in TASKS for name in paper.OPTIMIZERS for s in range(3)]
     pairs.append(made.run("mnist_conv", "M2(0.6)", 100, steps=300))
-    found = analysis.analyse(made.gather(pairs))
+    found = analysis.analyse(STUDY, made.gather(pairs))
     aggregation.write_tables(found, tmp_path)
     text = (tmp_path / "tables" / "ranking.md").read_text()
     assert "Left out, since rates come from short grids: MNIST Conv." in text
@@ -166,9 +167,9 @@ def test_tasks_with_rates_from_short_grids_are_not_ranked_over(tmp_path):
 
 
 def test_a_ranking_without_runs_says_so():
-    empty = analysis.analyse(made.nothing())
-    assert ranking.task_sets(ranking.field(empty.rows, empty.summary)) == []
-    assert "Not yet measured" in ranking.to_markdown([])
+    empty = analysis.analyse(STUDY, made.nothing())
+    assert ranking.task_sets(STUDY, ranking.field(STUDY, empty.rows, empty.summary)) == []
+    assert "Not yet measured" in ranking.to_markdown(STUDY, [])
 
 
 def test_steps_to_the_best_baselines_final_accuracy(known):
@@ -194,15 +195,15 @@ def test_sweep_tables_on_a_grid_by_hand():
     row = tuning_analysis.sensitivity_table(points, runs).iloc[0]
     assert (row.grid_points, row.within_1_percent, row.within_5_percent) == (4, 0.5, 0.75)
     assert row.diverged_share == 0.25
-    budget = tuning_analysis.budget_table(points)
+    budget = tuning_analysis.budget_table(STUDY, points)
     assert list(budget.trials) == [1, 2, 3, 4]
     mean = (1.0 + 1.005 + 1.04 + np.log(10)) / 4  # the diverged point counts as guessing
     assert budget.expected_best.iloc[[0, -1]].tolist() == pytest.approx([mean, 1.0])
     shorter = points.assign(task="cifar10_resnet20", steps=300)
     both, all_runs = pd.concat([points, shorter]), pd.concat([runs, runs])
-    assert set(tuning_analysis.budget_table(both).task) == {"mnist_mlp"}
+    assert set(tuning_analysis.budget_table(STUDY, both).task) == {"mnist_mlp"}
     assert set(tuning_analysis.sensitivity_table(both, all_runs).task) == {"mnist_mlp"}
-    assert set(tuning_analysis.budget_table(shorter).task) == {"cifar10_resnet20"}
+    assert set(tuning_analysis.budget_table(STUDY, shorter).task) == {"cifar10_resnet20"}
 
 
 def test_of_a_screened_grid_the_sweep_tables_take_the_screen():
@@ -215,7 +216,7 @@ def test_of_a_screened_grid_the_sweep_tables_take_the_screen():
     )  # fmt: skip
     kept = screen.iloc[:2].assign(steps=10_000, value=[0.5, 0.6])
     points = pd.concat([kept, screen])
-    budget = tuning_analysis.budget_table(points)
+    budget = tuning_analysis.budget_table(STUDY, points)
     assert set(budget.steps) == {3_000}
     assert budget.expected_best.to_numpy() == pytest.approx([1.15, 1.1 - 1 / 30, 1.025, 1.0])
     as_many = points[points.learning_rate < 0.25]  # as many of each length: the longer

@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +23,7 @@ class Records(NamedTuple):
 
     runs: pd.DataFrame
     curves: pd.DataFrame
+    metrics: Mapping = MappingProxyType({})
 
 
 @pytest.fixture
@@ -108,7 +111,9 @@ def test_a_point_with_a_diverged_seed_is_never_among_the_best(monkeypatch):
         for rate in (0.1, 0.3)
         for seed in (100, 101)
     ]
-    table = pd.DataFrame({"run": [run.name for run in runs], "status": "finished"})
+    table = pd.DataFrame(
+        {"run": [run.name for run in runs], "task": "mnist_mlp", "status": "finished"}
+    )
     table.loc[3, "status"] = "diverged"
     values = [0.97, 0.97, 0.98, 0.98]
     curves = pd.DataFrame({"run": table.run, "step": 1, "validation_accuracy": values})

@@ -7,7 +7,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rllc.replication import paper
 from rllc.suite.benchmarks import store, update
 from rllc.suite.benchmarks.throughput import ENGINE
 from rllc.suite.plotting import (
@@ -23,6 +22,7 @@ from rllc.suite.plotting import (
     grid_figure,
     save,
 )
+from rllc.suite.study import Study
 
 COLOURS = {
     update.COPY: (GREY, ":"), update.MOMENTUM: (GREY, "--"), update.ADAM: (BLACK, "-."),
@@ -35,7 +35,7 @@ AXES = {
 }
 
 
-def write(folder: Path, device: str) -> list[Path]:
+def write(study: Study, folder: Path, device: str) -> list[Path]:
     """Draws what has been measured on a device, as PNG and PDF."""
     drawn = []
     for name, draw in (
@@ -45,11 +45,11 @@ def write(folder: Path, device: str) -> list[Path]:
         table = table[table.device == device] if len(table) else table
         if len(table):
             with mpl.rc_context(RC):
-                drawn += save(draw(table, device), folder / name)
+                drawn += save(draw(study, table, device), folder / name)
     return drawn
 
 
-def update_figure(table: pd.DataFrame, device: str) -> Figure:
+def update_figure(_: Study, table: pd.DataFrame, device: str) -> Figure:
     """Nanoseconds per parameter against n; beside it, against the bytes model at n = 10⁷."""
     figure, axes = grid_figure(1, 2, 9.0, 3.6)
     left, right = axes.flat
@@ -81,7 +81,7 @@ def _bytes_model(axes: Axes, table: pd.DataFrame) -> None:
     axes.set_xlabel(f"ns per parameter, n = {largest:,}\nline: numbers moved, at copy speed")
 
 
-def scaling_figure(table: pd.DataFrame, device: str) -> Figure:
+def scaling_figure(_: Study, table: pd.DataFrame, device: str) -> Figure:
     """Cost against runs, width and memory units, both axes logarithmic."""
     figure, axes = grid_figure(1, len(AXES), 10.0, 3.2)
     for (axis, labels), panel in zip(AXES.items(), axes.flat, strict=True):
@@ -100,9 +100,9 @@ def scaling_figure(table: pd.DataFrame, device: str) -> Figure:
     return figure
 
 
-def throughput_figure(table: pd.DataFrame, device: str) -> Figure:
+def throughput_figure(study: Study, table: pd.DataFrame, device: str) -> Figure:
     """Run-steps per second against the runs in a program, peers as level lines."""
-    tasks = paper.in_order(table.task, paper.TASKS)
+    tasks = study.task_order(table.task)
     columns = min(4, len(tasks))
     rows = -(-len(tasks) // columns)
     figure, axes = grid_figure(rows, columns, 2.8 * columns + 0.6, 2.5 * rows + 0.6)
@@ -110,9 +110,9 @@ def throughput_figure(table: pd.DataFrame, device: str) -> Figure:
         panel.set_axis_off()
     for task, panel in zip(tasks, axes.flat, strict=False):
         here = table[table.task == task]
-        _throughput_panel(panel, here)
+        _throughput_panel(study, panel, here)
         _sizes_as_ticks(panel, here.runs[here.case == ENGINE])
-        panel.set_title(str(paper.title(task)), fontsize=9)
+        panel.set_title(study.title(task), fontsize=9)
     axes.flat[0].legend(fontsize=6)
     figure.supxlabel(f"runs in one program; {device}", fontsize=8, color=GREY)
     figure.supylabel("run-steps per second", fontsize=8)
@@ -126,13 +126,13 @@ def _sizes_as_ticks(axes: Axes, sizes: pd.Series) -> None:
     axes.set_xticks([], minor=True)
 
 
-def _throughput_panel(axes: Axes, table: pd.DataFrame) -> None:
+def _throughput_panel(study: Study, axes: Axes, table: pd.DataFrame) -> None:
     lines = {"Flax + optax loop": BLACK, "PyTorch": VERMILION, "learned_optimization": GREEN}
     for (optimizer, case), rows in table.groupby(["optimizer", "case"], sort=False):
         rows = rows.sort_values("runs")
         if case == ENGINE:
             colour = BLUE if optimizer == "Momentum SGD" else SKY
-            label = f"engine, {paper.latex(str(optimizer))}"
+            label = f"engine, {study.latex(str(optimizer))}"
             axes.loglog(rows.runs, rows.run_steps_per_second, color=colour, marker=".", label=label)
         elif optimizer == "Momentum SGD":
             level = rows.run_steps_per_second.iloc[0]

@@ -5,25 +5,23 @@ from typing import Any
 
 import pandas as pd
 
-from rllc.replication import paper
 from rllc.suite.benchmarks import store, update
 from rllc.suite.benchmarks.setups import UNITS
 from rllc.suite.benchmarks.throughput import ENGINE
 from rllc.suite.markdown import markdown_table
+from rllc.suite.study import Study
 
 HEADLINE = "Momentum SGD"  # the optimizer that all peers have
 SUMMARY = ["metric", "case", "value", "device"]
-PER_RUN = 10_000  # steps
-GRID_RUNS = (3 * 15 + 8 * 18) * 3  # the paper's runs per task: 11 grids, 3 seeds
 
 
-def summary(folder: Path) -> pd.DataFrame:
+def summary(study: Study, folder: Path) -> pd.DataFrame:
     """One row per figure: metric, case, value, device.
 
     ``matmul_fraction``, ``speedup_over_loop`` and ``run_steps_per_second`` per task come from the
     fastest group of it with `HEADLINE`; ``update_time_over_adam`` from n = 10⁷.
     """
-    rows = [row for _, row in best_groups(store.read(folder, "throughput")).iterrows()]
+    rows = [row for _, row in best_groups(study, store.read(folder, "throughput")).iterrows()]
     metrics = {
         "matmul_fraction": "matmul_fraction",
         "speedup_over_loop": "over_loop",
@@ -43,13 +41,13 @@ def summary(folder: Path) -> pd.DataFrame:
     return pd.DataFrame(found, columns=SUMMARY).dropna(subset="value").reset_index(drop=True)
 
 
-def best_groups(throughput: pd.DataFrame, optimizer: str = HEADLINE) -> pd.DataFrame:
-    """The engine's fastest group of each device and task, in the order of the paper's tasks."""
+def best_groups(study: Study, throughput: pd.DataFrame, optimizer: str = HEADLINE) -> pd.DataFrame:
+    """The engine's fastest group of each device and task, in the order of the study's tasks."""
     if throughput.empty:
         return throughput
     here = throughput[(throughput.case == ENGINE) & (throughput.optimizer == optimizer)]
     best = here.loc[here.groupby(["device", "task"]).run_steps_per_second.idxmax()]
-    order = {task: i for i, task in enumerate(paper.TASKS)}
+    order = {task: i for i, task in enumerate(study.tasks)}
     return best.sort_values(by=["device", "task"], key=lambda c: c.map(order).fillna(0))
 
 
@@ -63,14 +61,14 @@ def step_times(folder: Path, device: str) -> pd.DataFrame:
     return here[columns].reset_index(drop=True)
 
 
-def write(folder: Path, device: str) -> None:
+def write(study: Study, folder: Path, device: str) -> None:
     """Writes summary.csv, step_time.csv and README.md."""
-    store.save(summary(folder), folder / "summary.csv")
+    store.save(summary(study, folder), folder / "summary.csv")
     store.save(step_times(folder, device), folder / "step_time.csv")
-    (folder / "README.md").write_text(to_markdown(folder))
+    (folder / "README.md").write_text(to_markdown(study, folder))
 
 
-def to_markdown(folder: Path) -> str:
+def to_markdown(study: Study, folder: Path) -> str:
     """All tables, device by device."""
     tables = {name: store.read(folder, name) for name in store.TABLES}
     known = sorted({d for table in tables.values() if len(table) for d in table.device})
@@ -79,7 +77,7 @@ def to_markdown(folder: Path) -> str:
         parts.append(f"## {device}")
         here = {k: t[t.device == device] if len(t) else t for k, t in tables.items()}
         parts += [
-            f"### {title}\n\n{section(here[name])}"
+            f"### {title}\n\n{section(study, here[name])}"
             for name, title, section in _SECTIONS
             if len(here[name])
         ]
@@ -95,7 +93,7 @@ _INTRO = (
 )
 
 
-def _update(table: pd.DataFrame) -> str:
+def _update(study: Study, table: pd.DataFrame) -> str:
     head = ["case", "numbers moved per parameter", *[f"n = {n:.0e}" for n in _sizes(table)]]
     head = [text.replace("e+0", "e") for text in head] + ["× Adam", "× copy"]
     body = []
@@ -120,62 +118,72 @@ def _sizes(table: pd.DataFrame) -> list[int]:
     return sorted(set(table["size"]))
 
 
-def _steps(table: pd.DataFrame) -> str:
-    tasks = paper.in_order(table.task, paper.TASKS)
-    names = paper.in_order(table.optimizer, paper.OPTIMIZERS)
+def _steps(study: Study, table: pd.DataFrame) -> str:
+    tasks = study.task_order(table.task)
+    names = study.row_order(table.optimizer)
     cells = table.set_index(["optimizer", "task"])
     body = []
     for name in names:
         found = [cells.loc[(name, t)] if (name, t) in cells.index else None for t in tasks]
         texts = ["–" if r is None else f"{r.milliseconds_per_step:.3g} ms" for r in found]
-        body.append([paper.pretty(name), *texts])
+        body.append([study.pretty(name), *texts])
     work = table.drop_duplicates("task").set_index("task")
     body.append(["GFLOP, network", *[f"{work.gflop_network[t]:.3g}" for t in tasks]])
     body.append(["GFLOP, compiler", *[f"{work.gflop_per_step[t]:.3g}" for t in tasks]])
     note = "One run alone. Fashion-MNIST has MNIST's shapes, and so its times."
-    return f"{note}\n\n{markdown_table(['optimizer', *map(str, map(paper.title, tasks))], body)}"
+    return f"{note}\n\n{markdown_table(['optimizer', *map(study.title, tasks)], body)}"
 
 
-def _throughput(table: pd.DataFrame) -> str:
+def _throughput(study: Study, table: pd.DataFrame) -> str:
     head = ["task", "optimizer", "case", "runs", "run-steps/s", "GFLOP/s", "of matmul", "× loop"]
     body: list[list[Any]] = [
         [
-            str(paper.title(row.task)), paper.pretty(row.optimizer), row.case, row.runs,
+            study.title(row.task), study.pretty(row.optimizer), row.case, row.runs,
             f"{row.run_steps_per_second:.4g}", f"{row.gflops:.3g}",
             f"{100 * row.matmul_fraction:.0f} %",
             "–" if pd.isna(row.over_loop) else f"{row.over_loop:.2f}",
         ]
         for row in table.itertuples()
     ]  # fmt: skip
-    return f"{markdown_table(head, body)}\n\n{_projection(table)}"
+    return f"{markdown_table(head, body)}\n\n{_projection(study, table)}"
 
 
-def _projection(table: pd.DataFrame) -> str:
-    """Time of the paper's whole protocol at the rates of the fastest groups."""
-    best = best_groups(table)
-    hours = {r.task: GRID_RUNS * PER_RUN / r.run_steps_per_second / 3600 for r in best.itertuples()}
-    if not hours:
+def _projection(study: Study, table: pd.DataFrame) -> str:
+    """Time of the study's whole tuning at the rates of the fastest groups."""
+    best, runs = best_groups(study, table), _grid_runs(study)
+    hours = {r.task: runs * study.steps / r.run_steps_per_second / 3600 for r in best.itertuples()}
+    if not hours or not runs:
         return ""
-    parts = ", ".join(f"{paper.title(task)} {value:.3g}" for task, value in hours.items())
+    parts = ", ".join(f"{study.title(task)} {value:.3g}" for task, value in hours.items())
     return (
-        f"The paper's protocol ({GRID_RUNS} runs of {PER_RUN} steps per task) at these rates, "
-        f"evaluation not counted, in hours: {parts}; together {sum(hours.values()):.3g}."
+        f"The {study.source}'s protocol ({runs} runs of {study.steps} steps per task) at these "
+        f"rates, evaluation not counted, in hours: {parts}; together {sum(hours.values()):.3g}."
     )
 
 
-def batching(table: pd.DataFrame) -> str:
+def _grid_runs(study: Study) -> int:
+    """Tuning runs of a task: whole grids of all optimizers, with every tuning seed."""
+    most = max(study.grid_points.values(), default=0)
+    points = [
+        study.grid_points.get("baseline", most) if name in study.baselines else most
+        for name in study.optimizers
+    ]
+    return sum(points) * study.tuning_seeds
+
+
+def batching(study: Study, table: pd.DataFrame) -> str:
     """One device's ways of training several runs; runs and processes in all."""
     head = ["task", "way", "processes", "runs", "run-steps/s", "GFLOP/s", "× alone"]
     alone = table[table.way == "alone"].set_index("task").run_steps_per_second
     body = [
         [
-            str(paper.title(row.task)), row.way, row.processes, row.runs,
+            study.title(row.task), row.way, row.processes, row.runs,
             f"{row.run_steps_per_second:,.0f}", f"{row.gflops:,.0f}",
             f"{row.run_steps_per_second / alone[row.task]:.2f}" if row.task in alone else "–",
         ]
         for row in table.itertuples()
     ]  # fmt: skip
-    optimizers = ", ".join(map(paper.pretty, table.optimizer.unique()))
+    optimizers = ", ".join(map(study.pretty, table.optimizer.unique()))
     note = (
         f"{optimizers}; several runs as one program, its convolutions grouped (what `vmap` makes "
         "of them) or unrolled run by run, or the runs taking turns; or as processes of their own."
@@ -183,7 +191,7 @@ def batching(table: pd.DataFrame) -> str:
     return f"{note}\n\n{markdown_table(head, body)}"
 
 
-def _scaling(table: pd.DataFrame) -> str:
+def _scaling(study: Study, table: pd.DataFrame) -> str:
     units = {"runs": "step of the group", "width": "step of the group", "units": "update"}
     body = [
         [row["axis"], row["size"], units[row["axis"]], f"{row['milliseconds']:.3g}"]
@@ -192,11 +200,11 @@ def _scaling(table: pd.DataFrame) -> str:
     return markdown_table(["what grows", "to", "of what", "milliseconds"], body)
 
 
-def _compilation(table: pd.DataFrame) -> str:
+def _compilation(study: Study, table: pd.DataFrame) -> str:
     head = ["task", "optimizer", "runs", "first time", "second time", "peak memory"]
     body = [
         [
-            str(paper.title(row.task)), paper.pretty(row.optimizer), row.runs,
+            study.title(row.task), study.pretty(row.optimizer), row.runs,
             f"{row.compile_seconds:.1f} s", f"{row.compile_seconds_again:.1f} s",
             f"{row.peak_gigabytes:.2f} GB",
         ]

@@ -22,6 +22,7 @@ from rllc.suite.benchmarks import (
     update,
 )
 from rllc.suite.benchmarks.timing import Progress
+from rllc.suite.study import Study
 
 SECTIONS = ("update", "step", "throughput", "batching", "scaling", "compilation")
 WEIGHTS = {"mlp": 1.0, "conv": 3.0, "resnet20": 12.0}  # rough cost of a task, for the ETA
@@ -65,6 +66,7 @@ class Job(NamedTuple):
 
 
 def jobs(
+    study: Study,
     sections: Sequence[str],
     tasks: Sequence[str],
     peers: dict[str, str],
@@ -74,6 +76,7 @@ def jobs(
     """The measurements asked for.
 
     Args:
+      study: whose optimizers' steps are timed.
       sections: of `SECTIONS`.
       tasks: names.
       peers: key of `processes.PEERS` -> interpreter.
@@ -85,7 +88,7 @@ def jobs(
     if "update" in sections:
         found += [_update(size, effort) for size in effort.sizes]
     if "step" in sections:
-        found += [_step(t, effort, quick) for t in tasks if not t.startswith("fashion")]
+        found += [_step(study, t, effort, quick) for t in tasks if not t.startswith("fashion")]
     if "throughput" in sections:
         found += [_throughput(t, o, peers, folder, effort, quick) for t in tasks for o in _pair(t)]
     if "batching" in sections and jax.default_backend() != "cpu":
@@ -105,8 +108,8 @@ def _update(size: int, effort: Effort) -> Job:
     return Job("update", f"update n={size:.0e}", 3 + size / 1e7, measure)
 
 
-def _step(task: str, effort: Effort, quick: bool) -> Job:
-    names = setups.figure_optimizers(quick)
+def _step(study: Study, task: str, effort: Effort, quick: bool) -> Job:
+    names = setups.figure_optimizers(study, quick)
 
     def measure() -> Measured:
         return steps.measure(task, names, _rounds(task, effort), effort.seconds / 2)
@@ -189,6 +192,7 @@ def _weight(task: str) -> float:
 
 
 def run(
+    study: Study,
     sections: Sequence[str],
     tasks: Sequence[str],
     peers: dict[str, str],
@@ -205,7 +209,7 @@ def run(
     measured: dict[str, list[dict[str, Any]]] = {}
     notes: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
-        todo = jobs(sections, tasks, peers, Path(folder), quick)
+        todo = jobs(study, sections, tasks, peers, Path(folder), quick)
         progress = Progress({job.name: job.weight for job in todo}, show)
         for job in todo:
             try:
@@ -219,7 +223,7 @@ def run(
                 store.write(output, job.table, rows, device)
             progress.finish(job.name, new)
     store.write_raw(output, measured, notes, device)
-    report.write(output, device)
-    plots.write(output, device)
+    report.write(study, output, device)
+    plots.write(study, output, device)
     print(f"wrote {output}", file=sys.stderr if not show else sys.stdout)
     return good

@@ -7,13 +7,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rllc.replication import law_figures, paper
-from rllc.suite import aggregation, analysis, figures, plotting, sweep_figures
+from rllc.replication import aggregation, analysis, figures, law_figures, paper
+from rllc.replication.paper import STUDY
+from rllc.suite import figures as suite_figures
+from rllc.suite import plotting, sweep_figures
+from rllc.suite.analysis import Analysis
 from tests.suite import synthetic_records as made
 
 
 @pytest.fixture(scope="module")
-def known() -> analysis.Analysis:
+def known() -> Analysis:
     timings = [
         {"network": "mlp", "optimizer": name, "milliseconds_per_step": 1 + i / 10,
          "gflop_per_step": 0.1, "device": "cpu (made up)"}
@@ -21,7 +24,12 @@ def known() -> analysis.Analysis:
     ]  # fmt: skip
     names = ("SGD", "Momentum SGD", "Adam", "M(0.9)+M(0.0)", "M(0.9)+M(0.8)+M(0.7)", "Lion")
     records = made.records(("mnist_mlp", "cifar10_resnet20"), names, range(3), (100,))
-    return analysis.analyse(records, timings=pd.DataFrame(timings))
+    return made.analysed(records, timings=pd.DataFrame(timings))
+
+
+def whole_of(found):
+    """A replication whose measured part is `found`."""
+    return analysis.analyse(found.records)._replace(measured=found)
 
 
 def words(figure):
@@ -31,8 +39,12 @@ def words(figure):
 
 
 def test_every_figure_is_drawn_twice_the_same(known, tmp_path):
-    assert "profiles" not in aggregation.all_figures(known)  # all rates come from short grids
-    drawn = aggregation.all_figures(known._replace(made=known.made.assign(short_grid=False)))
+    assert "profiles" not in aggregation.all_figures(
+        whole_of(known)
+    )  # all rates come from short grids
+    drawn = aggregation.all_figures(
+        whole_of(known._replace(made=known.made.assign(short_grid=False)))
+    )
     assert {f"figure{i}" for i in range(1, 6)} <= set(drawn)
     assert {"sensitivity_mnist_mlp", "tuning_budget", "profiles"} <= set(drawn)
     for name in ("figure1", "figure2", "sensitivity_mnist_mlp"):
@@ -44,7 +56,7 @@ def test_every_figure_is_drawn_twice_the_same(known, tmp_path):
 
 
 def test_panels_without_records_say_so(known):
-    curves = figures.curve_table(known.final, known.records.curves, known.made)
+    curves = suite_figures.curve_table(STUDY, known.final, known.records.curves, known.made)
     text = words(figures.figure4(curves))
     assert text.count(plotting.NOT_MEASURED) == 5  # one of six is measured
     assert plotting.NOT_MEASURED not in words(figures.figure1(curves))
@@ -52,7 +64,7 @@ def test_panels_without_records_say_so(known):
 
 
 def test_the_number_of_seeds_and_the_band_are_stated(known):
-    curves = figures.curve_table(known.final, known.records.curves, known.made)
+    curves = suite_figures.curve_table(STUDY, known.final, known.records.curves, known.made)
     one = words(figures.figure1(curves))
     assert "n = 3 seeds" in one
     assert "± 1 standard deviation" in one
@@ -63,8 +75,8 @@ def test_the_number_of_seeds_and_the_band_are_stated(known):
 def test_a_panel_of_one_seed_and_a_short_grid_says_so():
     pairs = [made.run("cifar10_resnet20", "SGD", 0)]
     pairs += [made.run("cifar10_resnet20", "SGD", 100, rate, steps=300) for rate in (0.03, 0.1)]
-    found = analysis.analyse(made.gather(pairs))
-    curves = figures.curve_table(found.final, found.records.curves, found.made)
+    found = made.analysed(made.gather(pairs))
+    curves = suite_figures.curve_table(STUDY, found.final, found.records.curves, found.made)
     text = words(figures.figure1(curves))
     assert "n = 1 seed\n1 of 7 optimizers measured\nrates from a short grid" in text
     whole = curves.assign(short_grid=False)
@@ -75,15 +87,19 @@ def test_a_diverged_run_is_noted_and_not_drawn():
     pairs = [made.run("mnist_mlp", "SGD", seed, floor=0.02, noise=0) for seed in range(2)]
     pairs.append(made.run("mnist_mlp", "SGD", 2, status="diverged"))
     pairs += [made.run("mnist_mlp", "Adam", seed, status="diverged") for seed in range(3)]
-    found = analysis.analyse(made.gather(pairs))
-    figure = figures.figure4(figures.curve_table(found.final, found.records.curves, found.made))
+    found = made.analysed(made.gather(pairs))
+    figure = figures.figure4(
+        suite_figures.curve_table(STUDY, found.final, found.records.curves, found.made)
+    )
     text = words(figure)
     assert "n = 2 seeds\n1 of 7 optimizers measured" in text
     assert "SGD: 1 diverged, not drawn" in text
     assert "Adam: 3 diverged, not drawn" in text
     lost = made.gather(pairs[-3:])
-    only = analysis.analyse(lost)
-    text = words(figures.figure4(figures.curve_table(only.final, lost.curves, only.made)))
+    only = made.analysed(lost)
+    text = words(
+        figures.figure4(suite_figures.curve_table(STUDY, only.final, lost.curves, only.made))
+    )
     assert "Adam: 3 diverged, not drawn" in text
     (line,) = figure.axes[0].lines
     assert line.get_ydata()[-1] == pytest.approx(100 - 1.02 * 2, abs=0.01)
@@ -94,8 +110,10 @@ def test_figure5_bands_are_the_range_of_the_first_three_seeds():
         made.run("mnist_mlp", "SGD", seed, floor=0.02 + 0.01 * seed, noise=0) for seed in range(5)
     ]
     records = made.gather(pairs)
-    found = analysis.analyse(records)
-    figure = figures.figure5(figures.curve_table(found.final, records.curves, found.made))
+    found = made.analysed(records)
+    figure = figures.figure5(
+        suite_figures.curve_table(STUDY, found.final, records.curves, found.made)
+    )
     (band,) = figure.axes[0].collections
     at_end = band.get_paths()[0].vertices
     at_end = at_end[at_end[:, 0] == 10_000][:, 1]
@@ -139,20 +157,20 @@ def test_figure2_draws_no_direction_where_the_law_has_vanished(known):
 
 
 def test_laws_from_a_short_grid_say_so(known):
-    assert "rates from a short grid" in words(aggregation.all_figures(known)["figure2"]())
+    assert "rates from a short grid" in words(aggregation.all_figures(whole_of(known))["figure2"]())
     whole = known._replace(made=known.made.assign(short_grid=False))
-    assert "short grid" not in words(aggregation.all_figures(whole)["figure2"]())
+    assert "short grid" not in words(aggregation.all_figures(whole_of(whole))["figure2"]())
 
 
 def test_the_steps_of_a_screen_and_of_the_choice_are_stated(known):
     figure = sweep_figures.sensitivity_figure
     (steps,) = known.choices.steps.unique()
-    text = words(figure(known.points, known.choices, "mnist_mlp"))
+    text = words(figure(STUDY, known.points, known.choices, "mnist_mlp"))
     assert (
         f"1 tuning seed per point, {steps} steps; frame: chosen by validation accuracy; ×" in text
     )
     longer = known.choices.assign(steps=20_000)
-    text = words(figure(known.points, longer, "mnist_mlp"))
+    text = words(figure(STUDY, known.points, longer, "mnist_mlp"))
     assert f", {steps} steps; frame: chosen by validation accuracy in 20000 steps; ×" in text
 
 
@@ -163,30 +181,30 @@ def test_tasks_with_shorter_trials_are_named():
             "trials": 1, "expected_best": 0.1,
         }
     )  # fmt: skip
-    text = words(sweep_figures.budget_figure(budget))
+    text = words(sweep_figures.budget_figure(STUDY, budget))
     assert "drawn at random; MNIST Conv after 3,000 steps" in text
     assert "10,000 steps" not in text
-    assert "steps" not in words(sweep_figures.budget_figure(budget[:1]))
+    assert "steps" not in words(sweep_figures.budget_figure(STUDY, budget[:1]))
 
 
 def test_no_records_draw_empty_figures():
-    empty = analysis.analyse(made.nothing())
-    for draw in aggregation.all_figures(empty).values():
+    empty = made.analysed(made.nothing())
+    for draw in aggregation.all_figures(whole_of(empty)).values():
         assert plotting.NOT_MEASURED in words(draw())
 
 
 def test_colours_are_told_apart_without_colour():
     """No two optimizers of the paper share colour and line style."""
-    styles = [plotting.style(name) for name in paper.OPTIMIZERS]
+    styles = [plotting.style(STUDY, name) for name in paper.OPTIMIZERS]
     assert len(set(styles)) == len(styles)
     others = [f"neighbour {i}" for i in range(12)]
-    assert len({plotting.style(name, others) for name in others}) == 12
+    assert len({plotting.style(STUDY, name, others) for name in others}) == 12
 
 
 def test_the_window_shows_the_end_of_training():
     steps = np.arange(0, 10_001, 250)
     mean = pd.Series(98 - 88 * np.exp(-steps / 200), steps)
-    low, high = figures._limits([mean], note_lines=1)
+    low, high = suite_figures._limits([mean], note_lines=1)
     assert 90 < low < 98 < high < 99
 
 
@@ -194,7 +212,7 @@ def test_a_note_does_not_cover_a_line():
     """Three lines of 8 points, from 3 % of the panel's height upwards, end below every curve."""
     steps = np.arange(0, 10_001, 250)
     means = [pd.Series(end - 88 * np.exp(-steps / 200), steps) for end in (91.0, 85.0)]
-    low, high = figures._limits(means, note_lines=3)
+    low, high = suite_figures._limits(means, note_lines=3)
     drawn, axes = plotting.grid_figure(2, 3, 10.0, 5.4)  # Figure 4 without its legend
     panel = axes[0, 0]
     panel.set_ylim(low, high)

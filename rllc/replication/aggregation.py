@@ -1,0 +1,106 @@
+"""From records to every committed table, figure and report, the same bytes every time."""
+
+import re
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from rllc.replication import (
+    deviations,
+    figures,
+    initial_laws,
+    law_figures,
+    law_rates,
+    question_figures,
+    question_report,
+    question_verdicts,
+    report,
+    search,
+)
+from rllc.replication.analysis import Replication
+from rllc.replication.law_dynamics import COUPLED, MIXED
+from rllc.replication.paper import STUDY
+from rllc.suite import aggregation, tables
+from rllc.suite.aggregation import write_text
+from rllc.suite.analysis import Analysis
+from rllc.suite.figures import curve_table
+from rllc.suite.provenance import short_grids
+
+
+def write_tables(r: Replication, output: Path) -> None:
+    """Writes everything under ``output/tables``."""
+    aggregation.write_tables(r.measured, output)
+    folder = output / "tables"
+    summary = question_verdicts.summary(r.deviations)
+    tables.write_csv(summary, question_verdicts.COLUMNS, folder / "questions.csv")
+    tables.write_csv(r.deviations, deviations.COLUMNS, folder / "questions_cells.csv")
+    tables.write_csv(r.witnesses, initial_laws.COLUMNS, folder / "initial_laws.csv")
+    tables.write_csv(r.law_rates, law_rates.COLUMNS, folder / "law_rates.csv")
+    a = r.measured
+    accuracies = initial_laws.accuracies(r.elsewhere, a.records.curves, a.summary)
+    questions = question_report.to_markdown(r.deviations, r.witnesses, accuracies, r.law_rates)
+    write_text(folder / "questions.md", questions)
+    _write_search(a, folder)
+
+
+def _write_search(a: Analysis, folder: Path) -> None:
+    searches = search.found(a)
+    parts = [f.standing for f in searches] or [pd.DataFrame(columns=search.COLUMNS)]
+    table = pd.concat(parts, ignore_index=True)
+    tables.write_csv(table, search.COLUMNS, folder / "propagator_search.csv")
+    write_text(folder / "propagator_search.md", search.to_markdown(searches))
+
+
+def write_report(r: Replication, output: Path) -> None:
+    """Writes ``replication.md`` and its rows as ``tables/claims.csv``."""
+    sections = report.all_claims(r)
+    output.mkdir(parents=True, exist_ok=True)
+    write_text(output / "replication.md", report.to_markdown(r, sections))
+    claims = report.claims_table(sections)
+    tables.write_csv(claims, list(claims.columns), output / "tables" / "claims.csv")
+
+
+def all_figures(r: Replication, law_task: str | None = None) -> dict[str, Callable[[], Figure]]:
+    """Every figure by file name, drawn when called.
+
+    Args:
+      r: the analysis.
+      law_task: task of Figure 2; None for the first that has its records.
+    """
+    a = r.measured
+    curves = curve_table(a.study, a.final, a.records.curves, a.made)
+    shown = law_task or law_figures.default_task(a.final)
+    out: dict[str, Callable[[], Figure]] = {
+        "figure1": lambda: figures.figure1(curves),
+        "figure2": lambda: _law_figure(a, shown),
+        "figure3": lambda: figures.figure3(a.timings),
+        "figure4": lambda: figures.figure4(curves),
+        "figure5": lambda: figures.figure5(curves),
+        "questions": lambda: question_figures.questions_figure(r.deviations),
+    }
+    with_law = a.final[a.final.optimizer.isin([MIXED, COUPLED])]
+    for task in STUDY.task_order(with_law.task):
+        if task != shown:
+            out[f"figure2_{task}"] = partial(_law_figure, a, task)
+    for answer, final in r.elsewhere.items():
+        words, name = initial_laws.in_words(answer), re.sub(r"[^\w.]+", "_", answer).strip("_")
+        for task in STUDY.task_order(final.task):
+            draw = partial(law_figures.figure2, a.records, final, task, words)
+            out[f"figure2_{name}_{task}"] = draw
+    for task in STUDY.task_order(r.law_rates.task):
+        out[f"law_rates_{task}"] = partial(law_rates.figure, a.runs, a.records, task)
+    return out | aggregation.sweep_drawings(a)
+
+
+def _law_figure(a: Analysis, task: str) -> Figure:
+    is_short = short_grids(a.made, task, MIXED, COUPLED)
+    note = "rates from a short grid" if is_short else ""
+    return law_figures.figure2(a.records, a.final, task, note=note)
+
+
+def write_figures(r: Replication, output: Path, law_task: str | None = None) -> list[Path]:
+    """Draws everything under ``output/figures`` as PNG and PDF; returns the paths."""
+    return aggregation.write_figures(all_figures(r, law_task), output)

@@ -1,0 +1,46 @@
+"""What the replication adds to an analysis: open questions, initial laws and law rates."""
+
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from rllc.replication import deviations, initial_laws, law_rates
+from rllc.replication.paper import STUDY
+from rllc.suite import analysis
+from rllc.suite.analysis import Analysis
+from rllc.suite.selection import Defaults
+
+
+class Replication(NamedTuple):
+    """The analysis of this paper's records, and what only this paper asks.
+
+    Attributes:
+      measured: the analysis of any study.
+      deviations: distance of every answer to an open question from the paper (`deviations`).
+      elsewhere: final runs from other initial laws than the default, by answer (`initial_laws`).
+      witnesses: the law of Figure 2a from each initial law (`initial_laws.witnesses`).
+      law_rates: accuracy and what is left of the law, by law rate (`law_rates.table`).
+    """
+
+    measured: Analysis
+    deviations: pd.DataFrame
+    elsewhere: dict[str, pd.DataFrame]
+    witnesses: pd.DataFrame
+    law_rates: pd.DataFrame
+
+
+def analyse(
+    records: Any,
+    choices: pd.DataFrame | None = None,
+    defaults: Defaults | None = None,
+    timings: pd.DataFrame | None = None,
+) -> Replication:
+    """Computes a `Replication`; arguments as of `rllc.suite.analysis.analyse`."""
+    a = analysis.analyse(STUDY, records, choices, defaults, timings)
+    return Replication(
+        a,
+        deviations.deviations(a.every, a.runs, records.curves),
+        initial_laws.final_runs(a.every, a.runs, records.curves),
+        initial_laws.witnesses(a.every, a.runs, records),
+        law_rates.table(a.runs, records),
+    )
