@@ -6,9 +6,9 @@
 ['accuracy', 'loss']
 """
 
-from tasks.classification import METRICS, classification, cross_entropy, make, names
+from tasks.images import METRICS, classification, cross_entropy, make, names
 from tasks.datasets import load, synthetic
-from tasks.regression import regression
+from tasks.tabular import regression
 from tasks.sources.formats import DataError
 from tasks.task import Dataset, Metric, Task
 

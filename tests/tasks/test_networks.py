@@ -7,7 +7,7 @@ import pytest
 
 import tasks
 from tasks import modules, networks
-from tasks.classification import CONSTANTS, NETWORKS
+from tasks.images import CONSTANTS, NETWORKS
 from tasks.datasets import SPECS
 
 # MLP: in·128+128 + 2·(128²+128) + 1,290. Conv: 9·in·32+32 + 18,496 + 36,928 + 650.
