@@ -8,7 +8,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rllc.suite import batching, execution, metrics, optimizers, plan, records, task_check
+from rllc.suite import (
+    batching,
+    execution,
+    metrics,
+    optimizers,
+    plan,
+    records,
+    selection,
+    task_check,
+)
 from tests.suite import toy
 from tests.suite.test_plan import RLLC, SGD
 
