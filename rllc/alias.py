@@ -151,8 +151,9 @@ def wrap(
       law_learning_rate: c₂. The correction is :math:`-\langle u_{t-1}, g_t\rangle / |u_{t-1}|^2`,
         so c₂ has the unit of a step over a gradient, and no default suits all: if steps are rates
         times gradients begin at 0.003 … 0.03 times the inner optimizer's rate
-        (``wrap(optax.sgd(r), 1, c * r)`` is ``lm_rllc("M(0.0)", r, c)``), and take less wherever
-        the law falls to 0 within some hundred steps.
+        (``wrap(optax.sgd(r), 1, c * r, max_law_step=None)`` is ``lm_rllc("M(0.0)", r, c,
+        max_gradient_ratio=None)``), and take less wherever the law falls to 0 within some hundred
+        steps. Too large a c₂ is harmless up to a point: the law moves by at most ``max_law_step``.
       initial_law: L_0, see `rllc.initial_law`.
       **options: as in `rllc.scale_by_rllc`, but ``max_law_step`` is 0.01; None for no limit.
 

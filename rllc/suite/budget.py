@@ -1,14 +1,12 @@
-"""What a cell costs on this machine, and which cells a time budget pays for.
-
-A *cell* of the paper's tables is (task, optimizer) with its seeds: one group of runs. Costs
-come from a short measurement of the first cell of a task, corrected by every finished cell.
-"""
+"""What a group of runs costs on this machine, measured in a few seconds."""
 
 import math
 import re
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
+
+import numpy as np
 
 from rllc.suite import execution
 from rllc.suite.plan import PlanError, Run, shard_name
@@ -16,15 +14,6 @@ from rllc.suite.training import Trainer
 
 UNITS = {"s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600}
 TIMED_SECONDS = 2.0
-
-
-class Cell(NamedTuple):
-    """One cell: its runs, the names it goes by, and whether it is recorded already."""
-
-    task: str
-    optimizer: str
-    runs: list[Run]
-    done: bool
 
 
 def parse_budget(text: str) -> float:
@@ -45,16 +34,16 @@ def parse_budget(text: str) -> float:
     return float(match[1]) * UNITS[match[2]]
 
 
-def measure(cell: Cell, limit: float = math.inf, data_folder: str | None = None) -> float:
-    """Seconds the whole cell would take here, from a few seconds of steps and one evaluation.
+def measure(group: list[Run], limit: float = math.inf, data_folder: str | None = None) -> float:
+    """Seconds the whole group would take here, from a few seconds of steps and one evaluation.
 
-    Compilation is included, as the cell pays for it too. When the steps alone already take
+    Compilation is included, as the group pays for it too. When the steps alone already take
     longer than `limit` seconds, evaluation is not measured and the result is a lower bound.
     """
     started = time.perf_counter()
-    run = cell.runs[0]
+    run = group[0]
     data = execution.load_data(run, data_folder)
-    trainer = Trainer(cell.runs, execution.make_task(run), data, evaluate=False)
+    trainer = Trainer(group, execution.make_task(run), data, evaluate=False)
     trainer.marks = [0]  # no evaluation inside the timed steps
     trainer.advance(1)
     compiled = time.perf_counter() - started
@@ -84,14 +73,12 @@ def _pace(trainer: Trainer) -> float:
     return elapsed / count
 
 
-def remaining_share(cell: Cell, partial: Path) -> float:
-    """Share of the cell's steps that its checkpoint, if any, has not done yet."""
-    import numpy as np
-
-    path = partial / f"{shard_name(cell.runs)}.npz"
+def remaining_share(group: list[Run], partial: Path) -> float:
+    """Share of the group's steps that its checkpoint, if any, has not done yet."""
+    path = partial / f"{shard_name(group)}.npz"
     try:
         with np.load(path) as archive:
-            return 1.0 - float(archive["done"]) / cell.runs[0].protocol["steps"]
+            return 1.0 - float(archive["done"]) / group[0].protocol["steps"]
     except (OSError, ValueError, KeyError):
         return 1.0
 

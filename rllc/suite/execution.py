@@ -1,6 +1,7 @@
 """Trains a list of runs: checks all first, skips the recorded, groups, survives failures."""
 
 import json
+import sys
 import traceback
 from collections.abc import Sequence
 from functools import lru_cache
@@ -58,6 +59,8 @@ def prepare(runs: Sequence[Run], options: Options) -> list[list[Run]]:
     for run in {run.group: run for run in runs}.values():
         optimizers.check(run.optimizer, run.traced)
         make_task(run)
+    for text in records.set_aside(options.folder):
+        print(text, file=sys.stderr)
     known = set() if options.force else records.finished(options.folder)
     todo = [run for run in runs if run.name not in known]
     groups = []

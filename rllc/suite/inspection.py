@@ -24,7 +24,7 @@ def records_folder() -> Path:
       RecordsError: no record is there.
     """
     folder = ROOT / (os.environ.get(VARIABLE) or "results/records")
-    if not records.headers(folder):
+    if not records.shards(folder):
         raise records.RecordsError(
             f"no records in {folder}; `make reproduce` trains some into local/records, "
             f"and {VARIABLE}=local/records makes this notebook read them"

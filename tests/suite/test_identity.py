@@ -15,8 +15,8 @@ NAMES = (HERE / "recorded_names.txt").read_text().split()
 
 def recorded_runs():
     """(name in the record, group in the record, the run as it would be planned today)."""
-    for header in records.headers(RECORDS).values():
-        optimizer = header["optimizer"]
+    for shard in records.shards(RECORDS):
+        header, optimizer = shard.header, shard.header["optimizer"]
         for row in header["runs"]:
             if "hyper" in row:
                 shown = row["hyper"] | row["settings"]

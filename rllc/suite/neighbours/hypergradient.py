@@ -28,9 +28,10 @@ def hdm(
 
         L_t = L_{t-1} + c₂ ⟨g_t, g_{t-1}⟩ / |g_{t-1}|²,  θ_t = θ_{t-1} - c₁ L_t g_t,  L_0 = 1
 
-    ⟨g_t, g_{t-1}⟩ / |g_{t-1}|² is the slope, per squared gradient, of the loss after the last step
-    in its rate; c₁ c₂ is the papers' online learning rate. This is `rllc.lm_rllc("M(0.0)", c₁, c₂)`
-    but for its ε, written without it. L may become negative, as there.
+    ⟨g_t, g_{t-1}⟩ / |g_{t-1}|² is how fast, per squared gradient, the loss after the last step
+    falls with its rate; c₁ c₂ is the papers' online learning rate. This is
+    `rllc.lm_rllc("M(0.0)", c₁, c₂)` but for its ε, written without it. L may become negative, as
+    there.
 
     Args:
       learning_rate: c₁, a number or a traced scalar; the rate at the start.

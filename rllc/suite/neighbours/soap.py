@@ -74,7 +74,10 @@ def scale_by_soap(
 
     def init(params):
         zeros = optax.tree.zeros_like(params)
-        square = lambda make: jax.tree.map(lambda p: _per_axis(p, make, max_dim), params)  # noqa: E731
+
+        def square(make):
+            return jax.tree.map(lambda p: _per_axis(p, make, max_dim), params)
+
         empty = square(lambda n, dtype: jnp.zeros((n, n), dtype))
         identity = square(lambda n, dtype: jnp.eye(n, dtype=dtype))
         return SoapState(
