@@ -38,11 +38,25 @@ def check_names(conf: Path, group: str, wanted: Sequence[str]) -> list[str]:
 
 
 def grid_runs(
-    conf: Path, task: str, optimizer: str, seeds: Iterable[int], overrides: Sequence[str] = ()
+    conf: Path,
+    task: str,
+    optimizer: str,
+    seeds: Iterable[int],
+    overrides: Sequence[str] = (),
+    role: str = "tune",
 ) -> list[Run]:
-    """Every point of the optimizer's tuning grid, with every seed, to choose rates by."""
+    """Every point of the optimizer's tuning grid, with every seed.
+
+    Args:
+      conf: folder of configs.
+      task: its name there.
+      optimizer: its name there.
+      seeds: of the role.
+      overrides: words as on the command line.
+      role: what the runs are for; by default to choose rates by.
+    """
     cfg = configuration.compose(conf, [f"task={task}", f"optimizer={optimizer}", *overrides])
-    cfg.role = "tune"
+    cfg.role = role
     grid: Any = OmegaConf.to_container(cfg.optimizer.get("grid") or {}, resolve=True)
     if not grid:
         raise PlanError(f"optimizer {optimizer} has no tuning grid")
