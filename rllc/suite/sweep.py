@@ -26,22 +26,24 @@ def grid_runs(
     seeds: Iterable[int],
     overrides: Sequence[str] = (),
     of_roles: Mapping[str, Any] = SEEDS,
+    role: str = "tune",
 ) -> list[Run]:
-    """Every point of the optimizer's tuning grid, with every seed, to choose rates by.
+    """Every point of the optimizer's tuning grid, with every seed.
 
     Args:
       conf: where configs are found.
       task: name of its config.
       optimizer: name of its config.
-      seeds: tuning seeds.
+      seeds: of the runs.
       overrides: words as on the command line.
       of_roles: the seeds of each role.
+      role: of the runs; to choose rates by, unless said otherwise.
 
     Raises:
       PlanError: no grid, or a run that could not be trained.
     """
     cfg = configuration.compose(conf, [f"task={task}", f"optimizer={optimizer}", *overrides])
-    cfg.role = "tune"
+    cfg.role = role
     grid: Any = OmegaConf.to_container(cfg.optimizer.get("grid") or {}, resolve=True)
     if not grid:
         raise PlanError(f"optimizer {optimizer} has no tuning grid")

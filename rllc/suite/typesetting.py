@@ -12,7 +12,7 @@ import pandas as pd
 from rllc.suite.markdown import MISSING, markdown_table
 from rllc.suite.metrics import Metric
 from rllc.suite.readings import HEADLINE, READINGS
-from rllc.suite.study import Study
+from rllc.suite.study import Study, tex
 from rllc.suite.tables import Mark, has_short_grid, is_reduced, marks
 
 ORDER = (HEADLINE, *(reading for reading in READINGS if reading != HEADLINE))
@@ -287,6 +287,7 @@ def to_latex(study: Study, table: pd.DataFrame, number: int) -> str:
     parts = ["% Generated from the records. Needs the packages booktabs, graphicx and xcolor."]
     for reading in ORDER:
         head, body = _grid(study, table, number, reading, in_latex, study.latex)
+        head = [tex(text) for text in head]
         what = f"{title(study, table.task, number)}; {reading_title(study, table.task, reading)}"
         caption = f"{what}. {_latex_legend(study)}".replace("%", r"\%")
         parts.append(latex_table(head, body, caption))

@@ -121,6 +121,8 @@ def test_everything_is_written_into_the_users_folder(records, tmp_path):
     )
     assert "lowest validation mse" in text
     assert "🟩" in text
+    latex = (tmp_path / "tables" / "results.tex").read_text()
+    assert r"optimizer & wind\_speed & rain \\" in latex
     ranked = (tmp_path / "tables" / "ranking.md").read_text()
     assert "better than best baseline (%)" in ranked
     assert "nearer to a perfect test value" in ranked
