@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rllc.suite import aggregation, analysis, comparisons, ranking
+from rllc.suite import aggregation, analysis, comparisons, provenance, ranking
 from rllc.suite.metrics import CLASSIFICATION, Metric
 from rllc.suite.study import Study, StudyError, in_order, read
 from tests.suite import synthetic_records as made
@@ -165,6 +165,22 @@ def test_tasks_of_different_metrics_stand_in_one_table_and_ranking(tmp_path):
     assert text.startswith("# Metrics: mean test loss and accuracy (%) and mse (K²)")
     rows = [line for line in text.split("## ")[1].splitlines() if line.startswith("| Mine")]
     assert [row.split("|")[2].strip() for row in rows] == ["loss", "accuracy", "mse"]
+
+
+def test_a_task_without_records_adds_no_metrics(tmp_path):
+    ours = regression({"Plain": 2e-4, "Mine": 1.5e-4}, tasks=("rain",))
+    aggregation.write(ours, study(), tmp_path)
+    text = (tmp_path / "tables" / "metrics.md").read_text()
+    assert "wind_speed" in text
+    assert "accuracy" not in text
+
+
+def test_the_tuning_seeds_are_those_of_the_study(records):
+    made_of = analysis.analyse(study(), records).made
+    left = pd.DataFrame(columns=["task", "optimizer", "reason", "runs"])
+    assert "tuning seeds (100 to 199)" in provenance.to_markdown(study(), made_of, left)
+    other = study(seeds={"tune": (7, 8), "final": (0, 1, 2)})
+    assert "tuning seeds (7, 8), never used" in provenance.to_markdown(other, made_of, left)
 
 
 FILE = """
