@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rllc.suite import aggregation, analysis, comparisons, provenance, ranking
+from rllc.suite import aggregation, analysis, comparisons, provenance, ranking, tables
 from rllc.suite.metrics import CLASSIFICATION, Metric
 from rllc.suite.study import Study, StudyError, in_order, read
 from tests.suite import synthetic_records as made
@@ -72,6 +72,14 @@ def test_lowest_error_chooses_ranks_and_is_compared(records):
     assert (a.summary.at_chance == 0).all()
 
 
+def test_the_hardest_baseline_has_the_lowest_error(records):
+    both = study(baselines=("Plain", "Mine"))
+    a = analysis.analyse(both, records)
+    last = a.summary[a.summary.reading == "last"]
+    assert comparisons.best_baselines(a.study, last) == dict.fromkeys(TASKS, "Mine")
+    assert tables.marks(a.study, last)["Mine", "rain"] == tables.Mark(True, False, True)
+
+
 def test_without_baselines_the_best_other_is_the_reference(records):
     a = analysis.analyse(study(baselines=()), records)
     pairs = a.against[a.against.reading == "last"].set_index(["task", "optimizer"])
@@ -102,8 +110,14 @@ def test_a_run_no_better_than_a_guess_is_counted():
 
 def test_everything_is_written_into_the_users_folder(records, tmp_path):
     aggregation.write(records, study(), tmp_path)
-    tables = {path.name for path in (tmp_path / "tables").iterdir()}
-    assert {"metrics.csv", "results.md", "results.tex", "ranking.md", "provenance.md"} <= tables
+    written_tables = {path.name for path in (tmp_path / "tables").iterdir()}
+    assert {
+        "metrics.csv",
+        "results.md",
+        "results.tex",
+        "ranking.md",
+        "provenance.md",
+    } <= written_tables
     drawn = {path.name for path in (tmp_path / "figures").iterdir()}
     assert {"curves.png", "sensitivity_rain.pdf", "tuning_budget.png", "profiles.png"} <= drawn
     results = pd.read_csv(tmp_path / "tables" / "results.csv").set_index(["optimizer", "task"])
