@@ -7,66 +7,43 @@ python scripts/aggregate.py --local local       this machine's, beside the commi
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
-from omegaconf import OmegaConf
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from rllc.replication import aggregation, analysis, readme  # noqa: E402
 from rllc.replication.analysis import Replication  # noqa: E402
-from rllc.suite import configuration, identity, records, selection, sweep  # noqa: E402
+from rllc.suite import configuration, records, selection  # noqa: E402
 from rllc.suite.aggregation import three_columns  # noqa: E402
+from rllc.suite.configuration import Conf  # noqa: E402
 from rllc.suite.plan import PlanError, Run  # noqa: E402
 
-CONF = ROOT / "conf"
+CONF = Conf(ROOT / "conf")
 RESULTS = ROOT / "results"
 
 
 def default_variants(runs: pd.DataFrame) -> dict[tuple[str, str], str]:
     """The settings that today's configuration gives each recorded cell, for those it knows."""
-    recorded = set(zip(runs.task, runs.optimizer, strict=True))
-    known = {_label(CONF / "optimizer" / f"{name}.yaml"): name for name in _names("optimizer")}
+    recorded, known = set(zip(runs.task, runs.optimizer, strict=True)), CONF.labels()
     optimizers = {
         label: _job(f"optimizer={known[label]}")
         for label in sorted({label for _, label in recorded} & set(known))
     }
     tasks = {
         task: _job(f"task={task}").task
-        for task in sorted({task for task, _ in recorded} & set(_names("task")))
+        for task in sorted({task for task, _ in recorded} & set(CONF.names("task")))
     }
     return {
-        (task, label): _variant(tasks[task], optimizers[label])
+        (task, label): selection.variant_of(optimizers[label]._replace(task=tasks[task]))
         for task, label in sorted(recorded)
         if task in tasks and label in optimizers
     }
 
 
-def _names(group: str) -> list[str]:
-    return sweep.names(CONF, group)
-
-
-def _label(path: Path) -> str:
-    """Label of an optimizer config, read without composing it (which takes a while)."""
-    config: Any = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
-    return str(config.get("name", config.get("propagator")))
-
-
 def _job(override: str) -> Run:
     return configuration.run_of(configuration.compose(CONF, [override]), {})
-
-
-def _variant(task: dict[str, Any], run: Run) -> str:
-    """The variant of a run's settings on another task (see `records.load` on what is left out)."""
-    settings = {
-        "optimizer": identity.optimizer(run.optimizer),
-        "task": identity.task(task),
-        "protocol": run.protocol,
-        "traced": run.settings,
-    }
-    return selection.variant(settings)
 
 
 def committed(folder: Path, output: Path) -> Replication:

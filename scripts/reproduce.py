@@ -8,7 +8,6 @@ machine's results stand beside the committed ones and the paper's.
 
 import argparse
 import sys
-import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -19,15 +18,18 @@ from rllc.suite import devices  # noqa: E402
 devices.configure()
 
 import jax  # noqa: E402
+from tqdm import tqdm  # noqa: E402
 
 import tasks  # noqa: E402
 from rllc.replication import paper  # noqa: E402
-from rllc.suite import budget, execution, records, sweep  # noqa: E402
-from rllc.suite.budget import Cell, clock  # noqa: E402
+from rllc.suite import budget, records, sweep  # noqa: E402
+from rllc.suite.budget import clock  # noqa: E402
+from rllc.suite.configuration import Conf  # noqa: E402
 from rllc.suite.execution import Options  # noqa: E402
 from rllc.suite.plan import PlanError  # noqa: E402
+from rllc.suite.session import Cell, Session  # noqa: E402
 
-CONF = ROOT / "conf"
+CONF = Conf(ROOT / "conf")
 
 
 def arguments() -> argparse.Namespace:
@@ -52,81 +54,33 @@ def arguments() -> argparse.Namespace:
 
 
 def cells_of(args: argparse.Namespace) -> list[Cell]:
-    """The requested cells in order, with what is recorded already marked."""
-    wanted_tasks = args.tasks or list(tasks.names())
-    sweep.check_names(CONF, "task", wanted_tasks)
-    by_label = sweep.labels(CONF)
-    wanted = args.optimizers or [by_label[label] for label in paper.OPTIMIZERS]
-    sweep.check_names(CONF, "optimizer", wanted)
-    known = records.finished(args.records)
+    """The requested cells, in order."""
+    wanted_tasks = args.tasks or list(paper.TASKS)
+    CONF.check_names("task", wanted_tasks)
+    named = CONF.labels()
+    wanted = args.optimizers or [named[label] for label in paper.OPTIMIZERS]
+    CONF.check_names("optimizer", wanted)
+    pairs = [(t, o) for t in sorted(wanted_tasks, key=paper.TASKS.index) for o in wanted]
     cells = []
-    for task in sorted(wanted_tasks, key=tasks.names().index):
-        for optimizer in wanted:
-            runs = sweep.cell_runs(CONF, task, optimizer, args.seeds, args.set)
-            label = str(runs[0].optimizer["name"])
-            cells.append(Cell(task, label, runs, all(run.name in known for run in runs)))
+    for task, optimizer in tqdm(pairs, desc="planning", unit=" cells", leave=False):
+        runs = sweep.cell_runs(CONF, task, optimizer, args.seeds, args.set)
+        cells.append(Cell(task, str(runs[0].optimizer["name"]), runs))
     return cells
 
 
-class Plan:
-    """What each cell costs here, and what the budget still pays for."""
-
-    def __init__(self, cells: list[Cell], seconds: float, partial: Path):
-        self.cells, self.seconds, self.partial = cells, seconds, partial
-        self.cost: dict[str, float] = {}
-        self.started = time.monotonic()
-
-    @property
-    def left(self) -> float:
-        """Seconds of the budget that are left."""
-        return self.seconds - (time.monotonic() - self.started)
-
-    def estimate(self, cell: Cell) -> float:
-        """Seconds the rest of a cell takes, measured on its task when first asked."""
-        if cell.task not in self.cost:
-            print(f"measuring {cell.task} …", flush=True)
-            hardest = max(
-                (c for c in self.cells if c.task == cell.task),
-                key=lambda c: str(c.optimizer).count("M"),
-            )
-            self.cost[cell.task] = budget.measure(hardest, limit=self.left)
-        return self.cost[cell.task] * budget.remaining_share(cell, self.partial)
-
-    def show(self) -> None:
-        """Prints the cells of the first unfinished task, and what waits behind it."""
-        todo = [cell for cell in self.cells if not cell.done]
-        rows, spent = [], 0.0
-        for cell in todo:
-            if cell.task == todo[0].task:
-                need = self.estimate(cell)
-                spent += need
-                fits = "now" if spent <= self.left else "next call"
-                rows.append((cell.task, cell.optimizer, str(len(cell.runs)), clock(need), fits))
-        print(budget.table(rows, ("task", "optimizer", "runs", "estimate", "when")))
-        later = sorted({cell.task for cell in todo} - {todo[0].task}, key=tasks.names().index)
-        if later:
-            print(f"then, if time is left: {', '.join(later)} (measured when reached)")
-
-
-def train(plan: Plan, options: Options) -> None:
-    """Trains cell after cell until the next one would not fit."""
-    todo = [cell for cell in plan.cells if not cell.done]
-    for i, cell in enumerate(todo, 1):
-        need = plan.estimate(cell)
-        if need > plan.left:
-            print(
-                f"{cell.task} · {cell.optimizer} needs about {clock(need)}, and "
-                f"{clock(max(plan.left, 0))} of the budget are left: run the same command again "
-                "to go on, or give a larger BUDGET"
-            )
-            return
-        started = time.monotonic()
-        for group in execution.prepare(cell.runs, options):
-            outcome = execution.execute_group(group, options, f"[{i}/{len(todo)}] ")
-            if outcome.error:
-                raise outcome.error
-        if budget.remaining_share(cell, plan.partial) == 1.0:
-            plan.cost[cell.task] = max(time.monotonic() - started, 1.0)
+def show(session: Session, todo: list[Cell]) -> None:
+    """Prints the cells of the first unfinished task, and what waits behind it."""
+    here = [cell for cell in todo if cell.task == todo[0].task]
+    session.measure(here)
+    rows, spent = [], 0.0
+    for cell in here:
+        need = session.estimate(cell.runs)
+        spent += need
+        fits = "now" if spent <= session.left else "next call"
+        rows.append((cell.task, cell.optimizer, str(len(cell.runs)), clock(need), fits))
+    print(budget.table(rows, ("task", "optimizer", "runs", "estimate", "when")))
+    if later := sorted({cell.task for cell in todo} - {todo[0].task}, key=paper.TASKS.index):
+        print(f"then, if time is left: {', '.join(later)} (measured when reached)")
 
 
 def main() -> None:
@@ -135,19 +89,21 @@ def main() -> None:
     default = "15min" if jax.default_backend() == "cpu" else "all"
     options = Options(folder=args.records)
     try:
-        seconds = budget.parse_budget(args.budget or default)
+        session = Session(budget.parse_budget(args.budget or default), options)
         cells = cells_of(args)
         records.check_writable(args.records)
-        todo = [cell for cell in cells if not cell.done]
+        known = records.finished(args.records)
+        todo = [cell for cell in cells if not {run.name for run in cell.runs} <= known]
         print(
-            f"{len(cells)} cells on {devices.describe()}, {len(cells) - len(todo)} recorded; ",
-            end="",
+            f"{len(cells)} cells on {devices.describe()}, {len(cells) - len(todo)} recorded; "
+            f"budget {clock(session.seconds)}",
+            flush=True,
         )
-        print(f"budget {clock(seconds)}", flush=True)
         if todo:
-            plan = Plan(cells, seconds, options.checkpoints)
-            plan.show()
-            train(plan, options)
+            show(session, todo)
+            for i, cell in enumerate(todo, 1):
+                if not session.train(cell, f"[{i}/{len(todo)}] "):
+                    break
     except (PlanError, records.RecordsError, tasks.DataError) as error:
         sys.exit(f"error: {error}")
     from scripts import aggregate

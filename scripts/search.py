@@ -22,11 +22,12 @@ import numpy as np  # noqa: E402
 
 from rllc.replication import search  # noqa: E402
 from rllc.suite import records, selection, sweep  # noqa: E402
+from rllc.suite.configuration import Conf  # noqa: E402
 from rllc.suite.execution import Options  # noqa: E402
 from rllc.suite.plan import PlanError, Run  # noqa: E402
 from scripts.tune import train  # noqa: E402
 
-CONF = ROOT / "conf"
+CONF = Conf(ROOT / "conf")
 
 
 def main() -> None:

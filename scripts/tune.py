@@ -23,11 +23,12 @@ from rllc.suite import devices  # noqa: E402
 devices.configure()
 
 from rllc.suite import execution, launcher, roles, sweep  # noqa: E402
+from rllc.suite.configuration import Conf  # noqa: E402
 from rllc.suite.execution import Options  # noqa: E402
 from rllc.suite.plan import PlanError, Run  # noqa: E402
 from rllc.suite.records import RecordsError  # noqa: E402
 
-CONF = ROOT / "conf"
+CONF = Conf(ROOT / "conf")
 
 
 def main() -> None:
@@ -96,8 +97,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _grids(options: argparse.Namespace, *overrides: str) -> list[Run]:
     """Every point of the grids of the wanted tasks and optimizers."""
-    tasks = sweep.check_names(CONF, "task", options.tasks)
-    optimizers = sweep.check_names(CONF, "optimizer", options.optimizers)
+    tasks = CONF.check_names("task", options.tasks)
+    optimizers = CONF.check_names("optimizer", options.optimizers)
     words = [*options.set, *overrides]
     return [
         run

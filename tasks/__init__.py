@@ -6,10 +6,10 @@
 ['accuracy', 'loss']
 """
 
-from tasks.classification import METRICS, classification, cross_entropy, make, names
 from tasks.datasets import load, synthetic
-from tasks.regression import regression
+from tasks.images import METRICS, classification, cross_entropy, make, names
 from tasks.sources.formats import DataError
+from tasks.tabular import regression
 from tasks.task import Dataset, Metric, Task
 
 __all__ = [

@@ -23,6 +23,7 @@ from rllc.suite import (
 )
 from rllc.suite.analysis import Analysis
 from rllc.suite.readings import HEADLINE, READINGS
+from rllc.suite.selection import Defaults
 from rllc.suite.study import Study
 
 COMPARISONS = [
@@ -31,15 +32,16 @@ COMPARISONS = [
 ]  # fmt: skip
 
 
-def write(records: Any, study: Study, output: Path) -> Analysis:
+def write(records: Any, study: Study, output: Path, defaults: Defaults | None = None) -> Analysis:
     """Analyses the records of a study, and writes its tables and figures under `output`.
 
     Args:
       records: from `records.load`.
       study: what is compared.
       output: folder; gets ``tables`` and ``figures``.
+      defaults: see `selection.default_variants`.
     """
-    found = analysis.analyse(study, records)
+    found = analysis.analyse(study, records, defaults=defaults)
     write_tables(found, output)
     write_figures(all_figures(found), output)
     return found
@@ -157,22 +159,45 @@ def three_columns(local: Analysis, committed: Analysis, reading: str = HEADLINE)
       committed: analysis of the committed records.
       reading: stopping point; the default is the headline.
     """
-    study = local.study
-    columns = [
-        ("this machine", _by_cell(local, reading)),
-        ("committed", _by_cell(committed, reading)),
-    ]
-    if study.published is not None:
-        columns.append((study.source, _published(study)))
-    lines = []
-    for task in study.task_order(local.final.task):
+    columns = {"this machine": _by_cell(local, reading), "committed": _by_cell(committed, reading)}
+    if local.study.published is not None:
+        columns[local.study.source] = _published(local.study)
+    return _text(local, columns, reading) or "no final runs on this machine yet"
+
+
+def in_columns(a: Analysis, reading: str = HEADLINE) -> str:
+    """The final runs' numbers as plain text, and how far each is from its task's best baseline."""
+    here = a.against[(a.against.reading == reading)]
+    against = {}
+    for row in here.itertuples():
+        metric = a.study.leading(row.task)
+        if row.metric == metric.column():
+            form = metric.form.replace(".", "+.")
+            ends = f" [{row.low:{form}}, {row.high:{form}}]" if pd.notna(row.low) else ""
+            against[row.task, row.optimizer] = f"{row.difference:{form}}{ends}"
+    columns = {"mean ± std": _by_cell(a, reading), "better than the best baseline by": against}
+    return _text(a, columns, reading) or "no final runs yet"
+
+
+def _text(a: Analysis, columns: dict[str, dict[tuple[str, str], str]], reading: str) -> str:
+    study, lines = a.study, []
+    for task in study.task_order(a.final.task):
         lines += ["", f"{study.title(task)}: test {study.leading(task).with_unit}, {reading}"]
-        lines.append(f"  {'optimizer':28}" + "".join(f"{name:>24}" for name, _ in columns))
-        measured = local.final[local.final.task == task].optimizer
+        lines.append(f"  {'optimizer':28}" + "".join(f"{name:>{_width(name)}}" for name in columns))
+        measured = a.final[a.final.task == task].optimizer
         for optimizer in study.row_order([*study.optimizers, *measured]):
-            row = [numbers.get((task, optimizer), "–") for _, numbers in columns]
-            lines.append(f"  {study.pretty(optimizer):28}" + "".join(f"{text:>24}" for text in row))
-    return "\n".join(lines[1:]) if lines else "no final runs on this machine yet"
+            row = [numbers.get((task, optimizer), "–") for numbers in columns.values()]
+            lines.append(
+                f"  {study.pretty(optimizer):28}"
+                + "".join(
+                    f"{text:>{_width(name)}}" for name, text in zip(columns, row, strict=True)
+                )
+            )
+    return "\n".join(lines[1:])
+
+
+def _width(name: str) -> int:
+    return max(24, len(name) + 2)
 
 
 def _published(study: Study) -> dict[tuple[str, str], str]:

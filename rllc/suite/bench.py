@@ -11,12 +11,21 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pandas as pd
+import numpy as np
 from tqdm import tqdm
 
-from rllc.suite import aggregation, budget, execution, records, selection, session, studies, sweep
+from rllc.suite import (
+    aggregation,
+    analysis,
+    metrics,
+    records,
+    selection,
+    session,
+    studies,
+    sweep,
+)
 from rllc.suite.analysis import Analysis
-from rllc.suite.budget import clock
+from rllc.suite.budget import clock, parse_budget
 from rllc.suite.configuration import Conf
 from rllc.suite.execution import Options
 from rllc.suite.session import Cell, Session
@@ -77,7 +86,7 @@ def _work(conf: Conf, study: Study, task: str, name: str, words: Sequence[str]) 
 def run(
     folder: Path,
     conf: Path,
-    seconds: float,
+    seconds: float | None = None,
     words: Sequence[str] = (),
     progress: bool = True,
     say: Callable[[str], None] = print,
@@ -87,7 +96,7 @@ def run(
     Args:
       folder: with ``study.yaml``.
       conf: the suite's configs.
-      seconds: the budget.
+      seconds: the budget; None is the study's own.
       words: overrides for every run, such as ``protocol.steps=1000``.
       progress: show bars.
       say: where lines for people go.
@@ -106,13 +115,15 @@ def run(
         options = Options(folder=Path("records"), progress=progress)
         works = plan(where, study, names, words)
         session.checked([work.grid for work in works], options)
+        if seconds is None:
+            seconds = parse_budget(study.budget or "all")
         spent = Session(seconds, options, say)
         say(_outline(study, works, options, seconds))
         try:
-            finished = all([_train(work, study, spent) for work in works])
+            trained = [_train(work, study, spent) for work in works]
         finally:
             found = _write(study, works, options.folder, say)
-        say(_closing(finished, folder))
+        say(_closing(all(trained), folder))
         return found
 
 
@@ -132,25 +143,27 @@ def _train(work: Work, study: Study, spent: Session) -> bool:
     """Tunes a cell, says what was chosen, and trains its final runs; whether all are recorded."""
     if not spent.train(work.grid, "tune "):
         return False
-    choice = choose(work.grid, study, spent.options.folder)
-    spent.say(in_words(choice, work.grid, study))
-    chosen = {} if choice is None else selection.hyper_of(choice.hyper)
-    return choice is not None and spent.train(work.final(chosen), "final ")
+    loaded = records.load(spent.options.folder)
+    judged = study._replace(metrics={**metrics.by_task(loaded), **study.metrics})
+    choice = choose(work.grid, judged, loaded)
+    spent.say(in_words(choice, work.grid, judged))
+    return choice is not None and spent.train(
+        work.final(selection.hyper_of(choice.hyper)), "final "
+    )
 
 
-def choose(cell: Cell, study: Study, folder: Path) -> Any:
-    """The chosen point of a trained grid, a row of `selection.choose`; None if all diverged."""
-    points = grid_points(cell, study, folder)
-    choices = selection.choose(points, study)
-    return None if choices.empty else choices.iloc[0]
+def choose(cell: Cell, study: Study, loaded: Any) -> Any:
+    """The chosen point of a trained grid, a row of `selection.choose`; None if all diverged.
 
-
-def grid_points(cell: Cell, study: Study, folder: Path) -> pd.DataFrame:
-    """The points of a trained grid (see `selection.tuning_points`)."""
-    loaded = records.load(folder)
+    Args:
+      cell: the grid's runs.
+      study: with the metrics of the recorded tasks.
+      loaded: from `records.load`.
+    """
     names = {run.name for run in cell.runs}
     runs = selection.tidy(loaded.runs[loaded.runs.run.isin(names)])
-    return selection.tuning_points(study, runs, loaded.curves)
+    choice = analysis.chosen(study, runs, loaded.curves).iloc[0]
+    return choice if np.isfinite(choice.value) else None
 
 
 def in_words(choice: Any, cell: Cell, study: Study) -> str:
@@ -159,7 +172,7 @@ def in_words(choice: Any, cell: Cell, study: Study) -> str:
     if choice is None:
         return f"{where}: every point of the grid diverged; nothing is chosen"
     metric = study.leading(cell.task)
-    best = f"validation {metric.name} {metric.text(choice.value)}"
+    best = f"validation {metric.in_words} {metric.text(choice.value)}"
     text = f"{where}: chose {_point(choice.hyper)} ({best}, of {choice.grid_points} points"
     if choice.runner_up_hyper:
         text += f"; next {_point(choice.runner_up_hyper)}: {metric.text(choice.runner_up_value)}"
@@ -178,8 +191,13 @@ def _write(
     loaded = records.load(folder)
     if loaded.runs.empty:
         return None
-    found = aggregation.write(loaded, study, Path("results"))
-    say(aggregation.summary_text(found))
+    defaults = {
+        (work.grid.task, work.grid.optimizer): selection.variant_of(work.grid.runs[0])
+        for work in works
+    }
+    found = aggregation.write(loaded, study, Path("results"), defaults)
+    selection.write_choices(found.choices, Path("results") / "tuning" / "choices.csv")
+    say(aggregation.in_columns(found))
     return found
 
 

@@ -75,6 +75,15 @@ class Metric(NamedTuple):
         """Format of scaled values: fixed digits where their size is known."""
         return {"%": ".2f", "nats": ".4f"}.get(self.unit, ".4g")
 
+    def text(self, value: float) -> str:
+        """An unscaled value as tables write it, with its unit.
+
+        >>> CLASSIFICATION[0].text(0.987), CLASSIFICATION[1].text(0.1)
+        ('98.70 %', '0.1000')
+        """
+        unit = f" {self.unit}" if self.unit not in ("", "nats") else ""
+        return f"{self.scale * value:{self.form}}{unit}"
+
     @property
     def in_words(self) -> str:
         """The name for people: no underscores."""

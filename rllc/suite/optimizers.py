@@ -1,6 +1,5 @@
 """From an optimizer config to an optax transformation, traced numbers included.
 
-
 The config's ``probes`` name what is to be recorded over time: column -> dotted path of a function
 that maps the optimizer's state to an array of one size.
 """

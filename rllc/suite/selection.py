@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from rllc.suite import identity
 from rllc.suite.identity import canonical
 from rllc.suite.metrics import Metric
 from rllc.suite.records import FIELDS
@@ -46,6 +47,22 @@ def variant(settings: Mapping[str, Any]) -> str:
     return json.dumps({**parts, **data}, sort_keys=True)
 
 
+def variant_of(run: Any) -> str:
+    """The `variant` of a run that is planned.
+
+    Args:
+      run: a `plan.Run`.
+    """
+    return variant(
+        {
+            "optimizer": identity.optimizer(run.optimizer),
+            "task": identity.task(run.task),
+            "protocol": run.protocol,
+            "traced": run.settings,
+        }
+    )
+
+
 def tidy(runs: pd.DataFrame) -> pd.DataFrame:
     """`runs` with a column ``variant``, a column for each hyperparameter, without made-up data.
 
@@ -71,6 +88,12 @@ def hyper_names(table: pd.DataFrame, column: str = "hyper") -> list[str]:
     """Names of the hyperparameters in a column of a table, the learning rate first."""
     found = {name for text in table[column].dropna().unique() for name in json.loads(text)}
     return sorted(found, key=lambda name: (name != FIRST, name))
+
+
+def hyper_of(text: str) -> dict[str, float]:
+    """The hyperparameters in a column ``hyper``, by name, the learning rate first."""
+    values = json.loads(text)
+    return dict(sorted(values.items(), key=lambda item: (item[0] != FIRST, item[0])))
 
 
 def with_hyper(table: pd.DataFrame, also: Iterable[str] = ()) -> pd.DataFrame:

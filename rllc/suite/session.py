@@ -6,7 +6,6 @@ this one stopped.
 
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 from rllc.suite import capacity, execution

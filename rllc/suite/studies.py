@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from rllc.suite import sweep
 from rllc.suite.configuration import Conf
 from rllc.suite.study import Study
 from rllc.suite.study import read as read_study
@@ -19,9 +18,9 @@ def resolved(conf: Conf, study: Study) -> tuple[Study, tuple[str, ...]]:
     Raises:
       PlanError: a name that no config has.
     """
-    sweep.check_names(conf, "task", study.tasks)
-    sweep.check_names(conf, "optimizer", study.optimizers)
-    labels = {name: sweep.label(conf, name) for name in study.optimizers}
+    conf.check_names("task", study.tasks)
+    conf.check_names("optimizer", study.optimizers)
+    labels = {name: conf.label(name) for name in study.optimizers}
     titles = {labels[name]: study.pretty(name) for name in labels if study.pretty(name) != name}
     known = study._replace(
         optimizers=tuple(labels.values()),

@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,50 +10,37 @@ import numpy as np
 from omegaconf import OmegaConf
 
 from rllc.suite import analysis, configuration, metrics, records, screens, selection
+from rllc.suite.configuration import Conf
 from rllc.suite.plan import PlanError, Run
+from rllc.suite.roles import SEEDS
 from rllc.suite.study import Study
 
 TUNING_SEEDS = (100,)
 FINAL_SEEDS = (0, 1, 2)
 
 
-def names(conf: Path, group: str) -> list[str]:
-    """Options of a config group, such as every optimizer."""
-    return sorted(
-        path.stem if path.suffix == ".yaml" else path.name for path in (conf / group).glob("*.yaml")
-    )
-
-
-def check_names(conf: Path, group: str, wanted: Sequence[str]) -> list[str]:
-    """The wanted options, or all of them for an empty list.
-
-    Raises:
-      PlanError: an option that does not exist.
-    """
-    known = names(conf, group)
-    for name in wanted:
-        if name not in known:
-            raise PlanError(f"unknown {group} {name!r}; known are {', '.join(known)}")
-    return list(wanted) or known
-
-
 def grid_runs(
-    conf: Path,
+    conf: Conf | Path,
     task: str,
     optimizer: str,
     seeds: Iterable[int],
     overrides: Sequence[str] = (),
+    of_roles: Mapping[str, Any] = SEEDS,
     role: str = "tune",
 ) -> list[Run]:
     """Every point of the optimizer's tuning grid, with every seed.
 
     Args:
-      conf: folder of configs.
-      task: its name there.
-      optimizer: its name there.
-      seeds: of the role.
+      conf: where configs are found.
+      task: name of its config.
+      optimizer: name of its config.
+      seeds: of the runs.
       overrides: words as on the command line.
-      role: what the runs are for; by default to choose rates by.
+      of_roles: the seeds of each role.
+      role: of the runs; to choose rates by, unless said otherwise.
+
+    Raises:
+      PlanError: no grid, or a run that could not be trained.
     """
     cfg = configuration.compose(conf, [f"task={task}", f"optimizer={optimizer}", *overrides])
     cfg.role = role
@@ -63,7 +50,7 @@ def grid_runs(
     runs = []
     for point in itertools.product(*grid.values()):
         cfg.optimizer.update(dict(zip(grid, point, strict=True)))
-        runs += [_seeded(cfg, seed) for seed in seeds]
+        runs += [_seeded(cfg, seed, {}, of_roles) for seed in seeds]
     return runs
 
 
@@ -128,12 +115,23 @@ def _place(run: Run) -> tuple[str, str, str]:
 
 
 def cell_runs(
-    conf: Path, task: str, optimizer: str, seeds: Iterable[int], overrides: Sequence[str] = ()
+    conf: Conf | Path,
+    task: str,
+    optimizer: str,
+    seeds: Iterable[int],
+    overrides: Sequence[str] = (),
+    of_roles: Mapping[str, Any] = SEEDS,
+    tuned: Mapping | None = None,
 ) -> list[Run]:
-    """One cell of a table: the optimizer at its tuned hyperparameters, with every seed."""
+    """One cell of a table: the optimizer at its tuned hyperparameters, with every seed.
+
+    Args:
+      conf, task, optimizer, seeds, overrides, of_roles: see `grid_runs`; final seeds.
+      tuned: by (task name, optimizer label); None reads the committed choices.
+    """
     cfg = configuration.compose(conf, [f"task={task}", f"optimizer={optimizer}", *overrides])
-    tuned = configuration.tuned_values()
-    return [_seeded(cfg, seed, tuned) for seed in seeds]
+    tuned = configuration.tuned_values() if tuned is None else tuned
+    return [_seeded(cfg, seed, tuned, of_roles) for seed in seeds]
 
 
 def experiment_runs(conf: Path, experiment: str, overrides: Sequence[str] = ()) -> list[Run]:
@@ -147,7 +145,7 @@ def experiment_runs(conf: Path, experiment: str, overrides: Sequence[str] = ()) 
     Raises:
       PlanError: no such experiment, or a run that could not be trained.
     """
-    check_names(conf, "experiment", [experiment])
+    Conf.of(conf).check_names("experiment", [experiment])
     loaded: Any = OmegaConf.load(conf / "experiment" / f"{experiment}.yaml")
     words = [f"{key}={value}" for key, value in loaded.hydra.sweeper.params.items()]
     known = configuration.tuned_values()
@@ -157,15 +155,6 @@ def experiment_runs(conf: Path, experiment: str, overrides: Sequence[str] = ()) 
     ]
 
 
-def _seeded(cfg: Any, seed: int, tuned: Any = None) -> Run:
+def _seeded(cfg: Any, seed: int, tuned: Mapping, of_roles: Mapping[str, Any]) -> Run:
     cfg.seed = seed
-    return configuration.run_of(cfg, {} if tuned is None else tuned)
-
-
-def labels(conf: Path) -> dict[str, str]:
-    """Label in the tables -> option name, for every optimizer config."""
-    found: dict[str, str] = {}
-    for name in names(conf, "optimizer"):
-        cfg = configuration.compose(conf, [f"optimizer={name}"])
-        found.setdefault(cfg.optimizer.name, name)
-    return found
+    return configuration.run_of(cfg, tuned, of_roles)

@@ -88,17 +88,22 @@ def sensitivity_figure(
 
 
 def _heat_map(axes: Axes, points: pd.DataFrame, chosen: pd.DataFrame, norm: BoundaryNorm):
-    """Draws one optimizer's grid (law rates upwards, or what else is tuned; rates to the right)."""
+    """Draws one optimizer's grid: rates to the right, what else is tuned upwards.
+
+    Of what is tuned beside these two the best is shown.
+    """
     others = [name for name in hyper_names(points) if name != FIRST]
     upwards = others[0] if others else "alone"  # one row for optimizers that tune the rate alone
     points = points.assign(alone=-1.0) if not others else points
-    grid = points.pivot(index=upwards, columns="learning_rate", values="value")
+    best = points.groupby([upwards, FIRST], as_index=False).value.min()
+    grid = best.pivot(index=upwards, columns=FIRST, values="value")
     excess = 100 * (grid.to_numpy(float) / np.nanmin(grid.to_numpy(float)) - 1)
     shown = np.where(np.isfinite(excess), excess, np.nan)
     image = axes.imshow(shown, norm=norm, cmap="cividis_r", aspect="auto", origin="lower")
     for row, column in np.argwhere(np.isinf(excess)):
         axes.text(column, row, "×", ha="center", va="center", color=VERMILION, fontsize=8)
-    _ticks(axes, grid, "law rate" if upwards == LAW_RATE else upwards)
+    label = "law rate" if upwards == LAW_RATE else upwards
+    _ticks(axes, grid, f"{label} (best {', '.join(others[1:])})" if others[1:] else label)
     for _, row in chosen.assign(alone=-1.0).iterrows():
         place = [grid.columns.get_indexer([row["learning_rate"]], "nearest")[0]]
         place.append(grid.index.get_indexer([row[upwards]], "nearest")[0])

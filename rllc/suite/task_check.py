@@ -135,8 +135,8 @@ def check_program(task: Any, data: Any, batch_size: int, label: str) -> None:
         made = _shaped(f"{where}: {split} of its data", abstract_batch, examples, batch_size)
         call = f"{where}: prepare on {_sizes(made)}" + ("" if train else " without a key")
         batch = _shaped(call, jax.eval_shape, task.prepare, made, key if train else None)
-        count = None if callable(examples) else batch_size
-        _check_loss(task, (params, state), batch, key, train, count, where)
+        size = None if callable(examples) else batch_size
+        _check_loss(task, (params, state), batch, key, train, size, where)
 
 
 def _check_loss(

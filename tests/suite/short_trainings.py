@@ -24,7 +24,8 @@ PROTOCOL = {"batch_size": 32, "law_every": 5, "data": "synthetic"}
 OPTIMIZERS: tuple[dict[str, Any], ...] = (
     {"_target_": "optax.sgd", "name": "Momentum SGD", "momentum": 0.9, "traced": ["learning_rate"]},
     {
-        "_target_": "rllc.lm_rllc", "name": "M(0.9)+M(0.0)", "propagator": "M(0.9)+M(0.0)",
+        "_target_": "rllc.lm_rllc", "canonical": "rllc.canonical_arguments",
+        "name": "M(0.9)+M(0.0)", "propagator": "M(0.9)+M(0.0)",
         "law_learning_rate": 0.01, "initial_law": "ones", "probes": {"law": "rllc.get_law"},
         "traced": ["learning_rate", "law_learning_rate", "initial_law"],
     },

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tasks.classification import are_widths
+from tasks.images import are_widths
 from tasks.modules import functions
 from tasks.networks import MLP
 from tasks.sources.formats import DataError

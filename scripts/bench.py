@@ -1,0 +1,52 @@
+"""Runs a study: tunes, chooses on validation data, trains the final runs, shows them.
+
+  python scripts/bench.py FOLDER                    all of FOLDER/study.yaml, resumable
+  python scripts/bench.py FOLDER --budget 10min     what fits; the next call goes on
+  python scripts/bench.py FOLDER --set protocol.steps=1000
+
+A study names tasks and optimizers, ours or those of its own configs; see examples/regression.
+Records and results are written under FOLDER, nowhere else.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from rllc.suite import devices  # noqa: E402
+
+devices.configure()
+
+import tasks  # noqa: E402
+from rllc.suite import bench, budget  # noqa: E402
+from rllc.suite.errors import PlanError, RecordsError  # noqa: E402
+from rllc.suite.study import StudyError  # noqa: E402
+
+
+def main() -> None:
+    """Reads the command line and runs the study."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("folder", type=Path, help="holds study.yaml")
+    parser.add_argument(
+        "--budget", default="", help="such as 10min, 2h, all (default: the study's, else all)"
+    )
+    parser.add_argument(
+        "--set", nargs="*", default=[], metavar="KEY=VALUE", help="overrides for every run"
+    )
+    given = parser.parse_args()
+    try:
+        seconds = budget.parse_budget(given.budget) if given.budget else None
+        bench.run(given.folder, ROOT / "conf", seconds, given.set)
+    except (PlanError, RecordsError, StudyError, tasks.DataError) as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit("interrupted; the same command goes on from the last checkpoint")
