@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV   ?= .venv
 RUN    := $(VENV)/bin/python
 PIP    := $(RUN) -m pip --disable-pip-version-check install --quiet --require-hashes
+# The suite runs from this checkout: a path file lets every process of the environment import it.
+CHECKOUT = @$(RUN) -c "import pathlib, site; pathlib.Path(site.getsitepackages()[0], 'rllc-checkout.pth').write_text('$(CURDIR)\n')"
 
 LOCK   := uv pip compile --upgrade --universal --fork-strategy fewest --python-version 3.11 \
   --generate-hashes --no-emit-index-url --no-annotate --no-header --quiet
@@ -27,11 +29,13 @@ $(VENV)/bin/python:
 $(VENV)/.suite: requirements/suite.txt | $(VENV)/bin/python
 	@echo "installing locked requirements into $(VENV) …"
 	$(PIP) -r requirements/suite.txt
+	$(CHECKOUT)
 	@touch $@
 
 $(VENV)/.dev: requirements/suite.txt requirements/dev.txt | $(VENV)/bin/python
 	@echo "installing locked development requirements into $(VENV) …"
 	$(PIP) -r requirements/dev.txt
+	$(CHECKOUT)
 	@touch $@ $(VENV)/.suite
 
 data: setup  ## fetch and check MNIST, Fashion-MNIST and CIFAR-10

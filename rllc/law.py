@@ -105,8 +105,10 @@ def _at_most(limit: Any, vector: jax.Array) -> jax.Array:
     """The vector, shortened to this Euclidean norm where it is longer."""
     if limit is None:
         return vector
-    norm = jnp.linalg.norm(vector, axis=-1, keepdims=True)
-    return vector * jnp.minimum(1, limit / jnp.maximum(norm, jnp.finfo(vector.dtype).tiny))
+    square = jnp.sum(vector * vector, axis=-1, keepdims=True)
+    long = square > limit**2
+    factor = limit / jnp.sqrt(jnp.where(long, square, 1))  # no root of 0, which has no derivative
+    return vector * jnp.where(long, factor, 1)
 
 
 def _mean_square(gram: jax.Array) -> jax.Array:

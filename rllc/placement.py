@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -16,15 +15,14 @@ from jax.sharding import AxisType
 def on_one_cpu(one: Callable[..., Any], otherwise: Callable[..., Any], *arrays: jax.Array) -> Any:
     """What ``one`` makes of the arrays in a program of one CPU device, and ``otherwise`` elsewhere.
 
-    Which it is shows when the program is lowered, so both are traced and must return alike; a
-    shard of `jax.shard_map` is a program of one device. Arrays that are sharded by their type
-    (explicit axes of a mesh) go to ``otherwise`` at once, since ``one`` may refuse their types.
+    Which it is shows when the program is lowered, so both are traced and must return alike. Some
+    types tell it before: a shard of `jax.shard_map` over a whole mesh is a program of one device;
+    what is sharded by its type, or along the axes a shard_map leaves, is split.
     """
-    axes = [kind for x in arrays for kind in jax.typeof(x).sharding.mesh.axis_types]
-    if AxisType.Explicit in axes:
+    kinds = {kind for x in arrays for kind in jax.typeof(x).sharding.mesh.axis_types}
+    if not kinds <= {AxisType.Auto} and kinds != {AxisType.Manual}:
         return otherwise(*arrays)
-    manual = axes and all(kind is AxisType.Manual for kind in axes)
-    cpu = one if manual else functools.partial(_by_devices, one, otherwise)
+    cpu = one if AxisType.Manual in kinds else functools.partial(_by_devices, one, otherwise)
     return jax.lax.platform_dependent(*arrays, cpu=cpu, default=otherwise)
 
 
@@ -68,16 +66,8 @@ def _batched(arrays: Any, axes: Any, one: _Flat, otherwise: _Flat) -> tuple[list
 
 
 def _lowered(ctx: mlir.LoweringRuleContext, *values: Any, one: _Flat, otherwise: _Flat) -> Any:
-    chosen = one if _devices(ctx.module_context.axis_context) == 1 else otherwise
-    return mlir.lower_fun(chosen, multiple_results=True)(ctx, *values)
-
-
-def _devices(context: Any) -> int:
-    """Over how many devices the compiler may split what is being lowered."""
-    if hasattr(context, "manual_axes"):  # inside shard_map: split along the other axes only
-        sizes = context.mesh.shape
-        return math.prod(sizes[axis] for axis in sizes if axis not in context.manual_axes)
-    return getattr(context, "num_devices", 1)
+    devices = getattr(ctx.module_context.axis_context, "num_devices", 1)
+    return mlir.lower_fun(one if devices == 1 else otherwise, multiple_results=True)(ctx, *values)
 
 
 batching.primitive_batchers[_choice] = _batched

@@ -187,18 +187,13 @@ def get_law(opt_state: PyTree) -> jax.Array:
     nodes = jax.tree.leaves(opt_state, is_leaf=lambda node: isinstance(node, RllcState))
     found = [node for node in nodes if isinstance(node, RllcState)]
     if len(found) != 1:
-        hint = (
-            ""
-            if found
-            else (
+        message = f"the optimizer state holds {len(found)} laws; get_law needs exactly one"
+        if not found:
+            message += (
                 "; a checkpoint restored without a target has lost its types: restore it into the "
                 "structure of tx.init(params), whose law is in an RllcState"
             )
-        )
-        raise ValueError(
-            f"the optimizer state holds {len(found)} laws; get_law needs a state with exactly one"
-            + hint
-        )
+        raise ValueError(message)
     return found[0].law
 
 

@@ -11,14 +11,14 @@ from pathlib import Path
 import pandas as pd
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
 from rllc.replication import aggregation, analysis, readme  # noqa: E402
 from rllc.replication.analysis import Replication  # noqa: E402
-from rllc.suite import configuration, records, selection  # noqa: E402
-from rllc.suite.aggregation import three_columns  # noqa: E402
-from rllc.suite.configuration import Conf  # noqa: E402
-from rllc.suite.plan import PlanError, Run  # noqa: E402
+from rllc.suite import records  # noqa: E402
+from rllc.suite.choose import selection  # noqa: E402
+from rllc.suite.plan import configuration  # noqa: E402
+from rllc.suite.plan.configuration import Conf  # noqa: E402
+from rllc.suite.plan.plan import PlanError, Run  # noqa: E402
+from rllc.suite.show.aggregation import three_columns  # noqa: E402
 
 CONF = Conf(ROOT / "conf")
 RESULTS = ROOT / "results"

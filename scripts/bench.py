@@ -13,15 +13,13 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from rllc.suite import devices  # noqa: E402
+from rllc.suite.engine import devices  # noqa: E402
 
 devices.configure()
 
 import tasks  # noqa: E402
-from rllc.suite import bench, budget  # noqa: E402
 from rllc.suite.errors import PlanError, RecordsError  # noqa: E402
+from rllc.suite.execute import bench, budget  # noqa: E402
 from rllc.suite.study import StudyError  # noqa: E402
 
 

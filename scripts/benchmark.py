@@ -15,15 +15,13 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from rllc.suite import devices  # noqa: E402
+from rllc.suite.engine import devices  # noqa: E402
 
 devices.configure()
 
 import tasks as suite_tasks  # noqa: E402
 from rllc.replication import paper  # noqa: E402
-from rllc.suite.benchmarks import session  # noqa: E402
+from rllc.suite.speed import session  # noqa: E402
 
 
 def parse() -> argparse.Namespace:

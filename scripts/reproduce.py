@@ -11,9 +11,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from rllc.suite import devices  # noqa: E402
+from rllc.suite.engine import devices  # noqa: E402
 
 devices.configure()
 
@@ -22,12 +20,14 @@ from tqdm import tqdm  # noqa: E402
 
 import tasks  # noqa: E402
 from rllc.replication import paper  # noqa: E402
-from rllc.suite import budget, records, sweep  # noqa: E402
-from rllc.suite.budget import clock  # noqa: E402
-from rllc.suite.configuration import Conf  # noqa: E402
-from rllc.suite.execution import Options  # noqa: E402
-from rllc.suite.plan import PlanError  # noqa: E402
-from rllc.suite.session import Cell, Session  # noqa: E402
+from rllc.suite import records  # noqa: E402
+from rllc.suite.execute import budget  # noqa: E402
+from rllc.suite.execute.budget import clock  # noqa: E402
+from rllc.suite.execute.execution import Options  # noqa: E402
+from rllc.suite.execute.session import Cell, Session  # noqa: E402
+from rllc.suite.plan import sweep  # noqa: E402
+from rllc.suite.plan.configuration import Conf  # noqa: E402
+from rllc.suite.plan.plan import PlanError  # noqa: E402
 
 CONF = Conf(ROOT / "conf")
 

@@ -12,19 +12,19 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from rllc.suite import devices  # noqa: E402
+from rllc.suite.engine import devices  # noqa: E402
 
 devices.configure()
 
 import numpy as np  # noqa: E402
 
 from rllc.replication import search  # noqa: E402
-from rllc.suite import records, selection, sweep  # noqa: E402
-from rllc.suite.configuration import Conf  # noqa: E402
-from rllc.suite.execution import Options  # noqa: E402
-from rllc.suite.plan import PlanError, Run  # noqa: E402
+from rllc.suite import records  # noqa: E402
+from rllc.suite.choose import selection  # noqa: E402
+from rllc.suite.execute.execution import Options  # noqa: E402
+from rllc.suite.plan import sweep  # noqa: E402
+from rllc.suite.plan.configuration import Conf  # noqa: E402
+from rllc.suite.plan.plan import PlanError, Run  # noqa: E402
 from scripts.tune import train  # noqa: E402
 
 CONF = Conf(ROOT / "conf")

@@ -4,18 +4,17 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from rllc.suite import devices  # noqa: E402
+from rllc.suite.engine import devices  # noqa: E402
 
 devices.configure()
 
 import hydra  # noqa: E402
 from omegaconf import DictConfig  # noqa: E402
 
-from rllc.suite import configuration, execution, launcher  # noqa: E402
-from rllc.suite.commandline import quote_propagators  # noqa: E402
-from rllc.suite.plan import PlanError  # noqa: E402
+from rllc.suite.execute import execution  # noqa: E402
+from rllc.suite.plan import configuration  # noqa: E402
+from rllc.suite.plan.commandline import quote_propagators  # noqa: E402
+from rllc.suite.plan.plan import PlanError  # noqa: E402
 from rllc.suite.records import RecordsError  # noqa: E402
 
 
@@ -23,7 +22,7 @@ from rllc.suite.records import RecordsError  # noqa: E402
 def main(cfg: DictConfig) -> None:
     """Trains the configured run unless it is recorded already."""
     try:
-        run, options = configuration.run_of(cfg), configuration.options_of(cfg)
+        run, options = configuration.run_of(cfg), execution.options_of(cfg)
         groups = execution.prepare([run], options)
     except (PlanError, RecordsError) as error:
         sys.exit(f"error: {error}")
@@ -41,8 +40,7 @@ def main(cfg: DictConfig) -> None:
 
 
 def cli() -> None:
-    """The command line: makes the launcher known, and ends plainly on Ctrl-C."""
-    launcher.register()
+    """The command line; ends plainly on Ctrl-C."""
     sys.argv[1:] = quote_propagators(sys.argv[1:])
     try:
         main()

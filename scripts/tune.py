@@ -16,17 +16,16 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from rllc.suite import devices  # noqa: E402
+from rllc.suite.engine import devices  # noqa: E402
 
 devices.configure()
 
-from rllc.suite import execution, launcher, roles, sweep  # noqa: E402
-from rllc.suite.configuration import Conf  # noqa: E402
-from rllc.suite.execution import Options  # noqa: E402
-from rllc.suite.plan import PlanError, Run  # noqa: E402
-from rllc.suite.records import RecordsError  # noqa: E402
+from rllc.suite.execute import execution, launcher  # noqa: E402
+from rllc.suite.execute.execution import Options  # noqa: E402
+from rllc.suite.plan import sweep  # noqa: E402
+from rllc.suite.plan.configuration import Conf  # noqa: E402
+from rllc.suite.plan.plan import PlanError, Run  # noqa: E402
+from rllc.suite.records import RecordsError, roles  # noqa: E402
 
 CONF = Conf(ROOT / "conf")
 

@@ -9,18 +9,20 @@ import pytest
 ROOT = Path(__file__).parents[1]
 METHOD = sorted((ROOT / "rllc").glob("*.py"))
 SUITE = sorted((ROOT / "rllc" / "suite").rglob("*.py"))
-ADAPTERS = sorted((ROOT / "rllc" / "adapters").rglob("*.py"))
 TASKS = sorted((ROOT / "tasks").rglob("*.py"))
 
-# Files of the suite that still import the method; the list may only shrink.
-LEFT_OVER = {
-    "rllc/suite/neighbours/fixed_laws.py",
-    "rllc/suite/neighbours/precision.py",
-    "rllc/suite/neighbours/wrapped.py",
-    "rllc/suite/benchmarks/peers/flax_loop.py",
-    "rllc/suite/benchmarks/scaling.py",
-    "rllc/suite/benchmarks/update.py",
-}
+# Floors of the suite: a room imports rooms of lower floors, modules beside the rooms anybody.
+FLOORS = (
+    ("records", "optimizers"),
+    ("choose",),
+    ("score", "plan"),
+    ("show", "engine"),
+    ("execute", "adapters"),
+    ("speed",),
+)
+FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+# Rooms that name the method: bridges to it, and the measurement of its speed.
+OF_THE_METHOD = ("adapters", "speed", "optimizers")
 
 
 def imported(path: Path) -> set[str]:
@@ -58,18 +60,39 @@ def relative(path: Path) -> str:
 def test_the_method_imports_jax_numpy_and_optax_only(path):
     names = imported(path)
     assert tops(names) <= {"jax", "numpy", "optax", "rllc"}
-    for package in ("rllc.suite", "rllc.replication", "rllc.adapters"):
+    for package in ("rllc.suite", "rllc.replication"):
         assert not inside(names, package)
+
+
+def room(path: Path) -> str:
+    """The room of a file of the suite; "" for the modules beside the rooms."""
+    first = path.relative_to(ROOT / "rllc" / "suite").parts[0]
+    return "" if first.endswith(".py") else first
 
 
 @pytest.mark.parametrize("path", SUITE, ids=relative)
 def test_the_suite_imports_neither_the_method_nor_a_replication(path):
     ours = inside(imported(path), "rllc")
-    others = ours - inside(ours, "rllc.suite") - inside(ours, "rllc.adapters")
-    assert bool(others) == (relative(path) in LEFT_OVER), others
+    assert not inside(ours, "rllc.replication")
+    if room(path) not in OF_THE_METHOD:
+        assert ours <= inside(ours, "rllc.suite"), path
 
 
-@pytest.mark.parametrize("path", [*SUITE, *ADAPTERS, *TASKS], ids=relative)
+@pytest.mark.parametrize("path", SUITE, ids=relative)
+def test_rooms_import_rooms_of_lower_floors_only(path):
+    here = room(path)
+    for name in inside(imported(path), "rllc.suite"):
+        other = [*name.split("."), ""][2]
+        if other in FLOOR and other != here:
+            assert here in FLOOR, f"{relative(path)} lies beside the rooms and imports {name}"
+            assert FLOOR[other] < FLOOR[here], f"{relative(path)} imports {name}"
+
+
+def test_every_room_has_a_floor():
+    assert {room(path) for path in SUITE} - {""} == set(FLOOR)
+
+
+@pytest.mark.parametrize("path", [*SUITE, *TASKS, *METHOD], ids=relative)
 def test_nothing_but_scripts_imports_the_replication(path):
     assert not inside(imported(path), "rllc.replication")
 
@@ -80,6 +103,6 @@ def test_tasks_know_nothing_of_rllc(path):
 
 
 @pytest.mark.parametrize("path", SUITE, ids=relative)
-def test_only_the_launcher_and_the_configuration_touch_hydra(path):
-    if path.name not in ("launcher.py", "configuration.py"):
+def test_only_planning_and_execution_touch_hydra(path):
+    if room(path) not in ("plan", "execute"):
         assert not tops(imported(path)) & {"hydra", "scripts"}

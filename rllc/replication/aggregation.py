@@ -23,11 +23,11 @@ from rllc.replication import (
 from rllc.replication.analysis import Replication
 from rllc.replication.law_dynamics import COUPLED, MIXED
 from rllc.replication.paper import STUDY
-from rllc.suite import aggregation, tables
-from rllc.suite.aggregation import write_text
-from rllc.suite.analysis import Analysis
-from rllc.suite.figures import curve_table
-from rllc.suite.provenance import short_grids
+from rllc.suite.score.provenance import short_grids
+from rllc.suite.show import aggregation, tables
+from rllc.suite.show.aggregation import write_text
+from rllc.suite.show.analysis import Analysis
+from rllc.suite.show.figures import curve_table
 
 
 def write_tables(r: Replication, output: Path) -> None:

@@ -6,9 +6,9 @@ import pandas as pd
 
 from rllc.replication import deviations, initial_laws, law_rates
 from rllc.replication.paper import STUDY
-from rllc.suite import analysis
-from rllc.suite.analysis import Analysis
-from rllc.suite.selection import Defaults
+from rllc.suite.choose.selection import Defaults
+from rllc.suite.show import analysis
+from rllc.suite.show.analysis import Analysis
 
 
 class Replication(NamedTuple):
@@ -35,7 +35,7 @@ def analyse(
     defaults: Defaults | None = None,
     timings: pd.DataFrame | None = None,
 ) -> Replication:
-    """Computes a `Replication`; arguments as of `rllc.suite.analysis.analyse`."""
+    """Computes a `Replication`; arguments as of `rllc.suite.show.analysis.analyse`."""
     a = analysis.analyse(STUDY, records, choices, defaults, timings)
     return Replication(
         a,

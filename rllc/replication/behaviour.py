@@ -15,13 +15,13 @@ from rllc.replication.claims import (
     withheld,
 )
 from rllc.replication.paper import STUDY
-from rllc.suite.analysis import Analysis
-from rllc.suite.comparisons import scores
 from rllc.suite.markdown import counted
-from rllc.suite.provenance import full_cells, short_grids
-from rllc.suite.readings import HEADLINE
-from rllc.suite.statistics import spread_ratio
-from rllc.suite.tuning_analysis import target_table
+from rllc.suite.score.comparisons import scores
+from rllc.suite.score.provenance import full_cells, short_grids
+from rllc.suite.score.readings import HEADLINE
+from rllc.suite.score.statistics import spread_ratio
+from rllc.suite.score.tuning_analysis import target_table
+from rllc.suite.show.analysis import Analysis
 
 SIMILAR_TIME = 1.25  # “approximatively the same” run time: at most a quarter longer
 SIMILAR_SPREAD = 1.5

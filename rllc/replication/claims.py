@@ -13,12 +13,13 @@ import pandas as pd
 
 from rllc.replication import paper
 from rllc.replication.paper import ACCURACY, STUDY
-from rllc.suite import comparisons, selection
-from rllc.suite.analysis import Analysis
-from rllc.suite.comparisons import scores, stream
-from rllc.suite.provenance import FULL, NO_TUNING, short_grids
-from rllc.suite.readings import HEADLINE, READINGS
-from rllc.suite.statistics import Interval, holm, stratified_interquartile_mean
+from rllc.suite.choose import selection
+from rllc.suite.score import comparisons
+from rllc.suite.score.comparisons import scores, stream
+from rllc.suite.score.provenance import FULL, NO_TUNING, short_grids
+from rllc.suite.score.readings import HEADLINE, READINGS
+from rllc.suite.score.statistics import Interval, holm, stratified_interquartile_mean
+from rllc.suite.show.analysis import Analysis
 
 SUPPORTED, NOT_SUPPORTED, NOT_MEASURED = "supported", "not supported", "not yet measured"
 PARTLY = "partly measured"

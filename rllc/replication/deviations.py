@@ -13,14 +13,15 @@ import pandas as pd
 from rllc.replication import paper, questions
 from rllc.replication.paper import ACCURACY, LOSS, STUDY
 from rllc.replication.questions import QUESTIONS, REPORTED, Question
-from rllc.suite import readings, selection
-from rllc.suite.selection import (
+from rllc.suite.choose import selection
+from rllc.suite.choose.selection import (
     CELL,
     LAW_RATE,
     lowest_or_highest,
     tuning_runs,
 )
-from rllc.suite.statistics import pooled_std
+from rllc.suite.score import readings
+from rllc.suite.score.statistics import pooled_std
 
 RULES = {metric.column("validation"): metric for metric in (ACCURACY, LOSS)}
 RULE = ACCURACY.column("validation")

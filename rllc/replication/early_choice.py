@@ -4,8 +4,8 @@ import pandas as pd
 
 from rllc.replication import paper
 from rllc.replication.paper import STUDY
-from rllc.suite.selection import CELL, LAW_RATE, with_hyper
-from rllc.suite.short_tuning import KEPT
+from rllc.suite.choose.selection import CELL, LAW_RATE, with_hyper
+from rllc.suite.choose.short_tuning import KEPT
 
 SHORT, LONGER = 1_000, 3_000  # steps that `sentence` speaks of
 

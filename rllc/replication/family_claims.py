@@ -14,10 +14,10 @@ from rllc.replication.claims import (
     verdict,
 )
 from rllc.replication.paper import STUDY
-from rllc.suite.analysis import Analysis
-from rllc.suite.comparisons import scores
-from rllc.suite.provenance import short_grids
-from rllc.suite.readings import HEADLINE
+from rllc.suite.score.comparisons import scores
+from rllc.suite.score.provenance import short_grids
+from rllc.suite.score.readings import HEADLINE
+from rllc.suite.show.analysis import Analysis
 
 MULTI_MOMENTUM = (
     "M(0.9)+M(0.0)",

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 
 from rllc.replication import paper
 from rllc.replication.paper import STUDY
-from rllc.suite.figures import Band, panels
 from rllc.suite.plotting import GREY, RC, grid_figure, not_measured, style
+from rllc.suite.show.figures import Band, panels
 
 # Drawn in Figures 1, 4 and 5: all eleven would hide each other.
 FEATURED = (

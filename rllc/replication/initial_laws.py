@@ -13,8 +13,10 @@ import pandas as pd
 from rllc.replication import deviations, law_dynamics, paper, questions
 from rllc.replication.law_dynamics import MIXED, LawCurves
 from rllc.replication.paper import ACCURACY, STUDY
-from rllc.suite import readings, selection, tables
-from rllc.suite.selection import CELL
+from rllc.suite.choose import selection
+from rllc.suite.choose.selection import CELL
+from rllc.suite.score import readings
+from rllc.suite.show import tables
 
 COLUMNS = [
     "answer", "is_default", "task", "points", "seeds", "learning_rate", "law_learning_rate",

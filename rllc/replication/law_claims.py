@@ -9,8 +9,8 @@ from rllc.replication import initial_laws, law_dynamics, paper
 from rllc.replication.claims import NOT_SUPPORTED, PARTLY, Claim, reduced_note, verdict, withheld
 from rllc.replication.law_dynamics import COUPLED, CROSSING_RANGE, MIXED, VANISHED, LawCurves
 from rllc.replication.paper import STUDY
-from rllc.suite.analysis import Analysis
 from rllc.suite.markdown import counted
+from rllc.suite.show.analysis import Analysis
 
 MOST_SEEDS = 0.9  # all of three, nine of ten
 

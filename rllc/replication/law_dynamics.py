@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from rllc.suite.statistics import Floats
+from rllc.suite.score.statistics import Floats
 
 MIXED = "M(0.9)+M(0.0)"  # the optimizer of Figure 2a
 COUPLED = "M(0.9)+M(0.8)+M(0.7)"  # the optimizer of Figure 2b

@@ -9,7 +9,6 @@ from matplotlib.figure import Figure
 from rllc.replication import law_dynamics, paper
 from rllc.replication.law_dynamics import COUPLED, MIXED, NESTEROV_ANGLE, LawCurves
 from rllc.replication.paper import STUDY
-from rllc.suite.figures import thousands
 from rllc.suite.markdown import counted
 from rllc.suite.plotting import (
     BLACK,
@@ -23,6 +22,7 @@ from rllc.suite.plotting import (
     VERMILION,
     not_measured,
 )
+from rllc.suite.show.figures import thousands
 
 UNIT_COLOURS = (BLUE, VERMILION, GREEN, PURPLE)
 # Bands of the direction panel end halfway between the special laws.

@@ -16,12 +16,13 @@ from matplotlib.figure import Figure
 from rllc.replication import law_dynamics, paper
 from rllc.replication.law_dynamics import LawCurves
 from rllc.replication.paper import STUDY
-from rllc.suite import readings, tables
-from rllc.suite.figures import thousands
+from rllc.suite.choose.selection import CELL, LAW_RATE, with_hyper
 from rllc.suite.markdown import MISSING, markdown_table, span
 from rllc.suite.plotting import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, RC, VERMILION
-from rllc.suite.readings import READINGS
-from rllc.suite.selection import CELL, LAW_RATE, with_hyper
+from rllc.suite.score import readings
+from rllc.suite.score.readings import READINGS
+from rllc.suite.show import tables
+from rllc.suite.show.figures import thousands
 
 SWEEP = [*CELL, "learning_rate"]
 COLUMNS = [

@@ -11,7 +11,7 @@ from rllc.replication import paper
 from rllc.replication.question_verdicts import Verdict, verdict
 from rllc.replication.questions import QUESTIONS
 from rllc.suite.plotting import BLACK, BLUE, GREY, ORANGE, RC, VERMILION, not_measured
-from rllc.suite.readings import READINGS
+from rllc.suite.score.readings import READINGS
 
 LANES = dict(zip(READINGS, (ORANGE, BLUE, VERMILION), strict=True))
 MEASURES = {

@@ -16,7 +16,7 @@ from rllc.replication.question_verdicts import (
 )
 from rllc.replication.questions import QUESTIONS, REPORTED, Question
 from rllc.suite.markdown import MISSING, markdown_table, span
-from rllc.suite.readings import READINGS
+from rllc.suite.score.readings import READINGS
 
 
 def to_markdown(

@@ -20,7 +20,7 @@ import pandas as pd
 from rllc.replication import paper
 from rllc.replication.questions import QUESTIONS
 from rllc.suite.markdown import span
-from rllc.suite.readings import READINGS
+from rllc.suite.score.readings import READINGS
 
 CLEAR = 2.0
 SETTLED, LEANING, UNDECIDED, OPEN = "settled", "leaning", "undecided", "not yet measured"

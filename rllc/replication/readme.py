@@ -7,14 +7,14 @@ import pandas as pd
 from rllc.replication import early_choice, law_rates, paper, question_report, report, search
 from rllc.replication.analysis import Replication
 from rllc.replication.paper import STUDY
-from rllc.suite import screens
-from rllc.suite.analysis import Analysis
-from rllc.suite.benchmarks import report as speed
-from rllc.suite.benchmarks import store
+from rllc.suite.choose import screens
 from rllc.suite.markdown import MISSING, markdown_table
-from rllc.suite.provenance import FULL
-from rllc.suite.readings import HEADLINE
-from rllc.suite.tables import ordered
+from rllc.suite.score.provenance import FULL
+from rllc.suite.score.readings import HEADLINE
+from rllc.suite.show.analysis import Analysis
+from rllc.suite.show.tables import ordered
+from rllc.suite.speed import report as speed
+from rllc.suite.speed import store
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 

@@ -16,12 +16,12 @@ from rllc.replication import (
 from rllc.replication.analysis import Replication
 from rllc.replication.claims import NOT_MEASURED, NOT_SUPPORTED, PARTLY, SUPPORTED, Claim
 from rllc.replication.paper import STUDY
-from rllc.suite import screens
-from rllc.suite.analysis import Analysis
+from rllc.suite.choose import screens
 from rllc.suite.markdown import MISSING, markdown_table
-from rllc.suite.provenance import FULL, NO_TUNING, SCREEN_KEPT, SCREEN_STEPS, full_cells
-from rllc.suite.readings import HEADLINE
-from rllc.suite.typesetting import ORDER, reading_title
+from rllc.suite.score.provenance import FULL, NO_TUNING, SCREEN_KEPT, SCREEN_STEPS, full_cells
+from rllc.suite.score.readings import HEADLINE
+from rllc.suite.show.analysis import Analysis
+from rllc.suite.show.typesetting import ORDER, reading_title
 
 COLUMNS = ["claim", "where", "our measure", "value", "interval", "n", "Holm p", "verdict", "notes"]
 SIGNIFICANT = 0.05

@@ -12,11 +12,12 @@ import pandas as pd
 
 from rllc.replication import paper
 from rllc.replication.paper import ACCURACY, STUDY
-from rllc.suite import comparisons, readings, selection
-from rllc.suite.analysis import Analysis
+from rllc.suite.choose import selection
+from rllc.suite.choose.selection import CELL, LAW_RATE
 from rllc.suite.markdown import MISSING, markdown_table
-from rllc.suite.roles import CANDIDATE
-from rllc.suite.selection import CELL, LAW_RATE
+from rllc.suite.records.roles import CANDIDATE
+from rllc.suite.score import comparisons, readings
+from rllc.suite.show.analysis import Analysis
 
 FIRST_SEED = 100  # tuning seed of the first round
 RATES = ["learning_rate", LAW_RATE]

@@ -9,7 +9,7 @@ import numpy as np
 import optax
 import pytest
 
-from rllc.adapters import learned_optimization as bridge
+from rllc.suite.adapters import learned_optimization as bridge
 
 PACKAGE = "learned_optimization"
 
@@ -24,7 +24,7 @@ def absent(monkeypatch):
 
 def test_importing_the_bridge_imports_no_framework():
     code = (
-        "import sys, rllc.adapters.learned_optimization\n"
+        "import sys, rllc.suite.adapters.learned_optimization\n"
         "heavy = {'learned_optimization', 'tensorflow', 'haiku', 'gin', 'flax', 'hydra'}\n"
         "sys.exit(str(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)"
     )

@@ -15,8 +15,10 @@ from omegaconf import OmegaConf
 
 import rllc
 import tasks
-from rllc.adapters import learned_optimization as bridge
-from rllc.suite import execution, plan, records
+from rllc.suite import records
+from rllc.suite.adapters import learned_optimization as bridge
+from rllc.suite.execute import execution
+from rllc.suite.plan import plan
 
 if importlib.util.find_spec("learned_optimization") is None:
     pytest.skip(
@@ -278,4 +280,4 @@ def test_tasks_that_our_engine_cannot_train_are_refused(name, message):
     with pytest.raises(ValueError, match=message):
         bridge.from_task(name)
     image = bridge.load("tasks.datasets.image")
-    assert image.mnist_datasets.__module__ != "rllc.adapters.learned_optimization.fixed_tasks"
+    assert image.mnist_datasets.__module__ != "rllc.suite.adapters.learned_optimization.fixed_tasks"

@@ -51,6 +51,19 @@ def test_the_derivative_with_respect_to_the_law_rate_and_the_start():
             np.testing.assert_allclose(derivative, difference, rtol=1e-3)
 
 
+@pytest.mark.parametrize("limit", [1e-4, 10.0], ids=["limited", "free"])
+def test_the_derivative_with_respect_to_the_law_rate_of_wrap(limit):
+    def loss(law_rate):
+        inner = optax.sgd(0.05)
+        return final_loss(1.0, lambda rate: rllc.wrap(inner, rate, law_rate, max_law_step=limit))
+
+    with jax.enable_x64(True):
+        derivative = float(jax.grad(loss)(0.01))  # a first correction of 0 must have one
+        difference = (loss(0.01 + 1e-6) - loss(0.01 - 1e-6)) / 2e-6
+    np.testing.assert_allclose(derivative, difference, rtol=1e-3, atol=1e-9)
+    assert (abs(derivative) > 1e-3) == (limit == 10.0)
+
+
 @pytest.mark.parametrize("shape", [(), (3,), (4, 128), (0, 128)], ids=str)
 def test_products_have_first_and_second_derivatives(shape):
     a, b = (np.random.default_rng(i).normal(size=shape).astype(np.float32) for i in range(2))

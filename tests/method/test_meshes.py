@@ -105,6 +105,40 @@ def test_shards_share_a_law_by_name_or_are_told():
     assert output_on_devices(IN_SHARDS, 2) == "one law"
 
 
+PARTLY = """
+import jax, jax.numpy as jnp, numpy as np, rllc
+from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
+
+mesh = jax.make_mesh((2, 2), ("x", "y"), axis_types=(AxisType.Auto, AxisType.{kind}))
+g = jnp.asarray(np.random.default_rng(0).normal(size=(4, 128)), jnp.float32)
+
+
+def train(g, **options):
+    tx = rllc.lm_rllc("M2(0.6)", 0.1, 0.1, epsilon=1e-2, **options)
+    state = tx.init(g)
+    for t in range(3):
+        step, state = tx.update(g * (1 + t), state)
+    return step, rllc.get_law(state)
+
+
+one = train(g)
+with jax.set_mesh(mesh):
+    placed = jax.device_put(g, NamedSharding(mesh, P(None, "y")))
+    for checked in (True, False):
+        shards = jax.shard_map(lambda g: train(g, axis_name="x"), mesh=mesh, in_specs=P("x"),
+                               out_specs=(P("x"), P()), axis_names={{"x"}}, check_vma=checked)
+        step, law = jax.jit(shards)(placed)
+        np.testing.assert_allclose(step, one[0], rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(law, one[1], rtol=1e-4)
+print("equal")
+"""
+
+
+@pytest.mark.parametrize("kind", ["Auto", "Explicit"])
+def test_shards_that_are_split_themselves(kind):
+    assert output_on_devices(PARTLY.format(kind=kind), 4) == "equal"
+
+
 ONE_OF_TWO = """
 import jax, jax.numpy as jnp, numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec as P

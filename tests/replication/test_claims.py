@@ -5,8 +5,8 @@ import pytest
 from rllc.replication import analysis, claims, family_claims, law_claims, paper, report
 from rllc.replication.claims import NOT_MEASURED, NOT_SUPPORTED, PARTLY, SUPPORTED, Claim
 from rllc.replication.paper import STUDY
-from rllc.suite import ranking
-from rllc.suite.statistics import Interval
+from rllc.suite.score import ranking
+from rllc.suite.score.statistics import Interval
 from tests.suite import synthetic_records as made
 
 

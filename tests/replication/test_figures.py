@@ -9,9 +9,10 @@ import pytest
 
 from rllc.replication import aggregation, analysis, figures, law_figures, paper
 from rllc.replication.paper import STUDY
-from rllc.suite import figures as suite_figures
-from rllc.suite import plotting, sweep_figures
-from rllc.suite.analysis import Analysis
+from rllc.suite import plotting
+from rllc.suite.show import figures as suite_figures
+from rllc.suite.show import sweep_figures
+from rllc.suite.show.analysis import Analysis
 from tests.suite import synthetic_records as made
 
 

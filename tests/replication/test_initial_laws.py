@@ -19,7 +19,7 @@ from rllc.replication import (
 )
 from rllc.replication.claims import NOT_MEASURED, NOT_SUPPORTED, PARTLY, SUPPORTED
 from rllc.replication.law_dynamics import COUPLED, MIXED
-from rllc.suite import selection
+from rllc.suite.choose import selection
 from tests.suite import synthetic_records as made
 
 TASK = "mnist_mlp"

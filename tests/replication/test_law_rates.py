@@ -10,7 +10,7 @@ import pytest
 
 from rllc.replication import aggregation, analysis, law_rates, paper, question_report
 from rllc.replication.paper import STUDY
-from rllc.suite.selection import with_hyper
+from rllc.suite.choose.selection import with_hyper
 from tests.suite import synthetic_records as made
 
 TASK, NAME = "mnist_conv", "M(0.9)"

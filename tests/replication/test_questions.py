@@ -8,7 +8,7 @@ import pytest
 
 from rllc.replication import deviations, paper, question_report, question_verdicts, questions
 from rllc.replication.question_figures import questions_figure
-from rllc.suite import selection
+from rllc.suite.choose import selection
 from tests.suite import synthetic_records as made
 
 TASK, SGD = "fashion_mnist_conv", "SGD"

@@ -8,8 +8,9 @@ import pytest
 from omegaconf import OmegaConf
 
 from rllc.replication import aggregation, analysis, paper, questions, search
-from rllc.suite import configuration, records, sweep
-from rllc.suite.roles import CANDIDATE, of_seed
+from rllc.suite import records
+from rllc.suite.plan import configuration, sweep
+from rllc.suite.records.roles import CANDIDATE, of_seed
 from scripts import search as script
 from tests.suite import synthetic_records as made
 

@@ -34,7 +34,10 @@ OPTIMIZERS: tuple[dict[str, Any], ...] = (
 
 def trained(task: str, optimizer: dict[str, Any]) -> dict[str, list[Any]]:
     """Every column of the record of two seeds and two rates, in the order of seed, rate, step."""
-    from rllc.suite import execution, plan, records, selection
+    from rllc.suite import records
+    from rllc.suite.choose import selection
+    from rllc.suite.execute import execution
+    from rllc.suite.plan import plan
 
     steps = 4 if task == "cifar10_resnet20" else 20
     protocol = {**PROTOCOL, "steps": steps, "eval_every": steps // 2}
@@ -70,7 +73,7 @@ def of(tasks: list[str]) -> dict[str, Any]:
     """The numbers by "task optimizer", and what they depend on beside the code."""
     import jax
 
-    from rllc.suite import devices
+    from rllc.suite.engine import devices
 
     cells = {f"{t} {o['name']}": trained(t, o) for t in tasks for o in OPTIMIZERS}
     machine = [devices.describe(), devices._cpu_fingerprint(), jax.__version__]

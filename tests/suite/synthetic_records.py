@@ -14,8 +14,10 @@ import numpy as np
 import pandas as pd
 
 from rllc.replication import paper
-from rllc.suite import analysis, identity, roles, selection
+from rllc.suite.choose import selection
 from rllc.suite.metrics import Metric
+from rllc.suite.records import identity, roles
+from rllc.suite.show import analysis
 
 EVALUATIONS = np.arange(0, 10_001, 250)
 BEST_RATE, BEST_LAW_RATE = 0.03, 0.01

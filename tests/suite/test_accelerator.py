@@ -9,8 +9,9 @@ import pytest
 from jax import export
 
 import tasks
-from rllc.suite import evaluation, execution, launcher, program
-from rllc.suite.benchmarks import batching
+from rllc.suite.engine import evaluation, program
+from rllc.suite.execute import execution, launcher
+from rllc.suite.speed import batching
 
 OPTIMIZER = json.dumps(
     {

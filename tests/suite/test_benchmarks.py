@@ -12,8 +12,8 @@ import pytest
 import tasks
 from rllc.replication import figures, paper
 from rllc.replication.paper import STUDY
-from rllc.suite import configuration
-from rllc.suite.benchmarks import (
+from rllc.suite.plan import configuration
+from rllc.suite.speed import (
     batching,
     engine,
     flops,
@@ -215,7 +215,7 @@ def fill(folder, device=DEVICE):
 
 def test_peak_memory_is_that_of_the_process_and_not_of_its_parent():
     code = (
-        "import numpy as np; from rllc.suite.benchmarks.engine import peak_gigabytes as peak;"
+        "import numpy as np; from rllc.suite.speed.engine import peak_gigabytes as peak;"
         "before = peak(); held = np.ones(50_000_000); del held; print(before, peak() - before)"
     )
     here = np.ones(125_000_000)  # 1 GB in this process, which the other one starts from

@@ -2,7 +2,8 @@
 
 import jax
 
-from rllc.suite import capacity, plan
+from rllc.suite.engine import capacity
+from rllc.suite.plan import plan
 from tests.suite import toy
 from tests.suite.test_plan import SGD
 

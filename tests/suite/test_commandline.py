@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from rllc.suite import execution, launcher, plan, records
-from rllc.suite.commandline import quote_propagators
+from rllc.suite import records
+from rllc.suite.execute import execution, launcher
+from rllc.suite.plan import plan
+from rllc.suite.plan.commandline import quote_propagators
 
 ROOT = Path(__file__).parents[2]
 REHEARSAL = ["task=mnist_mlp", "protocol=rehearsal", "protocol.steps=4", "protocol.eval_every=2"]

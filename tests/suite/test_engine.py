@@ -9,16 +9,10 @@ import numpy as np
 import optax
 import pytest
 
-from rllc.suite import (
-    batching,
-    evaluation,
-    header,
-    plan,
-    program,
-    records,
-    selection,
-    training,
-)
+from rllc.suite import records
+from rllc.suite.choose import selection
+from rllc.suite.engine import batching, evaluation, header, program, training
+from rllc.suite.plan import plan
 from tests.suite import toy
 from tests.suite.test_plan import RLLC as UNOBSERVED
 from tests.suite.test_plan import SGD

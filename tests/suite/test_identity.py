@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 import rllc
-from rllc.suite import identity, plan, records, roles
+from rllc.suite import records
+from rllc.suite.plan import plan
+from rllc.suite.records import identity, roles
 
 HERE = Path(__file__).parent
 RECORDS = HERE.parents[1] / "results" / "records"

@@ -3,7 +3,8 @@
 import pytest
 
 from rllc.replication.paper import STUDY
-from rllc.suite import analysis, inspection, records
+from rllc.suite import records
+from rllc.suite.show import analysis, inspection
 from tests.suite import synthetic_records as made
 
 

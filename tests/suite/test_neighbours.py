@@ -12,15 +12,15 @@ import numpy as np
 import optax
 import pytest
 
-from rllc.suite.neighbours.adabound import adabound
-from rllc.suite.neighbours.critical_gradients import (
+from rllc.suite.optimizers.adabound import adabound
+from rllc.suite.optimizers.critical_gradients import (
     critical_adam,
     critical_sgd,
     scale_by_critical_gradients,
 )
-from rllc.suite.neighbours.diffgrad import diffgrad
-from rllc.suite.neighbours.muon import kernels_as_matrices, muon
-from rllc.suite.neighbours.swats import swats
+from rllc.suite.optimizers.diffgrad import diffgrad
+from rllc.suite.optimizers.muon import kernels_as_matrices, muon
+from rllc.suite.optimizers.swats import swats
 
 STEPS = 60
 SHAPES = {"kernel": (3, 2), "bias": (4,)}

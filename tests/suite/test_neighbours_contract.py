@@ -6,20 +6,20 @@ import optax
 import orbax.checkpoint as ocp
 import pytest
 
-from rllc.suite.neighbours.adabound import adabound
-from rllc.suite.neighbours.cautious import cautious_adamw, cautious_lion
-from rllc.suite.neighbours.critical_gradients import critical_adam, critical_sgd
-from rllc.suite.neighbours.diffgrad import diffgrad
-from rllc.suite.neighbours.dog import averaged
-from rllc.suite.neighbours.fixed_laws import aggmo, qhm
-from rllc.suite.neighbours.hypergradient import adam_hd, hdm, sgd_hd
-from rllc.suite.neighbours.mada import mada
-from rllc.suite.neighbours.mars import mars_adamw
-from rllc.suite.neighbours.muon import muon
-from rllc.suite.neighbours.muon_split import muon_split
-from rllc.suite.neighbours.soap import soap
-from rllc.suite.neighbours.swats import swats
-from rllc.suite.neighbours.wrapped import wrap_adam, wrap_momentum
+from rllc.suite.optimizers.adabound import adabound
+from rllc.suite.optimizers.cautious import cautious_adamw, cautious_lion
+from rllc.suite.optimizers.critical_gradients import critical_adam, critical_sgd
+from rllc.suite.optimizers.diffgrad import diffgrad
+from rllc.suite.optimizers.dog import averaged
+from rllc.suite.optimizers.fixed_laws import aggmo, qhm
+from rllc.suite.optimizers.hypergradient import adam_hd, hdm, sgd_hd
+from rllc.suite.optimizers.mada import mada
+from rllc.suite.optimizers.mars import mars_adamw
+from rllc.suite.optimizers.muon import muon
+from rllc.suite.optimizers.muon_split import muon_split
+from rllc.suite.optimizers.soap import soap
+from rllc.suite.optimizers.swats import swats
+from rllc.suite.optimizers.wrapped import wrap_adam, wrap_momentum
 from tests.method.test_contract import assert_close, start, steps
 from tests.processes import output_on_two_devices
 

@@ -8,8 +8,12 @@ import optax
 import pytest
 
 from rllc.replication.paper import STUDY
-from rllc.suite import batching, plan, records, selection, sweep_figures, training
+from rllc.suite import records
+from rllc.suite.choose import selection
+from rllc.suite.engine import batching, training
 from rllc.suite.metrics import CLASSIFICATION
+from rllc.suite.plan import plan
+from rllc.suite.show import sweep_figures
 from tests.suite import toy
 
 TASK = {"_target_": "tests.suite.toy.make", "name": "toy"}

@@ -17,9 +17,9 @@ import pytest
 from omegaconf import OmegaConf
 
 import rllc
-from rllc.suite import optimizers
-from rllc.suite.identity import RESERVED
-from rllc.suite.plan import make_run
+from rllc.suite.engine import optimizers
+from rllc.suite.plan.plan import make_run
+from rllc.suite.records.identity import RESERVED
 
 CONF = Path(__file__).parents[2] / "conf"
 NAMES = sorted(path.stem for path in (CONF / "optimizer").glob("*.yaml"))

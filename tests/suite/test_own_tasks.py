@@ -8,16 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rllc.suite import (
-    batching,
-    execution,
-    metrics,
-    optimizers,
-    plan,
-    records,
-    selection,
-    task_check,
-)
+from rllc.suite import metrics, records
+from rllc.suite.choose import selection
+from rllc.suite.engine import batching, optimizers, task_check
+from rllc.suite.execute import execution
+from rllc.suite.plan import plan
 from tests.suite import toy
 from tests.suite.test_plan import RLLC, SGD
 
@@ -182,7 +177,7 @@ def test_a_task_is_one_file_of_the_users(tmp_path, monkeypatch):
 
 def test_a_weighted_metric_is_the_ratio_of_its_sums():
     """Examples of 1 … 3 words, as in text; 150 of them, so that some are padding."""
-    from rllc.suite import evaluation
+    from rllc.suite.engine import evaluation
 
     words = np.arange(150) % 3 + 1
     held = evaluation.held_out(toy.ToyData(None, None, {"x": words}), "test")

@@ -131,7 +131,7 @@ def test_a_newer_format_is_neither_read_nor_set_aside(folder):
     path = folder / "local" / "toy" / "one.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 9}))
     for call in (records.load, records.set_aside):
-        with pytest.raises(records.RecordsError, match="format 9.*newer version of rllc"):
+        with pytest.raises(records.RecordsError, match=r"format 9.*newer version of rllc"):
             call(folder / "local")
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rllc.suite import plan
+from rllc.suite.plan import plan
 
 TASK = {"_target_": "tests.suite.toy.make", "name": "toy"}
 RLLC = {

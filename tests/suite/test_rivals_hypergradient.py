@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import rllc
-from rllc.suite.neighbours.fixed_laws import aggmo, qhm
-from rllc.suite.neighbours.hypergradient import adam_hd, hdm, sgd_hd
-from rllc.suite.neighbours.mada import mada
-from rllc.suite.neighbours.wrapped import wrap_adam, wrap_momentum
+from rllc.suite.optimizers.fixed_laws import aggmo, qhm
+from rllc.suite.optimizers.hypergradient import adam_hd, hdm, sgd_hd
+from rllc.suite.optimizers.mada import mada
+from rllc.suite.optimizers.wrapped import wrap_adam, wrap_momentum
 from tests.suite.noisy_quadratic import START, STEPS, gradient, path, trajectory
 
 # float64 against float64: only the order of sums differs, over 60 steps of size ~0.1.

@@ -7,8 +7,8 @@ import numpy as np
 import optax
 import pytest
 
-from rllc.suite.neighbours.dog import average, averaged, dog
-from rllc.suite.neighbours.mechanic import mechanic
+from rllc.suite.optimizers.dog import average, averaged, dog
+from rllc.suite.optimizers.mechanic import mechanic
 from tests.suite.noisy_quadratic import START, STEPS, gradient, loss, path, trajectory
 
 # float64 against float64: only the order of sums differs, over 60 steps of size ~0.1.

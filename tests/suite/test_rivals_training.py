@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from rllc.suite import optimizers
+from rllc.suite.engine import optimizers
 from tests.suite.test_optimizer_configs import load, traced_defaults
 
 STEPS = 200

@@ -5,7 +5,9 @@ import pandas as pd
 import pytest
 
 from rllc.replication.paper import ACCURACY, STUDY
-from rllc.suite import aggregation, analysis, provenance, screens, selection
+from rllc.suite.choose import screens, selection
+from rllc.suite.score import provenance
+from rllc.suite.show import aggregation, analysis
 from tests.suite import synthetic_records as made
 
 TASK = "mnist_conv"

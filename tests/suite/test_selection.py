@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from rllc.replication.paper import ACCURACY, LOSS
-from rllc.suite import roles, selection
+from rllc.suite.choose import selection
+from rllc.suite.records import roles
 from tests.suite import synthetic_records as made
 
 TASK, NAME = "mnist_mlp", "M(0.9)"

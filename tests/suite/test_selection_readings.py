@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from rllc.replication.paper import STUDY
-from rllc.suite import provenance, readings, selection
+from rllc.suite.choose import selection
+from rllc.suite.score import provenance, readings
 from tests.suite import synthetic_records as made
 
 TASK, NAME = "mnist_mlp", "M(0.9)"

@@ -6,7 +6,8 @@ import pytest
 
 from rllc.replication import early_choice, paper
 from rllc.replication.paper import ACCURACY, STUDY
-from rllc.suite import analysis, selection, short_tuning
+from rllc.suite.choose import selection, short_tuning
+from rllc.suite.show import analysis
 from tests.suite import synthetic_records as made
 
 STEPS = [0, 500, 1_000, 10_000]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from rllc.suite import statistics as st
+from rllc.suite.score import statistics as st
 
 
 def rng():

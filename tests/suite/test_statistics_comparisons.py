@@ -6,7 +6,8 @@ import pytest
 
 from rllc.replication import paper
 from rllc.replication.paper import STUDY
-from rllc.suite import aggregation, analysis, comparisons, ranking, tuning_analysis
+from rllc.suite.score import comparisons, ranking, tuning_analysis
+from rllc.suite.show import aggregation, analysis
 from tests.suite import synthetic_records as made
 
 ERRORS = {"SGD": 0.10, "Momentum SGD": 0.08, "Adam": 0.06, "M(0.9)": 0.05, "M2(0.6)": 0.07}

@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rllc.suite import aggregation, analysis, comparisons, provenance, ranking, tables
 from rllc.suite.metrics import CLASSIFICATION, Metric
+from rllc.suite.score import comparisons, provenance, ranking
+from rllc.suite.show import aggregation, analysis, tables
 from rllc.suite.study import Study, StudyError, in_order, read
 from tests.suite import synthetic_records as made
 

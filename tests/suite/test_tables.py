@@ -9,7 +9,7 @@ from rllc.replication import aggregation as replication_tables
 from rllc.replication import analysis as replication
 from rllc.replication import paper
 from rllc.replication.paper import STUDY
-from rllc.suite import aggregation, analysis, tables, typesetting
+from rllc.suite.show import aggregation, analysis, tables, typesetting
 from tests.suite import synthetic_records as made
 
 TASK = "mnist_mlp"

@@ -10,8 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rllc.suite import records, selection, sweep
-from rllc.suite.plan import Run
+from rllc.suite import records
+from rllc.suite.choose import selection
+from rllc.suite.plan import sweep
+from rllc.suite.plan.plan import Run
 from scripts import tune as script
 
 REHEARSAL = ("protocol=rehearsal", "protocol.steps=4", "protocol.eval_every=2")

@@ -13,10 +13,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rllc.suite import identity, roles
 from rllc.suite.errors import RecordsError
 from rllc.suite.metrics import CLASSIFICATION, SPLITS, TRAIN_LOSS, Metric, of_header
 from rllc.suite.metrics import columns as columns_of
+from rllc.suite.records import identity, roles
 from rllc.suite.records.shards import Shard, shards
 
 FIELDS = (

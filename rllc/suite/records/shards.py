@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rllc.suite.errors import RecordsError
-from rllc.suite.identity import canonical
+from rllc.suite.records.identity import canonical
 
 FORMAT = 2
 READABLE = (1, FORMAT)  # format 1 has no roles, and its runs' numbers beside their other fields

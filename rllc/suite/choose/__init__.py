@@ -1,0 +1,1 @@
+"""Hyperparameters from tuning records: the rule, screens, and what choosing early costs."""

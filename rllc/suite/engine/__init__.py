@@ -1,0 +1,1 @@
+"""One group of runs as one compiled program, and the host that drives it."""

@@ -1,0 +1,80 @@
+"""From an optimizer config to an optax transformation, traced numbers included.
+
+The config's ``probes`` name what is to be recorded over time: column -> dotted path of a function
+that maps the optimizer's state to an array of one size.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from rllc.suite.errors import PlanError
+from rllc.suite.plan.targets import resolve
+from rllc.suite.records.identity import RESERVED
+
+
+def build(config: Mapping[str, Any], traced: Mapping[str, Any]) -> optax.GradientTransformation:
+    """Calls the config's target with its static arguments and the (traced) numbers.
+
+    An argument with a ``_target_`` of its own is made first: an inner optimizer, a schedule.
+    """
+    static = {key: value for key, value in config.items() if key not in RESERVED}
+    given = made({**static, **(config.get("arguments") or {})})
+    return resolve(config["_target_"])(**given, **traced)
+
+
+def made(value: Any) -> Any:
+    """A config value with every mapping that has a ``_target_`` replaced by what it makes."""
+    if isinstance(value, Mapping):
+        inside = {key: made(item) for key, item in value.items() if key != "_target_"}
+        return resolve(value["_target_"])(**inside) if "_target_" in value else inside
+    return [made(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def check(config: Mapping[str, Any], traced: Mapping[str, Any]) -> None:
+    """Builds the optimizer once on a small problem, so that a bad argument shows early.
+
+    Raises:
+      PlanError: the target refuses its arguments, or a probe the state.
+    """
+    try:
+        values = {k: jnp.asarray(v) if isinstance(v, tuple) else v for k, v in traced.items()}
+        state = build(config, values).init({"w": jnp.zeros((2, 2))})
+        _check_probes(config, state)
+    except PlanError:
+        raise
+    except Exception as error:
+        raise PlanError(f"optimizer {config['name']}: {type(error).__name__}: {error}") from error
+
+
+def _check_probes(config: Mapping[str, Any], state: optax.OptState) -> None:
+    for name, path in (config.get("probes") or {}).items():
+        where = f"optimizer {config['name']}: probe {name}={path}"
+        try:
+            size = jax.eval_shape(_probe(path), state).shape[0]
+        except PlanError:
+            raise
+        except Exception as error:
+            first = f"{type(error).__name__}: {error}".splitlines()[0]
+            raise PlanError(f"{where} cannot read the optimizer's state: {first}") from error
+        if not size:
+            raise PlanError(f"{where} reads nothing from the optimizer's state")
+
+
+def observe(config: Mapping[str, Any], state: optax.OptState) -> dict[str, jax.Array]:
+    """What the config's probes read from an optimizer state: name -> float32 (k,)."""
+    return {name: _probe(path)(state) for name, path in (config.get("probes") or {}).items()}
+
+
+def _probe(path: str) -> Callable[[Any], jax.Array]:
+    function = resolve(path)
+    return lambda state: jnp.asarray(function(state), jnp.float32).ravel()
+
+
+def evaluation_parameters(config: Mapping[str, Any]) -> Callable[[Any, Any], Any]:
+    """``(opt_state, params) -> params`` to evaluate with; most optimizers use params as is."""
+    path = config.get("evaluation_parameters")
+    return resolve(path) if path else lambda state, params: params

@@ -1,0 +1,284 @@
+"""Trains a group: the host side of one program.
+
+Between calls of the program the host moves a progress bar, notes losses, probes and
+evaluations, saves a checkpoint, and can be stopped. What it notes does not depend on where
+the calls were cut, so a resumed group ends with the same record as an undisturbed one.
+
+Axes: s seeds, r runs (hyperparameter points) sharing a seed, k values of a probe, e evaluations.
+"""
+
+import json
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
+from tqdm import tqdm
+
+from rllc.suite import metrics, records
+from rllc.suite.engine import checkpoint, evaluation, header, optimizers
+from rllc.suite.engine.batching import batch_indices, example_count
+from rllc.suite.engine.notes import Notes
+from rllc.suite.engine.program import Layout, build
+from rllc.suite.plan.plan import Run, shard_name
+
+SECONDS_PER_CALL = 5.0  # each call finds its memory anew: 0.2 s on ResNet-20
+SECONDS_BETWEEN_CHECKPOINTS = 30.0
+
+
+class Trainer:
+    """A group in training: what is on the device, and how far it is.
+
+    Attributes:
+      runs: the group, ordered by hyperparameter point, then seed (see `plan.group_runs`).
+      done: steps finished.
+      seconds: time spent in `advance`: training, evaluations, and compilation where a program was
+        first called. Not the start, which has `startup_seconds`: initial values, the first
+        evaluation and their compilation.
+      notes: everything noted so far.
+      over: how one run becomes many (see `program.build`); None lets the task decide.
+    """
+
+    over: Callable[..., Any] | None = None
+
+    def __init__(self, runs: list[Run], task: Any, data: Any, evaluate: bool = True):
+        self.runs, self.task, self.data = runs, task, data
+        self.protocol = runs[0].protocol
+        self.seeds = sorted({run.seed for run in runs})
+        self.shape = (len(self.seeds), len(runs) // len(self.seeds))
+        self.layout = Layout.choose(*self.shape, len(jax.devices()))
+        self.marks = _marks(self.protocol)
+        started = time.perf_counter()
+        self._prepare()
+        self._start()
+        if evaluate:
+            self.evaluate()
+        self.startup_seconds = time.perf_counter() - started
+
+    def _prepare(self) -> None:
+        first = self.runs[0]
+        values = {k: np.array([r.traced[k] for r in self.runs], np.float32) for k in first.traced}
+        self.hyper = {k: self.layout.pad(_by_seed(v, self.shape)) for k, v in values.items()}
+        extra = self.layout.seeds - len(self.seeds)
+        self.seed_array = np.pad(np.array(self.seeds, np.int32), (0, extra), mode="edge")
+        self.chunk = min(self.protocol["eval_every"], self.protocol["steps"])
+        self.probes = _probe_sizes(self.task, first)
+        train, place = self.data.train, _replicated(self.layout)
+        sample = train if callable(train) else None
+        static = json.dumps(first.optimizer, sort_keys=True)
+        probes = tuple(self.probes.items())
+        self.program = build(self.task, sample, static, self.layout, self.chunk, probes, self.over)
+        self.examples = None if sample else jax.tree.map(place, train)
+        self.held_out = {
+            split: jax.tree.map(place, evaluation.held_out(self.data, split))
+            for split in metrics.SPLITS
+        }
+
+    def _start(self) -> None:
+        columns = metrics.columns(self.task.metrics, self.task.batch_means)
+        self.notes = Notes(self.protocol, self.marks, self.shape, columns, self.probes)
+        self.done, self.seconds = 0, 0.0
+        self.carry = self.program.init(self.seed_array, self.hyper)
+        if self.probes:
+            observe = partial(optimizers.observe, self.runs[0].optimizer)
+            self.notes.start(jax.vmap(jax.vmap(observe))(self.carry[2]))
+
+    def indices(self, first: int, until: int) -> np.ndarray | None:
+        """Batches of steps first+1 … until, int32 (chunk, s, b), padded with zeros.
+
+        None if batches are generated.
+        """
+        examples, batch = example_count(self.data), self.protocol["batch_size"]
+        if self.examples is None:
+            return None
+        out = np.zeros((self.chunk, len(self.seed_array), batch), np.int32)
+        for i, seed in enumerate(self.seed_array):
+            out[: until - first, i] = batch_indices(int(seed), first, until, examples, batch)
+        return out
+
+    def advance(self, count: int) -> None:
+        """Trains `count` more steps in one call; the next evaluation must not lie inside."""
+        first, until = self.done, self.done + count
+        with ctrl_c_after():
+            self.carry, log = self.program.train(
+                self.carry, self.program.log(), self.hyper, self.seed_array, self.examples,
+                self.indices(first, until), first, 0, count,
+            )  # fmt: skip
+            self.notes.steps(first, until, *log)
+            self.done = until
+        if until in self.marks:
+            self.evaluate()
+
+    def evaluate(self) -> None:
+        """Notes the metrics of all held-out splits at the current step."""
+        values: dict[str, np.ndarray] = {}
+        for split, batches in self.held_out.items():
+            found = self.program.evaluate(self.carry, *batches)
+            for name, pair in found.items():
+                sums, counts = (self.notes.unpadded(part) for part in pair)
+                values[f"{split}_{name}"] = evaluation.mean(sums, counts)
+                if self.task.batch_means and split == "test":
+                    values[f"test_{name}_batch_mean"] = evaluation.batch_mean(sums, counts)
+        self.notes.evaluation(self.marks.index(self.done), values)
+
+    @property
+    def diverged_at(self) -> np.ndarray:
+        """First step with a non-finite training loss, 0 if there is none; int (s, r)."""
+        return self.notes.diverged_at(self.done)
+
+    def save(self, path: Path) -> None:
+        """Writes a checkpoint from which `restore` goes on."""
+        progress = {"done": np.array(self.done), "seconds": np.array(self.seconds)}
+        checkpoint.save(path, self.carry, {**self.notes.arrays(), **progress})
+
+    def restore(self, path: Path) -> bool:
+        """Takes up a checkpoint of the same group, if there is a usable one."""
+        loaded = checkpoint.load(path, self.carry)
+        if loaded is None or not self.notes.take(loaded[1]):
+            return False
+        self.carry, noted = loaded
+        self.done, self.seconds = int(noted["done"]), float(noted["seconds"])
+        if self.done in self.marks and self.notes.lacks(self.marks.index(self.done)):
+            self.evaluate()
+        return True
+
+    def table(self) -> Any:
+        """The curves as the record's table, runs in the order of `runs`."""
+        return self.notes.table([run.name for run in self.runs])
+
+    def statuses(self) -> list[dict[str, Any]]:
+        """``status`` and ``diverged_at`` of each run, in the order of `runs`."""
+        at = self.diverged_at.T.ravel()
+        return [
+            {"status": "diverged" if step else "finished", "diverged_at": int(step) or None}
+            for step in at
+        ]
+
+
+def train_group(
+    runs: list[Run],
+    task: Any,
+    data: Any,
+    folder: Path,
+    partial: Path,
+    progress: bool = True,
+    label: str = "",
+    on_start: Callable[[Trainer], None] = lambda trainer: None,
+) -> Path:
+    """Trains one group to its end and writes its record.
+
+    Args:
+      runs: one rectangle of `plan.group_runs`.
+      task: the Task of the runs.
+      data: its Dataset.
+      folder: records folder.
+      partial: folder for checkpoints of unfinished groups; an interrupted group goes on here.
+      progress: show a bar with ETA.
+      label: text before the bar.
+      on_start: called once the program is ready.
+
+    Returns:
+      Path of the record's header.
+
+    Raises:
+      KeyboardInterrupt: stopped by the user; a checkpoint was saved first.
+      RecordsError: the record cannot be written.
+    """
+    name = shard_name(runs)
+    saved = partial / f"{name}.npz"
+    trainer = Trainer(runs, task, data)
+    trainer.restore(saved)
+    on_start(trainer)
+    steps = runs[0].protocol["steps"]
+    bar = tqdm(
+        total=steps, initial=trainer.done, unit=" steps", desc=label or name, disable=not progress,
+        mininterval=0.5, dynamic_ncols=True,
+    )  # fmt: skip
+    try:
+        _train(trainer, saved, bar.update)
+    except KeyboardInterrupt:
+        trainer.save(saved)
+        raise
+    finally:
+        bar.close()
+    path = records.write_shard(folder, name, header.describe(trainer), trainer.table())
+    saved.unlink(missing_ok=True)
+    return path
+
+
+def _train(trainer: Trainer, saved: Path, update: Callable[[int], Any]) -> None:
+    """Calls of about `SECONDS_PER_CALL`, never across an evaluation, with checkpoints between."""
+    pace, last_saved = 0.0, time.monotonic()
+    for mark in [m for m in trainer.marks if m > trainer.done]:
+        while trainer.done < mark:
+            wish = max(1, int(SECONDS_PER_CALL / pace)) if pace else 10
+            count = min(wish, mark - trainer.done)
+            started = time.perf_counter()
+            trainer.advance(count)
+            elapsed = time.perf_counter() - started
+            trainer.seconds += elapsed
+            pace = elapsed / count
+            update(count)
+            if time.monotonic() - last_saved > SECONDS_BETWEEN_CHECKPOINTS:
+                trainer.save(saved)
+                last_saved = time.monotonic()
+        if trainer.diverged_at.all():
+            return  # nothing but NaN would follow
+
+
+@contextmanager
+def ctrl_c_after() -> Iterator[None]:
+    """A Ctrl-C during the block takes effect at its end.
+
+    A call of the program owns the arrays of its carry: cut off inside it, as a Ctrl-C is that comes
+    while an accelerator works, a group would have nothing left to save.
+    """
+    usual = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(usual):
+        yield
+        return
+    came: list[Any] = []
+    signal.signal(signal.SIGINT, lambda *args: came.append(args))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, usual)
+    if came:
+        usual(*came[0])
+
+
+def _marks(protocol: dict[str, Any]) -> list[int]:
+    """Steps at which to evaluate: 0, every `eval_every`, and the last."""
+    steps = protocol["steps"]
+    return sorted({*range(0, steps, protocol["eval_every"]), steps})
+
+
+def _by_seed(values: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """(points * seeds, …) with seeds fastest -> (s, r, …)."""
+    s, r = shape
+    return np.swapaxes(values.reshape(r, s, *values.shape[1:]), 0, 1)
+
+
+def _probe_sizes(task: Any, run: Run) -> dict[str, int]:
+    """Number of values of each probe of the run's optimizer."""
+
+    def observed(key):
+        params, _ = task.init(key)
+        traced = {k: np.asarray(v, np.float32) for k, v in run.traced.items()}
+        state = optimizers.build(run.optimizer, traced).init(params)
+        return optimizers.observe(run.optimizer, state)
+
+    found = jax.eval_shape(observed, jax.random.key(0))
+    return {name: value.shape[0] for name, value in found.items()}
+
+
+def _replicated(layout: Layout) -> Callable[[np.ndarray], jax.Array]:
+    sharding = NamedSharding(layout.mesh(), PartitionSpec())
+    return lambda array: jax.device_put(array, sharding)

@@ -1,0 +1,1 @@
+"""Groups trained here, through submitit, within a budget; whole studies."""

@@ -1,0 +1,201 @@
+"""A study from its folder to its tables: tune, choose, train the final runs, show.
+
+A folder holds a ``study.yaml`` and, if its ``conf`` names one, a folder of configs beside ours.
+Paths in either are relative to the folder, and modules in it can be imported. Records and results
+are written under it, and nowhere else.
+"""
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+from rllc.suite import metrics, records
+from rllc.suite.choose import selection
+from rllc.suite.execute import session
+from rllc.suite.execute.budget import clock, parse_budget
+from rllc.suite.execute.execution import Options
+from rllc.suite.execute.session import Cell, Session
+from rllc.suite.plan import studies, sweep
+from rllc.suite.plan.configuration import Conf
+from rllc.suite.show import aggregation
+from rllc.suite.show.analysis import Analysis
+from rllc.suite.study import Study
+
+
+class Work(NamedTuple):
+    """One (task, optimizer) of a study: its tuning grid, and how its final runs are planned."""
+
+    grid: Cell
+    final: Callable[[dict[str, float]], Cell]
+
+
+@contextlib.contextmanager
+def inside(folder: Path) -> Iterator[None]:
+    """The folder as working directory, and its modules importable."""
+    path = str(folder.resolve())
+    with contextlib.chdir(folder):
+        sys.path.insert(0, path)
+        try:
+            yield
+        finally:
+            sys.path.remove(path)
+
+
+def plan(conf: Conf, study: Study, names: Sequence[str], words: Sequence[str]) -> list[Work]:
+    """Everything a study trains, checked, in the order of worth: its baselines first on each task.
+
+    Args:
+      conf: where configs are found.
+      study: what is compared.
+      names: of the optimizers' configs, in the order of the study's labels.
+      words: overrides for every run.
+
+    Raises:
+      PlanError: anything that could not be trained.
+    """
+    words = [*(f"protocol.{key}={value}" for key, value in study.protocol.items()), *words]
+    cells = [(task, name) for task in study.tasks for name in names]
+    return [
+        _work(conf, study, task, name, words)
+        for task, name in tqdm(cells, desc="planning", unit=" cells", delay=2.0)
+    ]
+
+
+def _work(conf: Conf, study: Study, task: str, name: str, words: Sequence[str]) -> Work:
+    runs = sweep.grid_runs(conf, task, name, study.seeds["tune"], words, study.seeds)
+    task_name, label = str(runs[0].task["name"]), str(runs[0].optimizer["name"])
+
+    def final(chosen: dict[str, float]) -> Cell:
+        at = [*words, *(f"optimizer.{key}={value!r}" for key, value in chosen.items())]
+        seeds = study.seeds["final"]
+        return Cell(task_name, label, sweep.cell_runs(conf, task, name, seeds, at, study.seeds))
+
+    return Work(Cell(task_name, label, runs), final)
+
+
+def run(
+    folder: Path,
+    conf: Path,
+    seconds: float | None = None,
+    words: Sequence[str] = (),
+    progress: bool = True,
+    say: Callable[[str], None] = print,
+) -> Analysis | None:
+    """Trains what is missing of a study within a budget, and writes its results.
+
+    Args:
+      folder: with ``study.yaml``.
+      conf: the suite's configs.
+      seconds: the budget; None is the study's own.
+      words: overrides for every run, such as ``protocol.steps=1000``.
+      progress: show bars.
+      say: where lines for people go.
+
+    Returns:
+      What the records of the study say; None while nothing is recorded.
+
+    Raises:
+      StudyError, PlanError, RecordsError, DataError: one line for the user, before any training.
+    """
+    folder = folder.resolve()
+    with inside(folder):
+        given = studies.read(folder / "study.yaml")
+        where = Conf(conf, () if given.conf is None else (given.conf,))
+        study, names = studies.resolved(where, given)
+        options = Options(folder=Path("records"), progress=progress)
+        works = plan(where, study, names, words)
+        session.checked([work.grid for work in works], options)
+        if seconds is None:
+            seconds = parse_budget(study.budget or "all")
+        spent = Session(seconds, options, say)
+        say(_outline(study, works, options, seconds))
+        try:
+            trained = [_train(work, study, spent) for work in works]
+        finally:
+            found = _write(study, works, options.folder, say)
+        say(_closing(all(trained), folder))
+        return found
+
+
+def _outline(study: Study, works: list[Work], options: Options, seconds: float) -> str:
+    known = records.finished(options.folder)
+    runs = [run for work in works for run in work.grid.runs]
+    finals = len(works) * study.final_seeds
+    there = sum(run.name in known for run in runs)
+    return (
+        f"{study.name}: {len(works)} cells; {len(runs)} tuning runs ({there} recorded), then "
+        f"{finals} final runs at what they choose, {study.steps:,} steps each; "
+        f"budget {clock(seconds)}"
+    )
+
+
+def _train(work: Work, study: Study, spent: Session) -> bool:
+    """Tunes a cell, says what was chosen, and trains its final runs; whether all are recorded."""
+    if not spent.train(work.grid, "tune "):
+        return False
+    loaded = records.load(spent.options.folder)
+    judged = study._replace(metrics={**metrics.by_task(loaded), **study.metrics})
+    choice = choose(work.grid, judged, loaded)
+    spent.say(in_words(choice, work.grid, judged))
+    return choice is not None and spent.train(
+        work.final(selection.hyper_of(choice.hyper)), "final "
+    )
+
+
+def choose(cell: Cell, study: Study, loaded: Any) -> Any:
+    """The chosen point of a trained grid, a row of `selection.choose`; None if all diverged.
+
+    Args:
+      cell: the grid's runs.
+      study: with the metrics of the recorded tasks.
+      loaded: from `records.load`.
+    """
+    names = {run.name for run in cell.runs}
+    runs = selection.tidy(loaded.runs[loaded.runs.run.isin(names)])
+    choice = selection.chosen(study, runs, loaded.curves).iloc[0]
+    return choice if np.isfinite(choice.value) else None
+
+
+def in_words(choice: Any, cell: Cell, study: Study) -> str:
+    """What tuning chose, how far ahead it is, and whether a wider grid might do better."""
+    where = f"{study.title(cell.task)} · {study.pretty(cell.optimizer)}"
+    if choice is None:
+        return f"{where}: every point of the grid diverged; nothing is chosen"
+    metric = study.leading(cell.task)
+    best = f"validation {metric.in_words} {metric.text(choice.value)}"
+    text = f"{where}: chose {_point(choice.hyper)} ({best}, of {choice.grid_points} points"
+    if choice.runner_up_hyper:
+        text += f"; next {_point(choice.runner_up_hyper)}: {metric.text(choice.runner_up_value)}"
+    edge = f"; at the edge of its grid, {choice.edges}: a wider one may do better"
+    return f"{text}){edge if choice.edge else ''}"
+
+
+def _point(hyper: str) -> str:
+    return ", ".join(f"{name} {value:g}" for name, value in selection.hyper_of(hyper).items())
+
+
+def _write(
+    study: Study, works: list[Work], folder: Path, say: Callable[[str], None]
+) -> Analysis | None:
+    """Tables and figures of what is recorded, and their short form for the terminal."""
+    loaded = records.load(folder)
+    if loaded.runs.empty:
+        return None
+    defaults = {
+        (work.grid.task, work.grid.optimizer): selection.variant_of(work.grid.runs[0])
+        for work in works
+    }
+    found = aggregation.write(loaded, study, Path("results"), defaults)
+    selection.write_choices(found.choices, Path("results") / "tuning" / "choices.csv")
+    say(aggregation.in_columns(found))
+    return found
+
+
+def _closing(finished: bool, folder: Path) -> str:
+    what = "complete" if finished else "not complete: the same command goes on where it stopped"
+    return f"{what}; tables and figures in {folder / 'results'}"

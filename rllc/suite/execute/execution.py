@@ -1,0 +1,205 @@
+"""Trains a list of runs: checks all first, skips the recorded, groups, survives failures."""
+
+import json
+import sys
+import traceback
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rllc.suite import records
+from rllc.suite.engine import capacity, devices, optimizers, task_check
+from rllc.suite.engine.training import train_group
+from rllc.suite.plan.plan import PlanError, Run, group_runs
+from rllc.suite.plan.targets import resolve
+
+
+class Options(NamedTuple):
+    """How to execute, as opposed to what.
+
+    Attributes:
+      folder: records folder; runs found in it are skipped.
+      partial: folder for checkpoints; None puts it beside the records.
+      force: train again what is already recorded.
+      group_size: most runs in one program; None chooses from memory and measured speed.
+      data_folder: folder with data files of the user's; None takes the cache.
+      progress: show bars.
+    """
+
+    folder: Path
+    partial: Path | None = None
+    force: bool = False
+    group_size: int | None = None
+    data_folder: str | None = None
+    progress: bool = True
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of the checkpoints of unfinished groups."""
+        return self.partial or self.folder.parent / "partial"
+
+
+def options_of(cfg: Any) -> Options:
+    """How the job is to be executed.
+
+    Raises:
+      PlanError: group_size is neither auto nor a positive integer.
+    """
+    size = cfg.group_size
+    if size != "auto" and (not isinstance(size, int) or size < 1):
+        raise PlanError(f"group_size={size!r} must be auto or a positive integer")
+    return Options(
+        folder=Path(cfg.records),
+        force=bool(cfg.force),
+        group_size=None if size == "auto" else size,
+        data_folder=cfg.data_folder,
+    )
+
+
+class Outcome(NamedTuple):
+    """What became of a group: its runs, and the record's path or the exception."""
+
+    runs: list[Run]
+    record: Path | None = None
+    error: BaseException | None = None
+
+
+def prepare(runs: Sequence[Run], options: Options) -> list[list[Run]]:
+    """Checks everything that can be checked before training, and groups what is to train.
+
+    Raises:
+      PlanError: an optimizer refuses its arguments, a task its settings, or data are missing.
+      RecordsError: the records folder cannot be written or is damaged.
+    """
+    devices.configure()
+    records.check_writable(options.folder)
+    for run in {run.group: run for run in runs}.values():
+        optimizers.check(run.optimizer, run.traced)
+        make_task(run)
+    for text in records.set_aside(options.folder):
+        print(text, file=sys.stderr)
+    known = set() if options.force else records.finished(options.folder)
+    todo = [run for run in runs if run.name not in known]
+    groups = []
+    for run_list in group_runs(todo):
+        first = run_list[0]
+        task, data = make_task(first), load_data(first, options.data_folder)
+        _check_program(task, *_data_of(first, options.data_folder), first.protocol["batch_size"])
+        limit = options.group_size or capacity.group_size(first, task, data)
+        groups += group_runs(run_list, limit)
+    return groups
+
+
+def execute(groups: Sequence[list[Run]], options: Options) -> list[Outcome]:
+    """Trains the groups one after another in this process; a failing one does not stop the rest."""
+    return [
+        execute_group(group, options, f"[{i}/{len(groups)}] ") for i, group in enumerate(groups, 1)
+    ]
+
+
+def execute_group(group: list[Run], options: Options, prefix: str = "") -> Outcome:
+    """Trains one group; an exception becomes part of the outcome (a Ctrl-C does not)."""
+    devices.configure()
+    run = group[0]
+    label = f"{prefix}{run.task['name']} · {run.optimizer['name']} × {len(group)} runs"
+    try:
+        task, data = make_task(run), load_data(run, options.data_folder)
+        path = train_group(
+            group, task, data, options.folder, options.checkpoints, options.progress, label
+        )
+        return Outcome(group, record=path)
+    except Exception as error:
+        error.add_note(f"while training {label}\n{traceback.format_exc()}")
+        return Outcome(group, error=error)
+
+
+def in_words(error: BaseException) -> str:
+    """An error for people: the message, and for one that is not ours its type and traceback."""
+    if isinstance(error, PlanError | records.RecordsError):
+        return str(error)
+    return "\n".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", [])])
+
+
+def diverged_note(outcomes: Sequence[Outcome]) -> str:
+    """Which runs of these groups diverged, and when; empty if none did."""
+    headers = [json.loads(o.record.with_suffix(".json").read_text()) for o in outcomes if o.record]
+    runs = [(header["optimizer"]["name"], run) for header in headers for run in header["runs"]]
+    lost = [
+        ", ".join(
+            [name]
+            + [f"{rate}={value:g}" for rate, value in run["hyper"].items()]
+            + [f"seed {run['seed']}, at step {run['diverged_at']}"]
+        )
+        for name, run in runs
+        if run["status"] == "diverged"
+    ]
+    more = [f"{len(lost) - 3} more"] if len(lost) > 3 else []
+    return f"{len(lost)} of {len(runs)} runs diverged: {'; '.join(lost[:3] + more)}" if lost else ""
+
+
+def make_task(run: Run) -> Any:
+    """The Task of a run.
+
+    Raises:
+      PlanError: the task refuses its settings.
+    """
+    return _make_task(json.dumps(run.task, sort_keys=True))
+
+
+@lru_cache(maxsize=16)
+def _make_task(config: str) -> Any:
+    settings = json.loads(config)
+    target, name = settings.pop("_target_"), settings.get("name")
+    settings.pop("id", None)
+    try:
+        task = resolve(target)(**settings)
+    except PlanError:
+        raise
+    except Exception as error:
+        raise PlanError(f"task {name}: {type(error).__name__}: {error}") from error
+    task_check.check_task(task, name)
+    return task
+
+
+def load_data(run: Run, folder: str | None = None) -> Any:
+    """The data of a run's task (see `tasks.Dataset`), real or synthetic as its protocol says.
+
+    Raises:
+      PlanError: they cannot be had, or are not what the engine can train on.
+    """
+    return _load(make_task(run), *_data_of(run, folder))
+
+
+def _data_of(run: Run, folder: str | None) -> tuple[str, str, str | None]:
+    return str(run.task["name"]), run.protocol["data"], folder
+
+
+@lru_cache(maxsize=3)
+def _load(task: Any, name: str, kind: str, folder: str | None) -> Any:
+    if kind == "synthetic" and task.synthetic is None:
+        raise PlanError(f"task {name} has no synthetic data: it needs protocol.data=real")
+    try:
+        data = task.synthetic() if kind == "synthetic" else task.data(folder)
+    except Exception as error:
+        ours = type(error).__name__ == "DataError"
+        text = str(error) if ours else f"data of task {name}: {type(error).__name__}: {error}"
+        raise PlanError(text) from error
+    if callable(data):  # one function generates the batches of all splits
+        data = Generated(data, data, data)
+    task_check.check_data(data, name)
+    return data
+
+
+class Generated(NamedTuple):
+    """The data of a task that returns a function (key, step) -> batch instead of a data set."""
+
+    train: Any
+    validation: Any
+    test: Any
+    name: str = "generated"
+
+
+@lru_cache(maxsize=16)
+def _check_program(task: Any, name: str, kind: str, folder: str | None, batch_size: int) -> None:
+    task_check.check_program(task, _load(task, name, kind, folder), batch_size, name)

@@ -1,0 +1,217 @@
+"""Hydra launcher that trains the jobs of a multirun as few programs.
+
+Hydra hands over every job of a ``-m`` sweep at once. Jobs that differ only in traced numbers
+and seeds become one group; a group runs in this process, or through submitit in a process of
+its own (``executor: local``) or on a cluster (``executor: slurm``). A job whose configuration
+is wrong, or whose group fails, does not keep the others from finishing.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+from tqdm import tqdm
+
+from rllc.suite.execute import execution
+from rllc.suite.execute.execution import Options, Outcome
+from rllc.suite.plan import configuration
+from rllc.suite.plan.plan import PlanError, Run
+from rllc.suite.records import RecordsError
+
+SECONDS_BETWEEN_LOOKS = 0.2
+
+
+class GroupedLauncher(Launcher):
+    """Groups the jobs of a multirun; see the module's docstring.
+
+    Attributes:
+      executor: ``inline``, ``local`` or ``slurm``.
+      submitit: parameters of ``submitit.AutoExecutor``; ``folder`` takes its logs.
+      at_once: most groups handed over and not yet done; None for all.
+    """
+
+    def __init__(self, executor: str = "inline", submitit: Any = None, at_once: int | None = None):
+        if executor not in ("inline", "local", "slurm"):
+            raise PlanError(f"hydra.launcher.executor={executor!r} must be inline, local or slurm")
+        if at_once is not None and (not isinstance(at_once, int) or at_once < 1):
+            raise PlanError(f"hydra.launcher.at_once={at_once!r} must be null or at least 1")
+        self.executor, self.at_once = executor, at_once
+        plain: Any = OmegaConf.to_container(OmegaConf.create(submitit or {}))
+        self.submitit: dict[str, Any] = plain
+        self.config: DictConfig
+        self.context: HydraContext
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        """Hydra's hand-over; the task function is not used, since groups train as one."""
+        del task_function
+        self.config, self.context = config, hydra_context
+
+    def launch(
+        self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
+    ) -> Sequence[JobReturn]:
+        """Trains all jobs and reports each one's outcome."""
+        del initial_job_idx
+        try:
+            return self._launch(job_overrides)
+        except (PlanError, RecordsError) as error:
+            sys.exit(f"error: {error}")
+
+    def _launch(self, job_overrides: Sequence[Sequence[str]]) -> "list[_Job]":
+        jobs = [self._job(list(overrides)) for overrides in job_overrides]
+        good = [(job, job.run) for job in jobs if job.run is not None]
+        if good:
+            options = execution.options_of(self.config)
+            if note := configuration.untuned_note([job.cfg for job, _ in good if job.cfg]):
+                print(note, file=sys.stderr)
+            errors = self._train([run for _, run in good], options)
+            for job, run in good:
+                job.finish(run.name, errors.get(run.name))
+        failed = [job for job in jobs if job.status == JobStatus.FAILED]
+        for job in failed:
+            print(f"failed: {' '.join(job.words)}: {job.error}", file=sys.stderr)
+        for text in dict.fromkeys(execution.in_words(job.error) for job in failed if job.error):
+            if "\n" in text:  # not an error of ours: its traceback, once
+                print(text, file=sys.stderr)
+        if failed:  # a plain end instead of Hydra's traceback of the first failure
+            sys.exit(f"error: {len(failed)} of {len(jobs)} jobs failed; the others are recorded")
+        return jobs
+
+    def _job(self, overrides: list[str]) -> "_Job":
+        cfg = None
+        try:
+            cfg = self.context.config_loader.load_sweep_config(self.config, overrides)
+            return _Job(overrides, cfg, configuration.run_of(cfg))
+        except Exception as error:
+            return _Job(overrides, cfg, error)
+
+    def _train(self, runs: list[Run], options: Options) -> dict[str, BaseException]:
+        runs, refused = _checked(runs, options)
+        groups = execution.prepare(runs, options) if runs else []
+        done = len({run.name for run in runs}) - sum(len(group) for group in groups)
+        print(
+            f"{len(runs)} jobs: {done} already recorded or repeated, "
+            f"{sum(map(len, groups))} to train as {len(groups)} programs"
+        )
+        outcomes = self._execute(groups, options)
+        if note := execution.diverged_note(outcomes):
+            print(note, file=sys.stderr)
+        failed = {run.name: o.error for o in outcomes if o.error for run in o.runs}
+        return {**refused, **failed}
+
+    def _execute(self, groups: list[list[Run]], options: Options) -> list[Outcome]:
+        if self.executor == "inline":
+            return execution.execute(groups, options)
+        return submit(groups, options, self.executor, self.submitit, self.at_once)
+
+
+class _Job(JobReturn):
+    """Hydra's record of a job, with the run it stands for, or why there is none."""
+
+    def __init__(self, words: list[str], cfg: DictConfig | None, planned: Run | Exception):
+        super().__init__(overrides=words, cfg=cfg, working_dir=".", task_name="train")
+        self.words = words
+        self.run = None if isinstance(planned, Exception) else planned
+        self.error: BaseException | None = None
+        if isinstance(planned, Exception):
+            self.finish("", planned)
+
+    def finish(self, name: str, error: BaseException | None) -> None:
+        """Notes success (the run's name is the return value) or failure."""
+        self.error = error
+        self.status = JobStatus.FAILED if error else JobStatus.COMPLETED
+        self.return_value = error or name
+
+
+def _checked(runs: list[Run], options: Options) -> tuple[list[Run], dict[str, BaseException]]:
+    """Separates runs whose optimizer or task refuses its configuration, one check a group."""
+    refused: dict[str, BaseException] = {}
+    for run in {run.group: run for run in runs}.values():
+        try:
+            execution.prepare([run], options)
+        except PlanError as error:
+            refused |= {other.name: error for other in runs if other.group == run.group}
+    return [run for run in runs if run.name not in refused], refused
+
+
+def submit(
+    groups: Sequence[list[Run]],
+    options: Options,
+    cluster: str,
+    parameters: dict[str, Any],
+    at_once: int | None = None,
+) -> list[Outcome]:
+    """Hands each group to submitit and waits for all.
+
+    Args:
+      groups: groups of runs.
+      options: the records folder must be one that the workers see.
+      cluster: ``local`` or ``slurm``.
+      parameters: of ``submitit.AutoExecutor``, ``folder`` included.
+      at_once: most groups handed over and not yet done; None for all.
+
+    Raises:
+      PlanError: there is no such cluster here, or it does not know a parameter.
+    """
+    import submitit
+
+    folder = Path(parameters.get("folder", "local/submitit"))
+    given = {k: v for k, v in parameters.items() if k != "folder" and v is not None}
+    try:
+        executor = submitit.AutoExecutor(folder=folder, cluster=cluster)
+        executor.update_parameters(**given)
+    except (RuntimeError, NameError) as error:
+        raise PlanError(f"hydra/launcher: submitit ({cluster}): {error}") from error
+    quiet = options._replace(
+        progress=False, folder=options.folder.absolute(), partial=options.checkpoints.absolute()
+    )
+    train: Callable[..., Outcome] = execution.execute_group
+    if cluster == "local" and "gpus_per_node" not in given:
+        train = partial(_on_our_gpus, os.environ.get("CUDA_VISIBLE_DEVICES"))
+    few = f", {at_once} at a time" if at_once and at_once < len(groups) else ""
+    print(f"{len(groups)} groups handed to submitit ({cluster}{few}); logs in {folder}")
+    jobs: list[Any] = []
+    with tqdm(total=len(groups), unit=" groups", disable=not options.progress) as bar:
+        for group in groups:
+            _wait(jobs, (at_once or len(groups)) - 1, bar)
+            jobs.append(executor.submit(train, group, quiet))
+        _wait(jobs, 0, bar)
+    return [_collect(job, group) for job, group in zip(jobs, groups, strict=True)]
+
+
+def _wait(jobs: Sequence[Any], most: int, bar: Any) -> None:
+    """Until at most so many jobs are not done; the bar shows how many are."""
+    while True:
+        done = sum(job.done() for job in jobs)
+        bar.update(done - bar.n)
+        if len(jobs) - done <= most:
+            return
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+
+
+def _on_our_gpus(visible: str | None, group: list[Run], options: Options) -> Outcome:
+    """Trains a group with the GPUs of the process that handed it over.
+
+    submitit's local executor hides all GPUs, by CUDA_VISIBLE_DEVICES, unless it is given a number
+    of them, and then it takes the first of the machine.
+    """
+    os.environ.pop("CUDA_VISIBLE_DEVICES", None)
+    if visible is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = visible
+    return execution.execute_group(group, options)
+
+
+def _collect(job: Any, group: list[Run]) -> Outcome:
+    try:
+        return job.result()
+    except Exception as error:
+        return Outcome(group, error=error)

@@ -1,0 +1,1 @@
+"""From configs to runs to groups, checked before anything trains."""

@@ -1,0 +1,160 @@
+"""From a composed Hydra configuration to runs and options."""
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from omegaconf import DictConfig, OmegaConf
+
+from rllc.suite.choose import selection
+from rllc.suite.plan.plan import PlanError, Run, make_run
+from rllc.suite.records.roles import SEEDS
+
+# Beside the configs of a checkout; an installed wheel has neither.
+CHOICES = Path(__file__).parents[2] / "results" / "tuning" / "choices.csv"
+
+
+def run_of(cfg: DictConfig, tuned: Mapping | None = None, seeds: Mapping[str, Any] = SEEDS) -> Run:
+    """Checks and resolves one job.
+
+    Args:
+      cfg: composed.
+      tuned: hyperparameters by (task, optimizer label); None reads the committed choices.
+      seeds: of each role.
+
+    Raises:
+      PlanError: see `plan.make_run`; also a mandatory value that was not given.
+    """
+    keys = ["task", "optimizer", "seed", "protocol", "role"]
+    try:
+        ours = OmegaConf.masked_copy(cfg, keys)
+        plain: Any = OmegaConf.to_container(ours, resolve=True, throw_on_missing=True)
+    except Exception as error:  # OmegaConf's messages name the key
+        raise PlanError(str(error).splitlines()[0]) from None
+    known = tuned_values() if tuned is None else tuned
+    task, optimizer, seed, protocol, role = (plain[key] for key in keys)
+    return make_run(task, optimizer, seed, protocol, known, role, seeds)
+
+
+def untuned_note(cfgs: Sequence[DictConfig], tuned: Mapping | None = None) -> str:
+    """One line naming the cells whose ``auto`` rates are defaults, not tuned; empty if none."""
+    known = tuned_values() if tuned is None else tuned
+    cells = {
+        f"{cfg.optimizer.name} on {cfg.task.name}"
+        for cfg in cfgs
+        if "auto" in [cfg.optimizer.get(key) for key in cfg.optimizer.traced]
+        and (cfg.task.name, cfg.optimizer.name) not in known
+    }
+    if not cells:
+        return ""
+    return f"not tuned yet, `auto` means the config's `untuned` values: {', '.join(sorted(cells))}"
+
+
+class Conf(NamedTuple):
+    """Folders of configs: the suite's, and a study's own, which adds to it.
+
+    Attributes:
+      main: has ``config.yaml``.
+      further: folders with groups such as ``optimizer`` and ``task``.
+    """
+
+    main: Path
+    further: tuple[Path, ...] = ()
+
+    @classmethod
+    def of(cls, conf: "Conf | Path") -> "Conf":
+        """`conf`, or that folder alone."""
+        return conf if isinstance(conf, Conf) else cls(conf)
+
+    def names(self, group: str) -> list[str]:
+        """Options of a config group, such as every optimizer."""
+        return sorted(self._files(group))
+
+    def label(self, optimizer: str) -> str:
+        """Label in the tables of an optimizer's config, read without composing it."""
+        path = self._files("optimizer")[optimizer]
+        config: Any = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+        return str(config.get("name", config.get("propagator", optimizer)))
+
+    def labels(self) -> dict[str, str]:
+        """Label in the tables -> name, for every optimizer config."""
+        found: dict[str, str] = {}
+        for name in self.names("optimizer"):
+            found.setdefault(self.label(name), name)
+        return found
+
+    def _files(self, group: str) -> dict[str, Path]:
+        """Files of a config group by name.
+
+        Raises:
+          PlanError: two folders have an option of the same name.
+        """
+        found: dict[str, Path] = {}
+        for folder in (self.main, *self.further):
+            for path in sorted((folder / group).glob("*.yaml")):
+                if path.stem in found:
+                    raise PlanError(
+                        f"{path} has the name of {found[path.stem]}; call it by another one"
+                    )
+                found[path.stem] = path
+        return found
+
+    def check_names(self, group: str, wanted: Sequence[str]) -> list[str]:
+        """The wanted options, or all of them for an empty list.
+
+        Raises:
+          PlanError: an option that does not exist; the message names the nearest.
+        """
+        known = self.names(group)
+        for name in wanted:
+            if name not in known:
+                near = get_close_matches(name, known, 1)
+                hint = f"did you mean {near[0]!r}? " if near else ""
+                raise PlanError(f"unknown {group} {name!r}; {hint}known are {', '.join(known)}")
+        return list(wanted) or known
+
+
+def compose(conf: Conf | Path, overrides: Sequence[str]) -> DictConfig:
+    """Composes ``config.yaml`` as ``scripts/train.py`` would.
+
+    Raises:
+      PlanError: Hydra's first line on what is wrong with the overrides.
+    """
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_dir
+    from hydra.errors import HydraException
+
+    main, further = Conf.of(conf)
+    words = list(overrides)
+    if further:
+        words.append(f"hydra.searchpath=[{','.join(f'file://{f.resolve()}' for f in further)}]")
+    with initialize_config_dir(str(main.resolve()), version_base="1.3"):
+        try:
+            return hydra_compose("config", words)
+        except HydraException as error:
+            raise PlanError(" ".join(str(error).split())) from None
+
+
+def jobs(words: Sequence[str]) -> Iterable[tuple[str, ...]]:
+    """Every combination of the values of sweep words; of equal keys the last counts.
+
+    Args:
+      words: as on the command line of a multirun, ``seed=0,1``.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    parsed = {o.get_key_element(): o for o in OverridesParser.create().parse_overrides(list(words))}
+    values = [
+        list(o.sweep_string_iterator()) if o.is_sweep_override() else [o.get_value_element_as_str()]
+        for o in parsed.values()
+    ]
+    keys = list(parsed)
+    for point in itertools.product(*values):
+        yield tuple(f"{key}={value}" for key, value in zip(keys, point, strict=True))
+
+
+def tuned_values(path: Path = CHOICES) -> dict[tuple[str, str], dict[str, float]]:
+    """Tuned hyperparameters by (task, optimizer label); empty if nothing is tuned yet."""
+    return selection.chosen_rates(selection.read_choices(path)) if path.exists() else {}

@@ -1,0 +1,255 @@
+"""What to train: runs, their identity, and the groups that train as one program.
+
+A *run* is (task, optimizer, hyperparameters, seed, protocol). Its name is a hash of what
+determines it and of nothing else: not of labels, nor of the order of words on a command
+line. Runs that differ only in traced numbers and seeds form a *group*.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from rllc.suite.errors import PlanError
+from rllc.suite.plan.targets import resolve
+from rllc.suite.records import FIELDS, identity, roles
+
+PROTOCOL = {"steps": 10_000, "batch_size": 128, "eval_every": 250, "law_every": 10, "data": "real"}
+
+
+class Run(NamedTuple):
+    """One training run.
+
+    Attributes:
+      task: resolved task config: ``_target_``, ``name`` and settings.
+      optimizer: static part of the optimizer config, labels included.
+      traced: numbers handed over as traced, by name; floats or tuples.
+      seed: root of every random stream.
+      protocol: steps, batch size, cadence of evaluation, kind of data.
+      shown: the traced numbers as the user wrote them (``initial_law: ones``).
+      role: what the run is for, one of `roles.ROLES`; not part of its name.
+    """
+
+    task: dict[str, Any]
+    optimizer: dict[str, Any]
+    traced: dict[str, Any]
+    seed: int
+    protocol: dict[str, Any]
+    shown: dict[str, Any]
+    role: str = "final"
+
+    @property
+    def group(self) -> str:
+        """Hash shared by the runs that one program can train."""
+        task = identity.hashed(identity.task(self.task))
+        optimizer = identity.hashed(identity.optimizer(self.optimizer))
+        return identity.digest([task, optimizer, sorted(self.traced), self.protocol])
+
+    @property
+    def name(self) -> str:
+        """Hash of everything that determines the run."""
+        return identity.digest([self.group, self.traced, self.seed])
+
+    @property
+    def hyper(self) -> dict[str, float]:
+        """The hyperparameters: traced numbers, without what is traced but no single number."""
+        return {key: value for key, value in self.traced.items() if isinstance(value, float)}
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What else is traced, as the user wrote it: it makes a run another experiment."""
+        return {key: value for key, value in self.shown.items() if key not in self.hyper}
+
+
+def make_run(
+    task: Mapping[str, Any],
+    optimizer: Mapping[str, Any],
+    seed: int,
+    protocol: Mapping[str, Any] | None = None,
+    tuned: Mapping[tuple[str, str], Mapping[str, float]] | None = None,
+    role: str = "final",
+    seeds: Mapping[str, Any] = roles.SEEDS,
+) -> Run:
+    """Checks one request completely and resolves it to a `Run`, before anything trains.
+
+    Args:
+      task: config with ``_target_`` and ``name``.
+      optimizer: config with ``_target_``, ``name``, ``traced`` and keyword arguments, those whose
+        names the suite needs itself (`identity.RESERVED`) under ``arguments``; a traced value
+        ``auto`` is looked up in `tuned`, then in the config's ``untuned``.
+      seed: an integer >= 0.
+      protocol: overrides of `PROTOCOL`.
+      tuned: tuned hyperparameters by (task name, optimizer name).
+      role: what the run is for, one of `roles.ROLES`.
+      seeds: the seeds of each role.
+
+    Raises:
+      PlanError: anything that would make training fail or mean nothing, or that no record holds.
+    """
+    config = _unnested(optimizer)
+    traced_names = list(config.pop("traced", ["learning_rate"]))
+    missing = [key for key in ("_target_", "name", *traced_names) if config.get(key) is None]
+    if missing:
+        raise PlanError(f"optimizer config {config.get('name', '')!r} lacks {', '.join(missing)}")
+    _check_recordable(traced_names, config)
+    shown = {key: config.pop(key) for key in traced_names}
+    shown = _resolve_auto(shown, config, str(task["name"]), tuned or {})
+    config, values = _canonical(config, shown)
+    traced = {key: _traced_value(key, value) for key, value in values.items()}
+    if complaint := roles.complaint(role, _seed(seed), seeds):
+        raise PlanError(complaint)
+    return Run(dict(task), config, traced, seed, _protocol(protocol or {}), shown, role)
+
+
+def _unnested(optimizer: Mapping[str, Any]) -> dict[str, Any]:
+    """The config with ``arguments`` beside its other keys, but for names that are the suite's."""
+    config = dict(optimizer)
+    nested = dict(config.pop("arguments", None) or {})
+    ours = {key: nested.pop(key) for key in list(nested) if key in identity.RESERVED}
+    if twice := sorted(set(nested) & set(config)):
+        raise PlanError(f"optimizer.{twice[0]} is given twice: as optimizer.arguments.{twice[0]}")
+    return config | nested | ({"arguments": ours} if ours else {})
+
+
+def _check_recordable(traced: list[str], config: Mapping[str, Any]) -> None:
+    """Refuses what a record could not hold, before anything trains."""
+    if taken := sorted(set(traced) & {*FIELDS, *identity.RESERVED}):
+        raise PlanError(
+            f"optimizer {config['name']}: no traced number may be called {taken[0]!r}, which is a "
+            "column of the records or a key of the suite; rename the argument of its target"
+        )
+    if static := sorted(set(config.get("grid") or {}) - set(traced)):
+        raise PlanError(
+            f"optimizer {config['name']}: its grid tunes {static[0]!r}, which `traced` does not "
+            f"name (it names {', '.join(traced)}); tuned values are traced numbers"
+        )
+
+
+def _canonical(config: dict[str, Any], shown: dict[str, Any]) -> tuple[dict, dict]:
+    """Arguments in the spelling that is hashed, by the function that the config names for it.
+
+    An optimizer that can be written in several ways (a propagator's notation, the name of an
+    initial law) has a key ``canonical``: the dotted path of a function from its arguments to the
+    same in one spelling, which raises a ValueError for what cannot be meant.
+    """
+    path = config.pop("canonical", None)
+    if path is None:
+        return config, dict(shown)
+    ours = {key: value for key, value in config.items() if key in identity.RESERVED}
+    given = {key: value for key, value in config.items() if key not in ours} | shown
+    try:
+        made = resolve(path, "canonical")(given)
+    except (ValueError, TypeError) as error:
+        raise PlanError(f"optimizer {config['name']}: {error}") from None
+    static = {key: value for key, value in made.items() if key not in shown}
+    return ours | static, {key: made[key] for key in shown}
+
+
+def group_runs(runs: Iterable[Run], most: int | None = None) -> list[list[Run]]:
+    """Splits runs into rectangles (every seed x every hyperparameter point) of equal group.
+
+    Args:
+      runs: any runs; duplicates (same name) are dropped.
+      most: largest number of runs in one program; None for no limit.
+
+    Returns:
+      Lists of runs, each ordered by hyperparameters, then seed; each one program.
+    """
+    by_group: dict[str, dict[str, Run]] = {}
+    for run in runs:
+        by_group.setdefault(run.group, {}).setdefault(run.name, run)
+    return [
+        part
+        for members in by_group.values()
+        for rectangle in _rectangles(list(members.values()))
+        for part in _split(rectangle, most)
+    ]
+
+
+def _rectangles(runs: list[Run]) -> list[list[Run]]:
+    points_of: dict[int, dict[str, Run]] = {}
+    for run in runs:
+        points_of.setdefault(run.seed, {})[identity.canonical(run.traced)] = run
+    by_points: dict[tuple[str, ...], list[int]] = {}
+    for seed in sorted(points_of):
+        by_points.setdefault(tuple(sorted(points_of[seed])), []).append(seed)
+    return [
+        [points_of[seed][point] for point in points for seed in seeds]
+        for points, seeds in by_points.items()
+    ]
+
+
+def _split(rectangle: list[Run], most: int | None) -> list[list[Run]]:
+    """Cuts a rectangle into programs of at most `most` runs, as equal as possible."""
+    seeds = len({run.seed for run in rectangle})
+    points = len(rectangle) // seeds
+    if most is None or len(rectangle) <= most:
+        return [rectangle]
+    if seeds > most:  # one hyperparameter point already has more seeds than fit
+        columns = [rectangle[i * seeds : (i + 1) * seeds] for i in range(points)]
+        parts = math.ceil(seeds / most)
+        size = math.ceil(seeds / parts)
+        return [column[i : i + size] for column in columns for i in range(0, seeds, size)]
+    parts = math.ceil(points / (most // seeds))
+    size = math.ceil(points / parts) * seeds
+    return [rectangle[i : i + size] for i in range(0, len(rectangle), size)]
+
+
+def shard_name(runs: list[Run]) -> str:
+    """File name of the record of these runs: readable start, then a hash of the set."""
+    label = str(runs[0].optimizer["name"]).lower()
+    slug = "".join(c if c.isalnum() or c in ".-" else "_" for c in label).strip("_")
+    return f"{slug}-{identity.digest(sorted(run.name for run in runs))}"
+
+
+def _resolve_auto(shown: dict, config: dict, task: str, tuned: Mapping) -> dict:
+    values = dict(tuned.get((task, str(config["name"])), config.get("untuned") or {}))
+    out = {}
+    for key, value in shown.items():
+        if value == "auto" and values.get(key) is None:
+            raise PlanError(
+                f"{key}: auto, but {config['name']} has no tuned {key} for {task}; "
+                f"give optimizer.{key}=NUMBER or run scripts/tune.py first"
+            )
+        out[key] = float(values[key]) if value == "auto" else value
+    return out
+
+
+def _traced_value(key: str, value: Any) -> float | tuple[float, ...]:
+    several = isinstance(value, list | tuple)
+    numbers = [_number(key, x) for x in (value if several else [value])]
+    if not several and numbers[0] < 0:
+        raise PlanError(f"optimizer.{key}={value!r} must be finite and not negative")
+    return tuple(numbers) if several else numbers[0]
+
+
+def _number(key: str, value: Any) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise PlanError(f"optimizer.{key}={value!r} is not a number") from None
+    if not math.isfinite(number):
+        raise PlanError(f"optimizer.{key}={value!r} must be finite and not negative")
+    return number
+
+
+def _seed(seed: Any) -> int:
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**31:
+        raise PlanError(f"seed={seed!r} must be an integer from 0 to 2147483647")
+    return seed
+
+
+def _protocol(overrides: Mapping[str, Any]) -> dict[str, Any]:
+    unknown = set(overrides) - set(PROTOCOL)
+    if unknown:
+        raise PlanError(f"protocol has no {sorted(unknown)}; it has {sorted(PROTOCOL)}")
+    protocol = {**PROTOCOL, **overrides}
+    for key in ("steps", "batch_size", "eval_every", "law_every"):
+        if (
+            isinstance(protocol[key], bool)
+            or not isinstance(protocol[key], int)
+            or protocol[key] < 1
+        ):
+            raise PlanError(f"protocol.{key}={protocol[key]!r} must be a positive integer")
+    if protocol["data"] not in ("real", "synthetic"):
+        raise PlanError(f"protocol.data={protocol['data']!r} must be real or synthetic")
+    return protocol

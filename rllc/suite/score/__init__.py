@@ -1,0 +1,1 @@
+"""What runs are worth: stopping points, comparisons, intervals, ranking, how cells were made."""

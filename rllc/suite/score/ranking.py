@@ -1,0 +1,254 @@
+"""One table that ranks every optimizer of the suite over all measured tasks.
+
+The score of a run is how much nearer to a perfect value of the leading metric it comes than the
+best baseline of its task with the same seed, in percent of that baseline's mean distance: with
+accuracies how many fewer errors it makes, with losses how much lower they are. 0 is level, 10 a
+tenth of the distance. Unlike the metrics it can be averaged over tasks. Means are interquartile,
+intervals come from resampling seeds within tasks.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from rllc.suite.markdown import markdown_table
+from rllc.suite.score import comparisons
+from rllc.suite.score.readings import HEADLINE
+from rllc.suite.score.statistics import (
+    FINEST,
+    RESAMPLES,
+    Floats,
+    stratified_interquartile_mean,
+    tail,
+)
+from rllc.suite.study import Study
+
+COLUMNS = [
+    "rank", "optimizer", "family", "tasks", "runs", "score", "score_low", "score_high",
+    "mean_rank", "mean_rank_low", "mean_rank_high", "beats_best_baseline", "diverged_runs",
+]  # fmt: skip
+_INTRO = """\
+# Ranking of all optimizers
+
+Reading: {reading}. The score is the interquartile mean, over all runs on the tasks of a table, \
+of {score}, every task counting the same; in brackets the 95 % \
+interval from resampling seeds within tasks, widened for few seeds (three of one task: Student's \
+t); none where seeds are too few. Intervals tell seeds apart, not tasks: others may rank \
+otherwise."""
+
+_ERRORS = (
+    "how many fewer test errors a run makes than the {best} of its task with the same seed "
+    "(in percent of that {kind}'s errors)"
+)
+_DISTANCE = (
+    "how much nearer to a perfect test value a run comes than the {best} of its task with the same "
+    "seed (in percent of that {kind}'s distance)"
+)
+
+
+class Field(NamedTuple):
+    """The scores that are ranked.
+
+    Attributes:
+      optimizers: o labels, the study's first.
+      tasks: t names, those with all baselines.
+      value: (o, t, s), the leading metric, its sign so that higher is better; NaN where there is no
+        run.
+      score: (o, t, s), percent nearer to a perfect value than the best baseline with the same seed.
+    """
+
+    optimizers: list[str]
+    tasks: list[str]
+    value: Floats
+    score: Floats
+
+
+def field(
+    study: Study, rows: pd.DataFrame, summary: pd.DataFrame, reading: str = HEADLINE
+) -> Field:
+    """Scores of every optimizer on every task that has all baselines.
+
+    Args:
+      study: whose baselines; without any, the best optimizer of a task takes their place.
+      rows: from `readings.readings`.
+      summary: from `readings.summarize`.
+      reading: stopping point.
+    """
+    rows, summary = rows[rows.reading == reading], summary[summary.reading == reading]
+    best = comparisons.best_baselines(study, summary)
+    tasks = study.task_order(comparisons.complete_tasks(study, summary))
+    rows = rows[rows.task.isin(tasks)]
+    optimizers = study.row_order(rows.optimizer)
+    sign, perfect = (
+        np.array([getattr(study.leading(task), name) for task in tasks], float)[:, None]
+        for name in ("sign", "perfect")
+    )
+    value = sign * comparisons.scores(study, rows, optimizers, tasks)
+    base = np.array([value[optimizers.index(best[t]), i] for i, t in enumerate(tasks)])
+    distance = sign * perfect - _mean(base)[:, None] if tasks else base
+    return Field(optimizers, tasks, value, 100 * (value - base) / distance)
+
+
+def ranking(
+    study: Study,
+    rows: pd.DataFrame,
+    summary: pd.DataFrame,
+    tasks: list[str],
+    reading: str = HEADLINE,
+) -> pd.DataFrame:
+    """The ranking of the optimizers measured on all of some tasks, best first (`COLUMNS`).
+
+    ``mean_rank`` is the mean over tasks of the rank by mean value; ``beats_best_baseline``
+    counts tasks.
+
+    Args:
+      study: whose baselines.
+      rows: from `readings.readings`.
+      summary: from `readings.summarize`.
+      tasks: one of `task_sets`.
+      reading: stopping point.
+    """
+    whole = field(study, rows, summary, reading)
+    inside = np.isin(whole.tasks, tasks)
+    if not inside.any():
+        return pd.DataFrame(columns=COLUMNS)
+    ranked = [o for o, row in enumerate(_measured(whole)[:, inside]) if row.all()]
+    table = pd.DataFrame([_scored(whole, o, inside) for o in ranked])
+    places = ["mean_rank", "mean_rank_low", "mean_rank_high"]
+    table[places] = _mean_ranks(whole.value[ranked][:, inside])
+    table["family"] = table.optimizer.map(rows.groupby("optimizer").family.first())
+    table["diverged_runs"] = table.optimizer.map(_diverged(rows, reading, tasks))
+    table = table.sort_values("score", ascending=False, kind="stable")
+    table["rank"] = range(1, len(table) + 1)
+    return table[COLUMNS].reset_index(drop=True)
+
+
+def task_sets(study: Study, whole: Field) -> list[list[str]]:
+    """The sets of tasks that are ranked over, in the order of the tables.
+
+    First the tasks that the study's optimizers were all measured on (while there is none, those of
+    most optimizers); then, where other optimizers lack some of these, the tasks of most optimizers.
+    """
+    first, most = _shared_by_the_study(study, whole), _shared_by_most(whole)
+    return [
+        tasks for tasks in ([first or most] + [most] * (most != first and bool(first))) if tasks
+    ]
+
+
+def _shared_by_the_study(study: Study, whole: Field) -> list[str]:
+    tabled = np.isin(whole.optimizers, study.optimizers)
+    every = np.sum(_measured(whole)[tabled], axis=0) == len(study.optimizers)
+    return [task for task, keep in zip(whole.tasks, every, strict=True) if keep]
+
+
+def _shared_by_most(whole: Field) -> list[str]:
+    counts = np.sum(_measured(whole), axis=0)
+    return [t for t, count in zip(whole.tasks, counts, strict=True) if count == counts.max()]
+
+
+def _measured(whole: Field) -> np.ndarray:
+    """Mask (o, t) of the cells with a score."""
+    return np.asarray(np.isfinite(whole.score).any(axis=2))
+
+
+def _scored(whole: Field, o: int, tasks: np.ndarray) -> dict:
+    name, score = whole.optimizers[o], whole.score[o, tasks]
+    estimate, low, high, n = stratified_interquartile_mean(
+        score, comparisons.stream("ranking", name)
+    )
+    wins = int((_mean(score) > 1e-9).sum())
+    interval = {"score": estimate, "score_low": low, "score_high": high}
+    counts = {"tasks": int(tasks.sum()), "runs": n, "beats_best_baseline": wins}
+    return {"optimizer": name, **interval, **counts}
+
+
+def _mean(values: Floats) -> Floats:
+    """Mean over the last axis of the finite values; NaN where there is none."""
+    known = np.isfinite(values)
+    count = known.sum(axis=-1)
+    return np.where(
+        count > 0, np.where(known, values, 0.0).sum(axis=-1) / np.maximum(count, 1), np.nan
+    )
+
+
+def _mean_ranks(accuracy: Floats) -> Floats:
+    """Mean rank over tasks with its interval, (o, 3), from accuracies (o, t, s).
+
+    The interval resamples seeds, the same for all optimizers, so that pairing is kept; its ends
+    are widened, or NaN, for the fewest seeds of any cell (`statistics.tail`).
+    """
+    rng = comparisons.stream("ranks")
+    known = np.isfinite(accuracy)
+    seeds, fewest = accuracy.shape[2], int(known.sum(axis=2).min())
+    exact = _ranks(_mean(accuracy)[None])
+    lowest = tail(fewest, fewest - 1) if fewest > 1 else 0.0
+    if lowest < FINEST:
+        return np.stack([exact[0], *np.full((2, len(accuracy)), np.nan)], axis=1)
+    drawn = rng.integers(seeds, size=(RESAMPLES, seeds))
+    counts = np.stack([np.bincount(row, minlength=seeds) for row in drawn])  # (draws, s)
+    totals = np.einsum("ots,ds->dot", np.where(known, accuracy, 0.0), counts)
+    weights = np.einsum("ots,ds->dot", known.astype(float), counts)
+    usable = (weights > 0).all(axis=(1, 2))
+    resampled = _ranks(totals[usable] / weights[usable])
+    low, high = np.quantile(resampled, [lowest, 1 - lowest], axis=0)
+    return np.stack([exact[0], low, high], axis=1)
+
+
+def _ranks(means: Floats) -> Floats:
+    """Mean over tasks of ranks (1 = best, ties share) of means (d, o, t): shape (d, o)."""
+    return stats.rankdata(-means, axis=1).mean(axis=2)
+
+
+def _diverged(rows: pd.DataFrame, reading: str, tasks: list[str]) -> pd.Series:
+    here = rows[(rows.reading == reading) & rows.task.isin(tasks)]
+    return (here.status == "diverged").groupby(here.optimizer).sum()
+
+
+def to_markdown(
+    study: Study,
+    tables: list[tuple[list[str], pd.DataFrame]],
+    reading: str = HEADLINE,
+    left_out: Sequence[str] = (),
+) -> str:
+    """The rankings in Markdown.
+
+    Args:
+      study: whose names.
+      tables: sets of tasks (`task_sets`) with their `ranking`.
+      reading: stopping point.
+      left_out: measured tasks that are not ranked over, since rates come from short grids.
+    """
+    saved = study.saved(task for tasks, _ in tables for task in tasks)
+    best, kind = ("best baseline", "baseline") if study.baselines else ("best", "optimizer")
+    score = (_ERRORS if saved == "fewer errors" else _DISTANCE).format(best=best, kind=kind)
+    parts = [_INTRO.format(reading=reading, score=score)]
+    if left_out:
+        names = study.titles(left_out)
+        parts.append(f"Left out, since rates come from short grids: {names}.")
+    for tasks, table in tables:
+        heading = f"## {study.titles(tasks)}: {len(table)} optimizers"
+        parts += [heading, _table(study, table, f"{saved} than {best} (%)", f"beats {best}")]
+    return "\n\n".join(parts if tables else [*parts, "Not yet measured."]) + "\n"
+
+
+def _table(study: Study, table: pd.DataFrame, score: str, beats: str) -> str:
+    head = ["rank", "optimizer", "runs", score, "mean rank", beats, "diverged runs"]
+    body = [
+        [
+            row.rank, study.pretty(row.optimizer), row.runs,
+            _with_interval(row.score, row.score_low, row.score_high, "+.1f"),
+            _with_interval(row.mean_rank, row.mean_rank_low, row.mean_rank_high, ".1f"),
+            f"{row.beats_best_baseline} of {row.tasks}", row.diverged_runs,
+        ]
+        for row in table.itertuples()
+    ]  # fmt: skip
+    return markdown_table(head, body)
+
+
+def _with_interval(value: float, low: float, high: float, form: str) -> str:
+    if pd.isna(value):
+        return "–"
+    return f"{value:{form}}" + ("" if pd.isna(low) else f" [{low:{form}}, {high:{form}}]")

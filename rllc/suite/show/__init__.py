@@ -1,0 +1,1 @@
+"""Tables, plots and text of what was measured."""

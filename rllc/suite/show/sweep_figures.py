@@ -1,0 +1,254 @@
+"""Figures of tuning and ranking: sensitivity to the rates, tuning budget, performance profiles."""
+
+from collections.abc import Iterable
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import BoundaryNorm
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+
+from rllc.suite.choose.selection import FIRST, LAW_RATE, hyper_names
+from rllc.suite.markdown import counted, span
+from rllc.suite.plotting import (
+    BLACK,
+    GREY,
+    RC,
+    VERMILION,
+    grid_figure,
+    legend_below,
+    not_measured,
+    style,
+    task_figure,
+)
+from rllc.suite.score import tuning_analysis
+from rllc.suite.score.ranking import Field
+from rllc.suite.score.statistics import performance_profile
+from rllc.suite.study import Study
+
+LEVELS = [0, 1, 2, 5, 10, 20, 50, 100]  # percent above the optimizer's own best validation loss
+
+
+def tabled(study: Study, names: Iterable[str]) -> list[str]:
+    """The optimizers that share a panel: those of the study, or all if there are none.
+
+    Two dozen lines hide each other; the tables have the others, too.
+    """
+    names = study.row_order(names)
+    return [name for name in names if name in study.optimizers] or names
+
+
+def sensitivity_figure(
+    study: Study, points: pd.DataFrame, choices: pd.DataFrame, task: str
+) -> Figure:
+    """Heat maps of the validation loss over both rates, one panel per optimizer.
+
+    Args:
+      study: whose names.
+      points: from `tuning_analysis.loss_points`, of the optimizers to show.
+      choices: from `selection.choose`; the chosen point is framed.
+      task: name.
+    """
+    points = tuning_analysis.widest(points)
+    points = points[points.task == task]
+    names = study.row_order(points.optimizer)
+    columns = min(4, max(1, len(names)))
+    rows = max(1, -(-len(names) // columns))
+    with mpl.rc_context(RC):
+        height = 1.8 * rows + 1.2
+        figure, axes = grid_figure(rows, columns, 2.7 * columns + 0.3, height)
+        norm = BoundaryNorm(LEVELS, 256, extend="max")
+        image = None
+        for name, panel in zip(names, axes.flat, strict=False):
+            chosen = choices[(choices.task == task) & (choices.optimizer == name)]
+            image = _heat_map(panel, points[points.optimizer == name], chosen, norm)
+            panel.set_title(study.latex(name), fontsize=9)
+        for panel in axes.flat[len(names) :]:
+            panel.set_axis_off()
+        if image is None:
+            not_measured(axes[0, 0])
+        else:
+            loss = tuning_analysis.loss_name(study, [task])
+            label = f"validation {loss} above the optimizer's own best (%)"
+            figure.colorbar(
+                image, ax=axes, label=label, ticks=LEVELS, location="bottom", shrink=0.5, aspect=40,
+                fraction=0.5 / height, pad=0.2 / height,
+            )  # fmt: skip
+        figure.suptitle(f"Sensitivity to the rates, {study.title(task)}", fontsize=11)
+        rule = f"validation {study.leading(task).in_words}"
+        seeds = counted(span(points.seeds), "tuning seed")
+        note = f"n = {seeds} per point, {span(points.steps)} steps; frame: chosen by {rule}"
+        ends = choices.steps[(choices.task == task) & choices.optimizer.isin(names)]
+        if span(ends) != span(points.steps):
+            note += f" in {span(ends)} steps"
+        figure.supxlabel(f"{note}; ×: diverged", fontsize=8, color=GREY)
+    return figure
+
+
+def _heat_map(axes: Axes, points: pd.DataFrame, chosen: pd.DataFrame, norm: BoundaryNorm):
+    """Draws one optimizer's grid: rates to the right, what else is tuned upwards.
+
+    Of what is tuned beside these two the best is shown.
+    """
+    others = [name for name in hyper_names(points) if name != FIRST]
+    upwards = others[0] if others else "alone"  # one row for optimizers that tune the rate alone
+    points = points.assign(alone=-1.0) if not others else points
+    best = points.groupby([upwards, FIRST], as_index=False).value.min()
+    grid = best.pivot(index=upwards, columns=FIRST, values="value")
+    excess = 100 * (grid.to_numpy(float) / np.nanmin(grid.to_numpy(float)) - 1)
+    shown = np.where(np.isfinite(excess), excess, np.nan)
+    image = axes.imshow(shown, norm=norm, cmap="cividis_r", aspect="auto", origin="lower")
+    for row, column in np.argwhere(np.isinf(excess)):
+        axes.text(column, row, "×", ha="center", va="center", color=VERMILION, fontsize=8)
+    label = "law rate" if upwards == LAW_RATE else upwards
+    _ticks(axes, grid, f"{label} (best {', '.join(others[1:])})" if others[1:] else label)
+    for _, row in chosen.assign(alone=-1.0).iterrows():
+        place = [grid.columns.get_indexer([row["learning_rate"]], "nearest")[0]]
+        place.append(grid.index.get_indexer([row[upwards]], "nearest")[0])
+        corner = (place[0] - 0.5, place[1] - 0.5)
+        frame = mpl.patches.Rectangle(
+            corner, 1, 1, fill=False, edgecolor=VERMILION, linewidth=2, clip_on=False
+        )
+        axes.add_patch(frame)
+    axes.grid(False)
+    return image
+
+
+def _short(value: float) -> str:
+    """0.001 and up as they are, smaller numbers as 3e-4.
+
+    >>> _short(0.003), _short(0.0003), _short(1e-12)
+    ('0.003', '3e-4', '1e-12')
+    """
+    if value == 0 or abs(value) >= 1e-3:
+        return f"{value:g}"
+    digits, exponent = f"{value:e}".split("e")
+    return f"{float(digits):g}e{int(exponent)}"
+
+
+def _ticks(axes: Axes, grid: pd.DataFrame, label: str) -> None:
+    many = len(grid.columns) > 8
+    places = range(0, len(grid.columns), 2 if many else 1)
+    axes.set_xticks(list(places), [_short(grid.columns[i]) for i in places], fontsize=7)
+    if many:
+        axes.tick_params(axis="x", rotation=60)
+    axes.set_xlabel("learning rate", fontsize=8)
+    if grid.index[0] < 0:
+        axes.set_yticks([])
+        return
+    axes.set_yticks(range(len(grid.index)), [_short(x) for x in grid.index], fontsize=7)
+    axes.set_ylabel(label.replace("_", " "), fontsize=8)
+
+
+def budget_figure(study: Study, budget: pd.DataFrame) -> Figure:
+    """Expected best validation loss against the number of random trials, one panel per task.
+
+    Args:
+      study: whose names.
+      budget: from `tuning_analysis.budget_table`.
+    """
+    tasks = study.task_order(budget.task) or [study.tasks[0]]
+    with mpl.rc_context(RC):
+        figure, panels = task_figure(study, tasks, room=1.2)
+        for task, panel in panels.items():
+            here = budget[budget.task == task]
+            shown = here[here.optimizer.isin(tabled(study, here.optimizer))]
+            _budget_panel(study, panel, shown, tuning_analysis.loss_name(study, [task]))
+        loss = tuning_analysis.loss_name(study, tasks)
+        note = f"expected lowest validation {loss} of n different grid points drawn at random"
+        if short := _shorter_trials(study, budget):
+            note = f"{note}; {short}"
+        legend_below(study, figure, panels.values(), note, columns=3 if len(tasks) < 3 else 4)
+    return figure
+
+
+def _shorter_trials(study: Study, budget: pd.DataFrame) -> str:
+    """Which tasks' trials are shorter than the longest, in words."""
+    steps = budget.groupby("task").steps.max()
+    return ", ".join(
+        f"{study.title(task)} after {steps[task]:,} steps"
+        for task in study.task_order(budget.task)
+        if steps[task] < steps.max()
+    )
+
+
+def _budget_panel(study: Study, axes: Axes, budget: pd.DataFrame, loss: str) -> None:
+    if budget.empty:
+        not_measured(axes)
+        return
+    names = study.row_order(budget.optimizer)
+    for name in names:
+        curve = budget[budget.optimizer == name]
+        colour, dashes = style(study, name, names)
+        axes.plot(
+            curve.trials, curve.expected_best, color=colour, linestyle=dashes,
+            label=study.latex(name), marker=".", markersize=3,
+        )  # fmt: skip
+    lowest = budget.expected_best.min()
+    axes.set_yscale("log")
+    axes.set_ylim(0.95 * lowest, min(1.05 * budget.expected_best.max(), 4 * lowest))
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
+    axes.yaxis.set_major_formatter("{x:.3g}")
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel("trials")
+    axes.set_ylabel(f"validation {loss}")
+
+
+def profile_figure(study: Study, field: Field, targets: pd.DataFrame) -> Figure:
+    """Performance profiles: by score, and by steps to the best baseline's final value.
+
+    Args:
+      study: whose names.
+      field: from `ranking.field`; runs of tasks an optimizer lacks are left out, and so are
+        optimizers that are not `tabled`.
+      targets: from `tuning_analysis.target_steps`; a miss never counts as reached.
+    """
+    with mpl.rc_context(RC):
+        figure, axes = grid_figure(1, 2, 10.0, 4.6)
+        _score_profile(study, axes[0, 0], field)
+        _step_profile(study, axes[0, 1], targets)
+        tasks = study.titles(field.tasks) or "none yet"
+        note = f"tasks: {tasks}; n = up to {field.score.shape[2]} seeds each; no band"
+        legend_below(study, figure, axes.flat, note, columns=4)
+    return figure
+
+
+def _score_profile(study: Study, axes: Axes, field: Field) -> None:
+    axes.set_title("Score")
+    if not field.tasks:
+        not_measured(axes)
+        return
+    drawn = field.score[np.isin(field.optimizers, tabled(study, field.optimizers))]
+    finite = drawn[np.isfinite(drawn)]
+    levels = np.linspace(max(finite.min(), -40.0), finite.max(), 1000)
+    for o, name in enumerate(field.optimizers):
+        score = field.score[o][np.isfinite(field.score[o])]
+        if len(score) and name in tabled(study, field.optimizers):
+            colour, dashes = style(study, name, field.optimizers)
+            share = performance_profile(score[None], levels)[0]
+            axes.plot(levels, share, color=colour, linestyle=dashes, label=study.latex(name))
+    axes.axvline(0, color=BLACK, linewidth=0.6)
+    best = "the best baseline" if study.baselines else "the best"
+    axes.set_xlabel(f"{study.saved(field.tasks)} than {best}, at least (%)")
+    axes.set_ylabel("fraction of runs (task, seed)")
+
+
+def _step_profile(study: Study, axes: Axes, targets: pd.DataFrame) -> None:
+    leading = {study.leading(task).in_words: None for task in study.task_order(targets.task)}
+    best = "the best baseline" if study.baselines else "the best"
+    axes.set_title(f"Steps to {best}'s final {' or '.join(leading) or 'value'}")
+    if targets.empty:
+        not_measured(axes)
+        return
+    levels = np.linspace(0, 1, 1001)
+    names = tabled(study, targets.optimizer)
+    for name in names:
+        here = targets[targets.optimizer == name]
+        colour, dashes = style(study, name, names)
+        share = performance_profile([here.reached / here.steps], levels, higher=False)[0]
+        axes.plot(levels, share, color=colour, linestyle=dashes, label=study.latex(name))
+    axes.set_xlabel("fraction of the training steps")
+    axes.set_ylabel("fraction of runs that reached it")
