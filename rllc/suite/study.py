@@ -151,8 +151,12 @@ class Study(NamedTuple):
         return next((metric for metric in self.all_metrics(task) if metric.name == name), None)
 
     def union(self, tasks: Iterable[str]) -> tuple[Metric, ...]:
-        """Metrics of some tasks, by name: leading ones first."""
-        tasks = self.task_order(tasks) or self.tasks
+        """Metrics of some tasks, by name: leading ones first.
+
+        Tasks whose metrics are not known, since they have no records, count if no other is known.
+        """
+        tasks = self.task_order(tasks) or list(self.tasks)
+        tasks = [task for task in tasks if task in self.metrics] or tasks
         places = max(len(self.all_metrics(task)) for task in tasks)
         every = [
             self.all_metrics(task)[place]

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from rllc.suite.metrics import CLASSIFICATION, Metric
-from rllc.suite.score import comparisons, ranking
-from rllc.suite.show import aggregation, analysis
+from rllc.suite.score import comparisons, provenance, ranking
+from rllc.suite.show import aggregation, analysis, tables
 from rllc.suite.study import Study, StudyError, in_order, read
 from tests.suite import synthetic_records as made
 
@@ -73,6 +73,14 @@ def test_lowest_error_chooses_ranks_and_is_compared(records):
     assert (a.summary.at_chance == 0).all()
 
 
+def test_the_hardest_baseline_has_the_lowest_error(records):
+    both = study(baselines=("Plain", "Mine"))
+    a = analysis.analyse(both, records)
+    last = a.summary[a.summary.reading == "last"]
+    assert comparisons.best_baselines(a.study, last) == dict.fromkeys(TASKS, "Mine")
+    assert tables.marks(a.study, last)["Mine", "rain"] == tables.Mark(True, False, True)
+
+
 def test_without_baselines_the_best_other_is_the_reference(records):
     a = analysis.analyse(study(baselines=()), records)
     pairs = a.against[a.against.reading == "last"].set_index(["task", "optimizer"])
@@ -103,8 +111,14 @@ def test_a_run_no_better_than_a_guess_is_counted():
 
 def test_everything_is_written_into_the_users_folder(records, tmp_path):
     aggregation.write(records, study(), tmp_path)
-    tables = {path.name for path in (tmp_path / "tables").iterdir()}
-    assert {"metrics.csv", "results.md", "results.tex", "ranking.md", "provenance.md"} <= tables
+    written_tables = {path.name for path in (tmp_path / "tables").iterdir()}
+    assert {
+        "metrics.csv",
+        "results.md",
+        "results.tex",
+        "ranking.md",
+        "provenance.md",
+    } <= written_tables
     drawn = {path.name for path in (tmp_path / "figures").iterdir()}
     assert {"curves.png", "sensitivity_rain.pdf", "tuning_budget.png", "profiles.png"} <= drawn
     results = pd.read_csv(tmp_path / "tables" / "results.csv").set_index(["optimizer", "task"])
@@ -166,6 +180,22 @@ def test_tasks_of_different_metrics_stand_in_one_table_and_ranking(tmp_path):
     assert text.startswith("# Metrics: mean test loss and accuracy (%) and mse (K²)")
     rows = [line for line in text.split("## ")[1].splitlines() if line.startswith("| Mine")]
     assert [row.split("|")[2].strip() for row in rows] == ["loss", "accuracy", "mse"]
+
+
+def test_a_task_without_records_adds_no_metrics(tmp_path):
+    ours = regression({"Plain": 2e-4, "Mine": 1.5e-4}, tasks=("rain",))
+    aggregation.write(ours, study(), tmp_path)
+    text = (tmp_path / "tables" / "metrics.md").read_text()
+    assert "wind_speed" in text
+    assert "accuracy" not in text
+
+
+def test_the_tuning_seeds_are_those_of_the_study(records):
+    made_of = analysis.analyse(study(), records).made
+    left = pd.DataFrame(columns=["task", "optimizer", "reason", "runs"])
+    assert "tuning seeds (100 to 199)" in provenance.to_markdown(study(), made_of, left)
+    other = study(seeds={"tune": (7, 8), "final": (0, 1, 2)})
+    assert "tuning seeds (7, 8), never used" in provenance.to_markdown(other, made_of, left)
 
 
 FILE = """

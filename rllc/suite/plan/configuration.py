@@ -72,10 +72,14 @@ class Conf(NamedTuple):
         """Options of a config group, such as every optimizer."""
         return sorted(self._files(group))
 
+    def file(self, group: str, name: str) -> Path:
+        """Where an option of a group stands."""
+        return self._files(group)[name]
+
     def label(self, optimizer: str) -> str:
         """Label in the tables of an optimizer's config, read without composing it."""
-        path = self._files("optimizer")[optimizer]
-        config: Any = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+        loaded = OmegaConf.load(self.file("optimizer", optimizer))
+        config: Any = OmegaConf.to_container(loaded, resolve=False)
         return str(config.get("name", config.get("propagator", optimizer)))
 
     def labels(self) -> dict[str, str]:

@@ -136,19 +136,20 @@ def cell_runs(
     return [_seeded(cfg, seed, tuned, of_roles) for seed in seeds]
 
 
-def experiment_runs(conf: Path, experiment: str, overrides: Sequence[str] = ()) -> list[Run]:
+def experiment_runs(conf: Conf | Path, experiment: str, overrides: Sequence[str] = ()) -> list[Run]:
     """The runs of a sweep in ``conf/experiment``, as ``train.py -m experiment=…`` plans them.
 
     Args:
-      conf: folder of configs.
+      conf: where configs are found.
       experiment: its name there.
       overrides: words as on the command line; they replace the experiment's own.
 
     Raises:
       PlanError: no such experiment, or a run that could not be trained.
     """
-    Conf.of(conf).check_names("experiment", [experiment])
-    loaded: Any = OmegaConf.load(conf / "experiment" / f"{experiment}.yaml")
+    conf = Conf.of(conf)
+    conf.check_names("experiment", [experiment])
+    loaded: Any = OmegaConf.load(conf.file("experiment", experiment))
     words = [f"{key}={value}" for key, value in loaded.hydra.sweeper.params.items()]
     known = configuration.tuned_values()
     return [

@@ -8,6 +8,7 @@ import pandas as pd
 
 from rllc.suite.choose.selection import CELL, FIRST
 from rllc.suite.markdown import MISSING, markdown_table
+from rllc.suite.records.roles import SEEDS
 from rllc.suite.study import Study
 
 FULL = "full"
@@ -227,11 +228,19 @@ def to_markdown(study: Study, made: pd.DataFrame, left: pd.DataFrame) -> str:
     ]  # fmt: skip
     parts = [
         "# How each cell was made",
-        _INTRO.format(source=study.source),
+        _INTRO.format(source=study.source, seeds=_seeds(study)),
         markdown_table(head, body),
     ]
     parts += [f"## Final runs that {_tables(study)} do not show", _unused_markdown(study, left)]
     return "\n\n".join(parts) + "\n"
+
+
+def _seeds(study: Study) -> str:
+    """The tuning seeds in words: those of the role, if the study has no others."""
+    usual = SEEDS["tune"]
+    if set(study.seeds["tune"]) <= set(usual):
+        return f"{usual.start} to {usual.stop - 1}"
+    return ", ".join(map(str, study.seeds["tune"]))
 
 
 def _tables(study: Study) -> str:
@@ -248,7 +257,7 @@ def _tables(study: Study) -> str:
 
 
 _INTRO = (
-    "Rates were chosen on validation data from tuning seeds (100 to 199), never used for the final "
+    "Rates were chosen on validation data from tuning seeds ({seeds}), never used for the final "
     "runs. “full” means the {source}'s protocol or more; otherwise what falls short of it. A rate "
     "at the edge of its grid might do better on a wider one."
 )
