@@ -60,7 +60,7 @@ test: dev  ## run the tests (no data, network or GPU)
 	$(RUN) -m pytest $(ARGS)
 
 test-learned: $(VENV)-learned/.done  ## run the learned_optimization tests against the real package
-	$(VENV)-learned/bin/python -m pytest tests/adapters $(ARGS)
+	$(VENV)-learned/bin/python -m pytest tests/suite/adapters $(ARGS)
 
 $(VENV)-learned/.done: requirements/learned.txt
 	$(PYTHON) -m venv $(VENV)-learned

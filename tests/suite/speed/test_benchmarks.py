@@ -31,7 +31,7 @@ from rllc.suite.speed import (
 from tests.processes import output_on_two_devices
 from tests.suite import toy
 
-CONF = Path(__file__).parents[2] / "conf"
+CONF = Path(__file__).parents[3] / "conf"
 DEVICE = "cpu (test)"
 MNIST_MLP_MACS = 784 * 128 + 2 * 128 * 128 + 128 * 10
 

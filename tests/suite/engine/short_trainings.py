@@ -1,7 +1,7 @@
 """A few steps of the paper's tasks, as numbers: what `test_same_records` compares.
 
-  python -m tests.suite.short_trainings mnist_mlp …     prints them as JSON, here
-  python -m tests.suite.short_trainings --write         replaces short_trainings.json
+  python -m tests.suite.engine.short_trainings mnist_mlp …     prints them as JSON, here
+  python -m tests.suite.engine.short_trainings --write         replaces short_trainings.json
 
 The number of devices decides how runs are laid out and with it the order of sums, so this sets it
 and wants a process of its own.

@@ -21,7 +21,7 @@ from rllc.suite.engine import optimizers
 from rllc.suite.plan.plan import make_run
 from rllc.suite.records.identity import RESERVED
 
-CONF = Path(__file__).parents[2] / "conf"
+CONF = Path(__file__).parents[3] / "conf"
 NAMES = sorted(path.stem for path in (CONF / "optimizer").glob("*.yaml"))
 STEPS = 20
 # Estimate their rate from a first one of about 1e-6: given more steps, at rates near the paper's.

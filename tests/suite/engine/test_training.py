@@ -14,8 +14,8 @@ from rllc.suite.choose import selection
 from rllc.suite.engine import batching, evaluation, header, program, training
 from rllc.suite.plan import plan
 from tests.suite import toy
-from tests.suite.test_plan import RLLC as UNOBSERVED
-from tests.suite.test_plan import SGD
+from tests.suite.toy import RLLC as UNOBSERVED
+from tests.suite.toy import SGD
 
 RLLC = {**UNOBSERVED, "probes": {"law": "rllc.get_law"}}
 TOY = toy.make()

@@ -13,7 +13,15 @@ from rllc.suite.optimizers.cautious import cautious_adamw, cautious_lion
 from rllc.suite.optimizers.mars import mars_adamw
 from rllc.suite.optimizers.muon_split import muon_split, split
 from rllc.suite.optimizers.soap import scale_by_soap, soap
-from tests.suite.noisy_quadratic import START, STEPS, arrays, flat, gradient, path, trajectory
+from tests.suite.optimizers.noisy_quadratic import (
+    START,
+    STEPS,
+    arrays,
+    flat,
+    gradient,
+    path,
+    trajectory,
+)
 
 # float64 against float64: only the order of sums differs, over 60 steps of size ~0.1.
 ROUNDING = {"rtol": 1e-10, "atol": 1e-12}

@@ -11,7 +11,7 @@ from rllc.suite.plan import plan
 from rllc.suite.records import identity, roles
 
 HERE = Path(__file__).parent
-RECORDS = HERE.parents[1] / "results" / "records"
+RECORDS = HERE.parents[2] / "results" / "records"
 NAMES = (HERE / "recorded_names.txt").read_text().split()
 
 

@@ -13,7 +13,7 @@ from rllc.suite.optimizers.fixed_laws import aggmo, qhm
 from rllc.suite.optimizers.hypergradient import adam_hd, hdm, sgd_hd
 from rllc.suite.optimizers.mada import mada
 from rllc.suite.optimizers.wrapped import wrap_adam, wrap_momentum
-from tests.suite.noisy_quadratic import START, STEPS, gradient, path, trajectory
+from tests.suite.optimizers.noisy_quadratic import START, STEPS, gradient, path, trajectory
 
 # float64 against float64: only the order of sums differs, over 60 steps of size ~0.1.
 ROUNDING = {"rtol": 1e-10, "atol": 1e-12}

@@ -9,7 +9,7 @@ import pytest
 
 from rllc.suite.optimizers.dog import average, averaged, dog
 from rllc.suite.optimizers.mechanic import mechanic
-from tests.suite.noisy_quadratic import START, STEPS, gradient, loss, path, trajectory
+from tests.suite.optimizers.noisy_quadratic import START, STEPS, gradient, loss, path, trajectory
 
 # float64 against float64: only the order of sums differs, over 60 steps of size ~0.1.
 ROUNDING = {"rtol": 1e-10, "atol": 1e-12}

@@ -143,7 +143,7 @@ SHARDED = """
 import jax, numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from tests.method.test_contract import start, steps, assert_close
-from tests.suite.test_neighbours_contract import NEIGHBOURS, gradients
+from tests.suite.optimizers.test_contract import NEIGHBOURS, gradients
 
 mesh = Mesh(np.array(jax.devices()), ("model",))
 place = lambda tree: jax.device_put(tree, NamedSharding(mesh, PartitionSpec("model")))

@@ -14,7 +14,7 @@ from rllc.suite.engine import batching, optimizers, task_check
 from rllc.suite.execute import execution
 from rllc.suite.plan import plan
 from tests.suite import toy
-from tests.suite.test_plan import RLLC, SGD
+from tests.suite.toy import RLLC, SGD
 
 PROTOCOL = {"steps": 20, "eval_every": 10, "batch_size": 16, "law_every": 5}
 QUADRATIC = {"_target_": "tests.suite.toy.quadratic", "name": "quadratic"}
@@ -120,7 +120,7 @@ def test_records_without_metrics_are_of_classification(tmp_path):
 def test_probes_are_recorded_by_name_and_leave_the_run_its_name(tmp_path):
     counted = {
         "_target_": "optax.adam", "name": "Adam", "traced": ["learning_rate"],
-        "probes": {"count": "tests.suite.test_own_tasks.count"},
+        "probes": {"count": "tests.suite.engine.test_task_check.count"},
     }  # fmt: skip
     (run,) = runs_of(QUADRATIC, counted)
     assert run.name == runs_of(QUADRATIC, {**counted, "probes": {}})[0].name

@@ -5,7 +5,7 @@ import jax
 from rllc.suite.engine import capacity
 from rllc.suite.plan import plan
 from tests.suite import toy
-from tests.suite.test_plan import SGD
+from tests.suite.toy import SGD
 
 PROTOCOL = {"steps": 10, "eval_every": 5, "batch_size": 16, "data": "synthetic"}
 RUN = plan.make_run({"_target_": "tests.suite.toy.make", "name": "toy"}, SGD, 0, PROTOCOL)

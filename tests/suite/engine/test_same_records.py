@@ -16,17 +16,17 @@ import numpy as np
 import pytest
 
 from tests.processes import ROOT
-from tests.suite import short_trainings as short
+from tests.suite.engine import short_trainings as short
 
 STORED = json.loads(short.STORED.read_text())
 AGAIN = (
     "short trainings no longer give the stored numbers; if that is meant, say so in the commit and "
-    "run `python -m tests.suite.short_trainings --write`"
+    "run `python -m tests.suite.engine.short_trainings --write`"
 )
 
 
 def trained_now(*tasks):
-    words = [sys.executable, "-m", "tests.suite.short_trainings", *tasks]
+    words = [sys.executable, "-m", "tests.suite.engine.short_trainings", *tasks]
     environment = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
     done = subprocess.run(words, capture_output=True, text=True, cwd=ROOT, env=environment)
     assert done.returncode == 0, done.stderr[-2000:]

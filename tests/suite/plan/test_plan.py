@@ -3,20 +3,7 @@
 import pytest
 
 from rllc.suite.plan import plan
-
-TASK = {"_target_": "tests.suite.toy.make", "name": "toy"}
-RLLC = {
-    "_target_": "rllc.lm_rllc",
-    "canonical": "rllc.canonical_arguments",
-    "name": "M(0.9)+M(0.0)",
-    "family": "rllc",
-    "propagator": "M(0.9)+M(0.0)",
-    "learning_rate": 0.1,
-    "law_learning_rate": 0.01,
-    "initial_law": "ones",
-    "traced": ["learning_rate", "law_learning_rate", "initial_law"],
-}
-SGD = {"_target_": "optax.sgd", "name": "SGD", "learning_rate": 0.1, "traced": ["learning_rate"]}
+from tests.suite.toy import RLLC, SGD, TASK
 
 
 def run(optimizer=RLLC, seed=0, **changes):
