@@ -1,9 +1,10 @@
 """Trains the paper's cells on this machine, at full length, within a time budget.
 
 Cells (task x optimizer, 3 seeds, 10,000 steps, tuned hyperparameters) are trained in order,
-mnist_mlp first, into a local records folder. Runs are never shortened: a cell that does not
-fit the budget waits for the next call, which goes on where this one stopped. At the end this
-machine's results stand beside the committed ones and the paper's.
+mnist_mlp first, into a local records folder; where time is short, every optimizer with one seed
+first. Runs are never shortened: what does not fit the budget waits for the next call, which goes on
+where this one stopped. At the end this machine's results stand beside the committed ones and the
+paper's.
 """
 
 import argparse
@@ -53,57 +54,81 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def cells_of(args: argparse.Namespace) -> list[Cell]:
-    """The requested cells, in order."""
-    wanted_tasks = args.tasks or list(paper.TASKS)
-    CONF.check_names("task", wanted_tasks)
+def names_of(args: argparse.Namespace) -> tuple[list[str], list[str]]:
+    """The requested tasks and optimizers, names of their configs, in the paper's order."""
+    wanted = args.tasks or list(paper.TASKS)
+    CONF.check_names("task", wanted)
     named = CONF.labels()
-    wanted = args.optimizers or [named[label] for label in paper.OPTIMIZERS]
-    CONF.check_names("optimizer", wanted)
-    pairs = [(t, o) for t in sorted(wanted_tasks, key=paper.TASKS.index) for o in wanted]
+    optimizers = args.optimizers or [named[label] for label in paper.OPTIMIZERS]
+    CONF.check_names("optimizer", optimizers)
+    return sorted(wanted, key=paper.TASKS.index), optimizers
+
+
+def cells_of(task: str, optimizers: list[str], args: argparse.Namespace) -> list[Cell]:
+    """The cells of one task, in order."""
     cells = []
-    for task, optimizer in tqdm(pairs, desc="planning", unit=" cells", leave=False):
+    for optimizer in tqdm(optimizers, desc=f"planning {task}", unit=" cells", leave=False):
         runs = sweep.cell_runs(CONF, task, optimizer, args.seeds, args.set)
         cells.append(Cell(task, str(runs[0].optimizer["name"]), runs))
     return cells
 
 
-def show(session: Session, todo: list[Cell]) -> None:
-    """Prints the cells of the first unfinished task, and what waits behind it."""
-    here = [cell for cell in todo if cell.task == todo[0].task]
-    session.measure(here)
+def rounds(session: Session, todo: list[Cell]) -> list[list[Cell]]:
+    """What to train one after another: whole cells, or seed by seed where time is short.
+
+    So a slow machine sees every optimizer with one seed before any with three.
+    """
+    if sum(session.estimate(cell.runs) for cell in todo) <= session.left:
+        return [todo]
+    seeds = sorted({run.seed for cell in todo for run in cell.runs})
+    return [
+        [cell._replace(runs=[run for run in cell.runs if run.seed == seed]) for cell in todo]
+        for seed in seeds
+    ]
+
+
+def show(session: Session, plan: list[list[Cell]]) -> None:
+    """Prints what is trained of a task first, and until where the budget is thought to last."""
     rows, spent = [], 0.0
-    for cell in here:
+    for cell in plan[0]:
         need = session.estimate(cell.runs)
         spent += need
+        seeds = ", ".join(str(run.seed) for run in cell.runs)
         fits = "now" if spent <= session.left else "next call"
-        rows.append((cell.task, cell.optimizer, str(len(cell.runs)), clock(need), fits))
-    print(budget.table(rows, ("task", "optimizer", "runs", "estimate", "when")))
-    if later := sorted({cell.task for cell in todo} - {todo[0].task}, key=paper.TASKS.index):
-        print(f"then, if time is left: {', '.join(later)} (measured when reached)")
+        rows.append((cell.task, cell.optimizer, seeds, clock(need), fits))
+    print(budget.table(rows, ("task", "optimizer", "seeds", "estimate", "when")))
+    if len(plan) > 1:
+        print("time is short: every optimizer with one seed first, then with the others")
+
+
+def train(session: Session, task: str, cells: list[Cell]) -> bool:
+    """Trains what is missing of a task; whether all of it is recorded now."""
+    known = records.finished(session.options.folder)
+    todo = [cell for cell in cells if not {run.name for run in cell.runs} <= known]
+    print(f"{task}: {len(cells)} cells, {len(cells) - len(todo)} recorded", flush=True)
+    if not todo:
+        return True
+    session.measure(todo)
+    plan = rounds(session, todo)
+    show(session, plan)
+    flat = [cell for part in plan for cell in part]
+    return all(session.train(cell, f"[{i}/{len(flat)}] ") for i, cell in enumerate(flat, 1))
 
 
 def main() -> None:
     """Plans, trains, and shows."""
     args = arguments()
     default = "15min" if jax.default_backend() == "cpu" else "all"
-    options = Options(folder=args.records)
     try:
-        session = Session(budget.parse_budget(args.budget or default), options)
-        cells = cells_of(args)
+        session = Session(budget.parse_budget(args.budget or default), Options(args.records))
+        print(f"on {devices.describe()}, budget {clock(session.seconds)}", flush=True)
         records.check_writable(args.records)
-        known = records.finished(args.records)
-        todo = [cell for cell in cells if not {run.name for run in cell.runs} <= known]
-        print(
-            f"{len(cells)} cells on {devices.describe()}, {len(cells) - len(todo)} recorded; "
-            f"budget {clock(session.seconds)}",
-            flush=True,
-        )
-        if todo:
-            show(session, todo)
-            for i, cell in enumerate(todo, 1):
-                if not session.train(cell, f"[{i}/{len(todo)}] "):
-                    break
+        tasks_wanted, optimizers = names_of(args)
+        for i, task in enumerate(tasks_wanted):
+            if not train(session, task, cells_of(task, optimizers, args)):
+                if later := tasks_wanted[i + 1 :]:
+                    print(f"after that: {', '.join(later)}")
+                break
     except (PlanError, records.RecordsError, tasks.DataError) as error:
         sys.exit(f"error: {error}")
     from scripts import aggregate
