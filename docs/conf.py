@@ -14,33 +14,30 @@ myst_heading_anchors = 3
 html_theme = "furo"
 html_title = f"rllc {release}"
 
+default_role = "code"  # single backticks in docstrings
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 napoleon_google_docstring = True
 napoleon_use_ivar = True  # attributes as one list, not as entries of their own
 
-_MARKUP = re.compile(r"(?<!`)`([^`]+)`(?!`)")
-_SIGNS = re.compile(r"([|*\\])")
-_CODE = re.compile(r"(``.*?``)")
+_NORM = re.compile(r"(?<![\w`|])\|(\w+)\|(?![\w`])")
 
 
-def in_rst(app, what, name, obj, options, lines) -> None:
-    """Docstrings are plain text: backticks mean code, and other signs mean themselves."""
+def norms(app, what, name, obj, options, lines) -> None:
+    """|g| in the text of a docstring is a norm; reStructuredText would take it for a macro."""
     del app, what, name, obj, options
     for i, line in enumerate(lines):
         if not line.lstrip().startswith((">>>", "...")):
-            parts = _CODE.split(_MARKUP.sub(r"``\1``", line))
-            lines[i] = "".join(p if p.startswith("``") else _SIGNS.sub(r"\\\1", p) for p in parts)
+            lines[i] = _NORM.sub(r":math:`|\1|`", line)
 
 
 def outside(app, docname, source) -> None:
-    """Links to files beside docs/ become downloads; the source keeps links that a browser of the
-    repository can follow."""
+    """Links to files outside docs/ become downloads; in the source they work in the repository."""
     del app, docname
     source[0] = re.sub(r"(?<!!)(\[[^\]]*\])\(\.\./(?!docs/)", r"\1(path:../", source[0])
 
 
 def setup(app) -> None:
     """Registers the two."""
-    app.connect("autodoc-process-docstring", in_rst, priority=400)  # before napoleon's 500
+    app.connect("autodoc-process-docstring", norms)
     app.connect("source-read", outside)
