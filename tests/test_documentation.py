@@ -1,4 +1,4 @@
-"""README, docs and what the code host reads: links lead somewhere, examples are valid, everything public is listed."""
+"""README, docs and what the code host reads: links lead somewhere, examples are valid."""
 
 import re
 from pathlib import Path
