@@ -15,7 +15,7 @@ OPTIMIZERS ?=
 ARGS       ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev data reproduce tune records tables benchmark test test-learned lock lint format clean
+.PHONY: help setup dev data reproduce tune records tables benchmark test test-learned docs lock lint format clean
 
 help:  ## list the targets
 	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "  %-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,9 +68,18 @@ $(VENV)-learned/.done: requirements/learned.txt
 	$(VENV)-learned/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes --no-deps -r requirements/learned.txt
 	@touch $@
 
+docs: $(VENV)/.docs  ## build the documentation into build/docs; warnings are errors
+	$(RUN) -m sphinx -W --keep-going -q -b html docs build/docs
+
+$(VENV)/.docs: requirements/docs.txt $(VENV)/.dev
+	@echo "installing locked requirements of the documentation into $(VENV) …"
+	$(PIP) -r requirements/docs.txt
+	@touch $@
+
 lock:  ## resolve the lock files anew from pyproject.toml (needs uv)
 	$(LOCK) pyproject.toml --extra suite -o requirements/suite.txt
 	$(LOCK) pyproject.toml --extra suite --extra dev -c requirements/suite.txt -o requirements/dev.txt
+	$(LOCK) pyproject.toml --extra suite --extra dev --extra docs -c requirements/dev.txt -o requirements/docs.txt
 	$(LOCK) pyproject.toml requirements/learned.in --extra suite --extra dev \
 	  --override requirements/learned.overrides -o requirements/learned.txt
 

@@ -3,7 +3,7 @@
 Retrospective learning law correction keeps k vectors of gradient history (the *memory*) and steps
 along a combination of them whose weights (the *law*) follow each new gradient's projection on the
 memory. Everything here is an `optax.GradientTransformation`, and needs jax, numpy and optax only;
-the experiments live in `rllc.suite`.
+the experiments live in `rllc.suite`, which runs from a checkout and is not installed.
 """
 
 from rllc.alias import linear_memory, lm_rllc, mix, scale_by_step, wrap
@@ -30,6 +30,8 @@ from rllc.rules import (
 )
 from rllc.spelling import canonical_arguments
 from rllc.transform import RllcState, get_law, scale_by_rllc
+
+__version__ = "0.1.0"
 
 __all__ = [
     "MemoryRule",

@@ -97,7 +97,7 @@ def main() -> None:
         aggregation.write_report(found, arguments.output)
         drawn = aggregation.write_figures(found, arguments.output, arguments.law_task)
         if arguments.output == RESULTS:
-            readme.update(ROOT / "README.md", found, RESULTS / "benchmarks")
+            readme.update(ROOT / "README.md", found)
     except (PlanError, records.RecordsError, OSError) as error:
         sys.exit(f"error: {error}")
     print(

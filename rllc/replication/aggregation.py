@@ -19,6 +19,7 @@ from rllc.replication import (
     question_verdicts,
     report,
     search,
+    summary,
 )
 from rllc.replication.analysis import Replication
 from rllc.replication.law_dynamics import COUPLED, MIXED
@@ -34,8 +35,8 @@ def write_tables(r: Replication, output: Path) -> None:
     """Writes everything under ``output/tables``."""
     aggregation.write_tables(r.measured, output)
     folder = output / "tables"
-    summary = question_verdicts.summary(r.deviations)
-    tables.write_csv(summary, question_verdicts.COLUMNS, folder / "questions.csv")
+    verdicts = question_verdicts.summary(r.deviations)
+    tables.write_csv(verdicts, question_verdicts.COLUMNS, folder / "questions.csv")
     tables.write_csv(r.deviations, deviations.COLUMNS, folder / "questions_cells.csv")
     tables.write_csv(r.witnesses, initial_laws.COLUMNS, folder / "initial_laws.csv")
     tables.write_csv(r.law_rates, law_rates.COLUMNS, folder / "law_rates.csv")
@@ -55,9 +56,10 @@ def _write_search(a: Analysis, folder: Path) -> None:
 
 
 def write_report(r: Replication, output: Path) -> None:
-    """Writes ``replication.md`` and its rows as ``tables/claims.csv``."""
+    """Writes ``summary.md``, ``replication.md`` and its rows as ``tables/claims.csv``."""
     sections = report.all_claims(r)
     output.mkdir(parents=True, exist_ok=True)
+    write_text(output / "summary.md", summary.to_markdown(r, output / "benchmarks"))
     write_text(output / "replication.md", report.to_markdown(r, sections))
     claims = report.claims_table(sections)
     tables.write_csv(claims, list(claims.columns), output / "tables" / "claims.csv")

@@ -1,25 +1,20 @@
-"""The part of README.md that follows from the records, between its two markers."""
+"""The part of README.md that follows from the records: does the paper's main claim hold?"""
 
+from collections import Counter
 from pathlib import Path
 
-import pandas as pd
-
-from rllc.replication import early_choice, law_rates, paper, question_report, report, search
+from rllc.replication import claims, paper
 from rllc.replication.analysis import Replication
-from rllc.replication.paper import STUDY
-from rllc.suite.choose import screens
-from rllc.suite.markdown import MISSING, markdown_table
-from rllc.suite.score.provenance import FULL
-from rllc.suite.score.readings import HEADLINE
+from rllc.replication.claims import NOT_MEASURED, NOT_SUPPORTED, PARTLY, SUPPORTED, Claim
+from rllc.suite.markdown import markdown_table
 from rllc.suite.show.analysis import Analysis
-from rllc.suite.show.tables import ordered
-from rllc.suite.speed import report as speed
-from rllc.suite.speed import store
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
+MARK = "†"
+HEAD = ["task", "gain in the paper", "our gain", "95 % interval", "seeds", "verdict"]
 
 
-def update(path: Path, r: Replication, benchmarks: Path) -> None:
+def update(path: Path, r: Replication) -> None:
     """Rewrites the text between the markers of the README at `path`.
 
     Raises:
@@ -30,141 +25,44 @@ def update(path: Path, r: Replication, benchmarks: Path) -> None:
     _, end, after = rest.partition(END)
     if not begin or not end:
         raise ValueError(f"{path} lacks {BEGIN} … {END}")
-    path.write_text(f"{before}{BEGIN}\n{_results(r)}{_speed(benchmarks)}{END}{after}")
+    path.write_text(f"{before}{BEGIN}\n{_verdict(r.measured)}{END}{after}")
 
 
-def _results(r: Replication) -> str:
-    a = r.measured
-    cells = a.cells[a.cells.reading == HEADLINE]
-    measured = STUDY.task_order(set(cells.task))
-    cells = ordered(STUDY, cells[cells.optimizer.isin(paper.OPTIMIZERS)])
-    optimizers = list(dict.fromkeys(cells.optimizer))
-    by_cell = {(row.optimizer, row.task): _cell(row) for row in cells.itertuples()}
-    body = [[paper.pretty(o), *(by_cell.get((o, t), "–") for t in measured)] for o in optimizers]
-    head = ["test accuracy (%)", *(paper.title(task) for task in measured)]
-    table = markdown_table(head, body) if measured else "No final runs are recorded yet."
+def _verdict(a: Analysis) -> str:
+    found = claims.best_of_task(a)
+    reduced = [bool(claims.reduced_note(a, task, *paper.OPTIMIZERS)) for task in paper.TASKS]
+    rows = [_row(*row) for row in zip(paper.TASKS, found, reduced, strict=True)]
+    note = (
+        f"\n{MARK} Hyperparameters were chosen from fewer points or shorter runs than the paper's "
+        "grids.\n"
+        if any(reduced)
+        else ""
+    )
+    return f"{_sentence(found)}\n\n{markdown_table(HEAD, rows)}\n{note}"
+
+
+def _row(task: str, claim: Claim, is_reduced: bool) -> list[str]:
+    mark = f" {MARK}" if is_reduced else ""
+    gain = f"{paper_gain(task):+.2f}"
+    value = claim.value.removesuffix(" points")
+    return [f"{paper.title(task)}{mark}", gain, value, claim.interval, claim.n, claim.verdict]
+
+
+def paper_gain(task: str) -> float:
+    """Accuracy points by which the paper's best RLLC optimizer exceeds its best baseline."""
+    table = paper.cells()
+    ours = table[(table.task == task) & table.optimizer.isin(paper.RLLC)].test_accuracy_mean
+    return float(ours.max() - paper.best_baselines()[task])
+
+
+def _sentence(found: list[Claim]) -> str:
+    count = Counter(claim.verdict for claim in found)
+    others = (
+        f"{verdict} on {count[verdict]}"
+        for verdict in (NOT_SUPPORTED, PARTLY, NOT_MEASURED)
+        if count[verdict]
+    )
     return (
-        f"{report.headline(a)}\n\n"
-        "Mean ± standard deviation over seeds at the step chosen on validation data, n runs (those "
-        "that diverged are not in the mean, those that ended at chance are); the paper's mean in "
-        f"brackets{_metric_note(cells)}."
-        "\n\n"
-        f"{table}\n\n{_provenance(a)}{_beyond(r)}"
-        "All readings, losses and intervals: [Table 1](results/tables/table1.md), "
-        "[Table 2](results/tables/table2.md), [how each cell was made]"
-        "(results/tables/provenance.md), [verdicts on the paper's claims]"
-        "(results/replication.md), [figures](results/figures).\n"
+        f"**That claim is {SUPPORTED} on {count[SUPPORTED]} of {len(found)} tasks**"
+        f"{''.join(f', {other}' for other in others)}."
     )
-
-
-def _metric_note(cells: pd.DataFrame) -> str:
-    """How far the paper's metric, a mean over test batches, is from ours."""
-    change = (cells.batch_accuracy_mean - cells.test_accuracy_mean).dropna()
-    if change.empty:
-        return ""
-    return (
-        " (a mean over test batches, which would change ours by "
-        f"{change.min():+.2f} to {change.max():+.2f} points)"
-    )
-
-
-def _cell(row) -> str:
-    if pd.isna(row.test_accuracy_mean):
-        return f"diverged, n={row.seeds} ({row.paper_accuracy:.2f})"
-    spread = "" if pd.isna(row.test_accuracy_std) else f" ± {row.test_accuracy_std:.2f}"
-    lost = f", {row.diverged} diverged" if row.diverged else ""
-    lost += f", {row.at_chance} at chance" if row.at_chance else ""
-    return f"{row.test_accuracy_mean:.2f}{spread}, n={row.seeds}{lost} ({row.paper_accuracy:.2f})"
-
-
-def _provenance(a: Analysis) -> str:
-    """Devices and what falls short of the paper's protocol, so that no number stands without it."""
-    made = a.made[a.made.optimizer.isin(paper.OPTIMIZERS)]
-    if made.empty:
-        return ""
-    devices = ", ".join(sorted({part for d in made.device.dropna() for part in d.split(" + ")}))
-    text = (
-        f"Trained on: {devices}. Hyperparameters: points of the paper's grids, chosen by "
-        "validation accuracy on tuning seeds that no final run shares.\n\n"
-    )
-    parts = ("training", "tuning")
-    body = [
-        [paper.title(task), *(_short(made[made.task == task], part) for part in parts)]
-        for task in STUDY.task_order(made.task)
-    ]
-    body = [row for row in body if row[1:] != [MISSING, MISSING]]
-    if body:
-        text += markdown_table(["short of the paper's protocol", *parts], body) + "\n\n"
-    if early := early_choice.sentence(a.early):
-        text += f"{early} [By step](results/figures/tuning_steps.png).\n\n"
-    if checked := screens.sentence(STUDY, a.screens):
-        text += f"{checked} [By grid](results/tables/screens.csv).\n\n"
-    return text
-
-
-def _short(made: pd.DataFrame, part: str) -> str:
-    """What the cells of one task lack, most common first, with their number where they differ."""
-    counts = made[made[part] != FULL][part].value_counts(sort=False).sort_index()
-    counts = counts.sort_values(ascending=False, kind="stable")
-    if list(counts) == [len(made)]:
-        return str(counts.index[0])
-    return ", ".join(f"{text} ({n} of {len(made)} cells)" for text, n in counts.items()) or MISSING
-
-
-def _beyond(r: Replication) -> str:
-    """Verdicts on the open questions, and of a search beyond the paper's propagators."""
-    verdicts = question_report.one_line(r.deviations)
-    lines = [f"[Questions the paper leaves open](results/tables/questions.md): {verdicts}."]
-    if len(r.witnesses):
-        lines.append(question_report.witness_sentence(r.witnesses))
-    if by_law_rate := law_rates.summary(r.law_rates):
-        lines.append(by_law_rate)
-    lines += [
-        f"{search.sentence(found)} [All candidates](results/tables/propagator_search.md)."
-        for found in search.found(r.measured)
-    ]
-    return "".join(f"{line}\n\n" for line in lines)
-
-
-def _speed(folder: Path) -> str:
-    path = folder / "summary.csv"
-    if not path.exists():
-        return ""
-    parts = ["Speed, from [`make benchmark`](results/benchmarks): momentum SGD in groups of runs."]
-    for device, rows in pd.read_csv(path).groupby("device", sort=True):
-        value = rows.set_index(["metric", "case"]).value
-        parts.append(_throughput(str(device), value))
-        ratios = rows[rows.metric == "update_time_over_adam"]
-        if len(ratios):
-            times = ", ".join(f"{row.case}: ×{row.value:.2f}" for row in ratios.itertuples())
-            parts.append(
-                f"Time of an RLLC update alone over Adam's, 10⁷ parameters, {device}: {times}."
-            )
-    shared = store.read(folder, "batching")
-    if len(shared):
-        parts += [
-            f"On one {device}, {speed.batching(STUDY, rows)}"
-            for device, rows in shared.groupby("device", sort=True)
-        ]
-    return "\n" + "\n\n".join(parts) + "\n"
-
-
-def _throughput(device: str, value: pd.Series) -> str:
-    """One row per task."""
-    measures = {
-        "run_steps_per_second": ("run-steps/s", "{:,.4g}"),
-        "matmul_fraction": ("products at the rate of a bare matmul", "{:.0%}"),
-        "speedup_over_loop": ("against a Flax + optax loop", "×{:.2f}"),
-    }
-    tasks = STUDY.task_order([case for _, case in value.index if case in paper.TASKS])
-    body = [
-        [
-            paper.title(task),
-            *(
-                form.format(value[metric, task]) if (metric, task) in value.index else "–"
-                for metric, (_, form) in measures.items()
-            ),
-        ]
-        for task in tasks
-    ]
-    return markdown_table([device, *(title for title, _ in measures.values())], body)

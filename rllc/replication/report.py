@@ -89,7 +89,7 @@ def _is_screened(cells: pd.DataFrame) -> pd.Series:
 
 
 def headline(a: Analysis) -> str:
-    """The sentence on coverage and agreement, also for the README."""
+    """The sentence on coverage and agreement, also for the summary."""
     table = coverage(a).set_index("reading")
     first = table.loc[HEADLINE]
     screened = (
