@@ -4,7 +4,6 @@ python scripts/aggregate.py                     the committed ones, byte for byt
 python scripts/aggregate.py --local local       this machine's, beside the committed and the paper's
 """
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from rllc.replication import aggregation, analysis, readme  # noqa: E402
 from rllc.replication.analysis import Replication  # noqa: E402
 from rllc.suite import records  # noqa: E402
 from rllc.suite.choose import selection  # noqa: E402
+from rllc.suite.execute.parser import Parser  # noqa: E402
 from rllc.suite.plan import configuration  # noqa: E402
 from rllc.suite.plan.configuration import Conf  # noqa: E402
 from rllc.suite.plan.plan import PlanError, Run  # noqa: E402
@@ -75,13 +75,11 @@ def local(folder: Path, output: Path, shared: Path = RESULTS) -> None:
 
 def main() -> None:
     """Reads the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--records", type=Path, default=RESULTS / "records")
-    parser.add_argument("--output", type=Path, default=RESULTS)
+    parser = Parser(description=__doc__)
+    parser.add_argument("--records", type=records.folder, default=RESULTS / "records")
+    parser.add_argument("--output", type=records.folder, default=RESULTS)
     parser.add_argument(
-        "--local", type=Path, metavar="FOLDER",
+        "--local", type=records.folder, metavar="FOLDER",
         help="this machine's results: records in FOLDER/records, output to FOLDER/results",
     )  # fmt: skip
     parser.add_argument("--law-task", help="task of Figure 2 (default: the first with records)")

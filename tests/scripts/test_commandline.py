@@ -212,7 +212,7 @@ def test_groups_run_through_submitit(tmp_path):
 def test_few_groups_are_handed_over_at_once(tmp_path, monkeypatch):
     """The second starts when the first has ended."""
 
-    def note(visible, group, options):  # in a process of its own, which knows no patches of ours
+    def note(work, group, options):  # in a process of its own, which knows no patches of ours
         with (tmp_path / "order").open("a") as file:
             file.write(f"start {group[0]}\n")
         time.sleep(0.5)
@@ -220,7 +220,7 @@ def test_few_groups_are_handed_over_at_once(tmp_path, monkeypatch):
             file.write(f"end {group[0]}\n")
         return execution.Outcome(group)
 
-    monkeypatch.setattr(launcher, "_on_our_gpus", note)
+    monkeypatch.setattr(launcher._Work, "__call__", note)
     options = execution.Options(tmp_path / "records")
     parameters = {"folder": tmp_path / "logs"}
     found = launcher.submit([["a"], ["b"]], options, "local", parameters, at_once=1)

@@ -76,6 +76,7 @@ def prepare(runs: Sequence[Run], options: Options) -> list[list[Run]]:
       RecordsError: the records folder cannot be written or is damaged.
     """
     devices.configure()
+    devices.check()
     records.check_writable(options.folder)
     records.check_writable(options.checkpoints, "folder of checkpoints")
     for run in {run.group: run for run in runs}.values():
