@@ -11,7 +11,7 @@ import pytest
 
 from rllc.suite import records
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 LONG = ["protocol.steps=2000000", "protocol.eval_every=1000000", "protocol.law_every=1000000"]
 SHORT = ["protocol.steps=40", "protocol.eval_every=20"]
 # Notes the steps that each call of the trainer adds, and runs the script.
