@@ -46,6 +46,24 @@ def _job(override: str) -> Run:
     return configuration.run_of(configuration.compose(CONF, [override]), {})
 
 
+def check_places(folder: Path, output: Path) -> None:
+    """Refuses to overwrite the committed results by those of other records.
+
+    Raises:
+      RecordsError: other records for `RESULTS`, or a folder without any.
+    """
+    if (
+        output.resolve() == RESULTS.resolve()
+        and folder.resolve() != (RESULTS / "records").resolve()
+    ):
+        raise records.RecordsError(
+            f"--records {folder} would overwrite the committed results in {RESULTS}: give "
+            "--output FOLDER, or --local FOLDER to see them beside the committed ones"
+        )
+    if not records.shards(folder):
+        raise records.RecordsError(f"no records in {folder}: is it spelt right?")
+
+
 def committed(folder: Path, output: Path) -> Replication:
     """Analysis of the committed records, rates chosen from them."""
     loaded = records.load(folder)
@@ -87,14 +105,17 @@ def main() -> None:
     try:
         if arguments.local:
             here = arguments.local
+            if not here.is_dir():
+                raise records.RecordsError(f"--local {here}: there is no such folder")
             local(here / "records", here / "results", arguments.output)
             return
+        check_places(arguments.records, arguments.output)
         found = committed(arguments.records, arguments.output)
         selection.write_choices(found.measured.choices, arguments.output / "tuning" / "choices.csv")
         aggregation.write_tables(found, arguments.output)
         aggregation.write_report(found, arguments.output)
         drawn = aggregation.write_figures(found, arguments.output, arguments.law_task)
-        if arguments.output == RESULTS:
+        if arguments.output.resolve() == RESULTS.resolve():
             readme.update(ROOT / "README.md", found, RESULTS / "benchmarks")
     except (PlanError, records.RecordsError, OSError) as error:
         sys.exit(f"error: {error}")

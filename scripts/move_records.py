@@ -18,6 +18,8 @@ def main() -> None:
     parser.add_argument("--target", type=records.folder, default=ROOT / "results" / "records")
     arguments = parser.parse_args()
     try:
+        if not arguments.source.is_dir():
+            raise records.RecordsError(f"--source {arguments.source}: there is no such folder")
         records.check_writable(arguments.target)
         done = records.move(arguments.source, arguments.target)
     except records.RecordsError as error:
