@@ -3,6 +3,12 @@ PYTHON ?= python3
 VENV   ?= .venv
 RUN    := $(VENV)/bin/python
 PIP    := $(RUN) -m pip --disable-pip-version-check install --quiet --require-hashes
+NEW_ENOUGH = $(1) -c "import sys; v = sys.version_info; sys.exit(f'rllc needs Python 3.11 or newer, \
+  $(1) is {v[0]}.{v[1]}: $(2)' if v < (3, 11) else 0)"
+# An environment made by uv, or on Debian without python3-venv, has no pip.
+READY = $(call NEW_ENOUGH,$(RUN),remove $(VENV) first) && { \
+  $(RUN) -m pip --version >/dev/null 2>&1 || $(RUN) -m ensurepip >/dev/null 2>&1 || { \
+  echo "$(VENV) has no pip and ensurepip fails: remove $(VENV), install python3-venv" >&2; exit 1; }; }
 # The suite runs from this checkout: a path file lets every process of the environment import it.
 CHECKOUT = @$(RUN) -c "import pathlib, site; pathlib.Path(site.getsitepackages()[0], 'rllc-checkout.pth').write_text('$(CURDIR)\n')"
 
@@ -14,8 +20,16 @@ TASKS      ?=
 OPTIMIZERS ?=
 ARGS       ?=
 
+# A misspelt variable (TASK=…) would mean its default, all tasks: only these are taken.
+KNOWN   := PYTHON VENV BUDGET TASKS OPTIMIZERS ARGS RECORD STEPS
+UNKNOWN := $(filter-out $(KNOWN) MAKEFLAGS MFLAGS MAKEOVERRIDES, \
+  $(foreach name,$(.VARIABLES),$(if $(filter command line,$(origin $(name))),$(name))))
+ifneq ($(strip $(UNKNOWN)),)
+  $(error unknown variable $(strip $(UNKNOWN)); known are $(KNOWN))
+endif
+
 .DEFAULT_GOAL := help
-.PHONY: help setup dev data reproduce tune records tables benchmark test test-learned docs lock lint format clean
+.PHONY: help setup dev data reproduce tune records tables benchmark test test-learned docs lock lint format clean clean-local
 
 help:  ## list the targets
 	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "  %-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,15 +38,18 @@ setup: $(VENV)/.suite  ## install what the experiments need
 dev: $(VENV)/.dev  ## install what development needs too
 
 $(VENV)/bin/python:
+	@$(call NEW_ENOUGH,$(PYTHON),try make setup PYTHON=python3.12)
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.suite: requirements/suite.txt | $(VENV)/bin/python
+	@$(READY)
 	@echo "installing locked requirements into $(VENV) …"
 	$(PIP) -r requirements/suite.txt
 	$(CHECKOUT)
 	@touch $@
 
 $(VENV)/.dev: requirements/suite.txt requirements/dev.txt | $(VENV)/bin/python
+	@$(READY)
 	@echo "installing locked development requirements into $(VENV) …"
 	$(PIP) -r requirements/dev.txt
 	$(CHECKOUT)
@@ -92,5 +109,9 @@ format: dev  ## fix style
 	$(RUN) -m ruff check --fix .
 	$(RUN) -m ruff format .
 
-clean:  ## remove caches and local results, keep .venv
-	rm -rf local outputs multirun build dist .pytest_cache .mypy_cache .ruff_cache
+clean:  ## remove caches, keep local/ and .venv
+	rm -rf outputs multirun build dist .pytest_cache .mypy_cache .ruff_cache
+
+clean-local:  ## remove local/ too: records and checkpoints that are nowhere else (asks)
+	@printf 'remove local/, trainings included? type yes: '; read answer; \
+	  if [ "$$answer" = yes ]; then rm -rf local; else echo "local/ stays"; exit 1; fi

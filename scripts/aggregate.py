@@ -4,7 +4,6 @@ python scripts/aggregate.py                     the committed ones, byte for byt
 python scripts/aggregate.py --local local       this machine's, beside the committed and the paper's
 """
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from rllc.replication import aggregation, analysis, readme  # noqa: E402
 from rllc.replication.analysis import Replication  # noqa: E402
 from rllc.suite import records  # noqa: E402
 from rllc.suite.choose import selection  # noqa: E402
+from rllc.suite.execute.parser import Parser  # noqa: E402
 from rllc.suite.plan import configuration  # noqa: E402
 from rllc.suite.plan.configuration import Conf  # noqa: E402
 from rllc.suite.plan.plan import PlanError, Run  # noqa: E402
@@ -46,6 +46,24 @@ def _job(override: str) -> Run:
     return configuration.run_of(configuration.compose(CONF, [override]), {})
 
 
+def check_places(folder: Path, output: Path) -> None:
+    """Refuses to overwrite the committed results by those of other records.
+
+    Raises:
+      RecordsError: other records for `RESULTS`, or a folder without any.
+    """
+    if (
+        output.resolve() == RESULTS.resolve()
+        and folder.resolve() != (RESULTS / "records").resolve()
+    ):
+        raise records.RecordsError(
+            f"--records {folder} would overwrite the committed results in {RESULTS}: give "
+            "--output FOLDER, or --local FOLDER to see them beside the committed ones"
+        )
+    if not records.shards(folder):
+        raise records.RecordsError(f"no records in {folder}: is it spelt right?")
+
+
 def committed(folder: Path, output: Path) -> Replication:
     """Analysis of the committed records, rates chosen from them."""
     loaded = records.load(folder)
@@ -75,13 +93,11 @@ def local(folder: Path, output: Path, shared: Path = RESULTS) -> None:
 
 def main() -> None:
     """Reads the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--records", type=Path, default=RESULTS / "records")
-    parser.add_argument("--output", type=Path, default=RESULTS)
+    parser = Parser(description=__doc__)
+    parser.add_argument("--records", type=records.folder, default=RESULTS / "records")
+    parser.add_argument("--output", type=records.folder, default=RESULTS)
     parser.add_argument(
-        "--local", type=Path, metavar="FOLDER",
+        "--local", type=records.folder, metavar="FOLDER",
         help="this machine's results: records in FOLDER/records, output to FOLDER/results",
     )  # fmt: skip
     parser.add_argument("--law-task", help="task of Figure 2 (default: the first with records)")
@@ -89,14 +105,17 @@ def main() -> None:
     try:
         if arguments.local:
             here = arguments.local
+            if not here.is_dir():
+                raise records.RecordsError(f"--local {here}: there is no such folder")
             local(here / "records", here / "results", arguments.output)
             return
+        check_places(arguments.records, arguments.output)
         found = committed(arguments.records, arguments.output)
         selection.write_choices(found.measured.choices, arguments.output / "tuning" / "choices.csv")
         aggregation.write_tables(found, arguments.output)
         aggregation.write_report(found, arguments.output)
         drawn = aggregation.write_figures(found, arguments.output, arguments.law_task)
-        if arguments.output == RESULTS:
+        if arguments.output.resolve() == RESULTS.resolve():
             readme.update(ROOT / "README.md", found)
     except (PlanError, records.RecordsError, OSError) as error:
         sys.exit(f"error: {error}")

@@ -8,27 +8,29 @@ A study names tasks and optimizers, ours or those of its own configs; see exampl
 Records and results are written under FOLDER, nowhere else.
 """
 
-import argparse
+import signal
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-from rllc.suite.engine import devices  # noqa: E402
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # while this is imported nothing is to be saved
+from rllc.suite.engine import devices, stopping  # noqa: E402
 
 devices.configure()
 
 import tasks  # noqa: E402
 from rllc.suite.errors import PlanError, RecordsError  # noqa: E402
 from rllc.suite.execute import bench, budget  # noqa: E402
+from rllc.suite.execute.parser import Parser  # noqa: E402
+from rllc.suite.records import folder  # noqa: E402
 from rllc.suite.study import StudyError  # noqa: E402
 
 
 def main() -> None:
     """Reads the command line and runs the study."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("folder", type=Path, help="holds study.yaml")
+    parser = Parser(description=__doc__)
+    parser.add_argument("folder", type=folder, help="holds study.yaml")
     parser.add_argument(
         "--budget", default="", help="such as 10min, 2h, all (default: the study's, else all)"
     )
@@ -44,7 +46,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except KeyboardInterrupt:
-        sys.exit("interrupted; the same command goes on from the last checkpoint")
+    stopping.run(main, "the same command goes on from the last checkpoint")

@@ -3,21 +3,23 @@
 Shards whose runs are all there already stay behind, and so do rehearsals on made-up data.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 from rllc.suite import records  # noqa: E402
+from rllc.suite.execute.parser import Parser  # noqa: E402
 
 
 def main() -> None:
     """Reads the command line and reports what was moved."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--source", type=Path, default=Path("local/records"))
-    parser.add_argument("--target", type=Path, default=ROOT / "results" / "records")
+    parser = Parser(description=__doc__)
+    parser.add_argument("--source", type=records.folder, default=Path("local/records"))
+    parser.add_argument("--target", type=records.folder, default=ROOT / "results" / "records")
     arguments = parser.parse_args()
     try:
+        if not arguments.source.is_dir():
+            raise records.RecordsError(f"--source {arguments.source}: there is no such folder")
         records.check_writable(arguments.target)
         done = records.move(arguments.source, arguments.target)
     except records.RecordsError as error:

@@ -8,11 +8,14 @@ paper's.
 """
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-from rllc.suite.engine import devices  # noqa: E402
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # while this is imported nothing is to be saved
+from rllc.suite.engine import devices, stopping  # noqa: E402
 
 devices.configure()
 
@@ -25,6 +28,7 @@ from rllc.suite import records  # noqa: E402
 from rllc.suite.execute import budget  # noqa: E402
 from rllc.suite.execute.budget import clock  # noqa: E402
 from rllc.suite.execute.execution import Options  # noqa: E402
+from rllc.suite.execute.parser import Parser  # noqa: E402
 from rllc.suite.execute.session import Cell, Session  # noqa: E402
 from rllc.suite.plan import sweep  # noqa: E402
 from rllc.suite.plan.configuration import Conf  # noqa: E402
@@ -35,9 +39,7 @@ CONF = Conf(ROOT / "conf")
 
 def arguments() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(description=__doc__)
     parser.add_argument(
         "--budget", default="", help="such as 15min, 2h, all; default: 15min on a CPU, else all"
     )
@@ -46,8 +48,8 @@ def arguments() -> argparse.Namespace:
         "--optimizers", nargs="*", default=[], help="default: the eleven of the paper's tables"
     )
     parser.add_argument("--seeds", nargs="*", type=int, default=sweep.FINAL_SEEDS)
-    parser.add_argument("--records", type=Path, default=Path("local/records"))
-    parser.add_argument("--output", type=Path, default=Path("local/results"))
+    parser.add_argument("--records", type=records.folder, default=Path("local/records"))
+    parser.add_argument("--output", type=records.folder, default=Path("local/results"))
     parser.add_argument(
         "--set", nargs="*", default=[], metavar="KEY=VALUE", help="config overrides"
     )
@@ -137,7 +139,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except KeyboardInterrupt:
-        sys.exit("interrupted; `make reproduce` goes on from the last checkpoint")
+    stopping.run(main, "`make reproduce` goes on from the last checkpoint")

@@ -8,11 +8,14 @@ the records to the committed ones, from which `make tables` writes propagator_se
 """
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-from rllc.suite.engine import devices  # noqa: E402
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # while this is imported nothing is to be saved
+from rllc.suite.engine import devices, stopping  # noqa: E402
 
 devices.configure()
 
@@ -22,6 +25,7 @@ from rllc.replication import search  # noqa: E402
 from rllc.suite import records  # noqa: E402
 from rllc.suite.choose import selection  # noqa: E402
 from rllc.suite.execute.execution import Options  # noqa: E402
+from rllc.suite.execute.parser import Parser  # noqa: E402
 from rllc.suite.plan import sweep  # noqa: E402
 from rllc.suite.plan.configuration import Conf  # noqa: E402
 from rllc.suite.plan.plan import PlanError, Run  # noqa: E402
@@ -32,15 +36,13 @@ CONF = Conf(ROOT / "conf")
 
 def main() -> None:
     """Trains the rounds, each decided by the records of the one before."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = Parser(description=__doc__)
     parser.add_argument("--experiment", default="propagator_search", help="in conf/experiment")
     parser.add_argument("--best", type=int, default=3, help="propagators in the second round")
     parser.add_argument("--points", type=int, default=3, help="points of each in the second round")
     parser.add_argument("--more-seeds", nargs="*", type=int, default=(101, 102))
     parser.add_argument("--final-seeds", nargs="*", type=int, default=tuple(range(10)))
-    parser.add_argument("--records", type=Path, default=Path("local/records"))
+    parser.add_argument("--records", type=records.folder, default=Path("local/records"))
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="overrides")
     arguments = parser.parse_args()
     try:
@@ -84,7 +86,4 @@ def _is_at(run: Run, row) -> bool:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except KeyboardInterrupt:
-        sys.exit("interrupted; the same command goes on from the last checkpoint")
+    stopping.run(main, "the same command goes on from the last checkpoint")

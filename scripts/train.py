@@ -1,10 +1,13 @@
 """Trains one run, or with -m a sweep, and writes records. ``--help`` shows the options."""
 
+import signal
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-from rllc.suite.engine import devices  # noqa: E402
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # while this is imported nothing is to be saved
+from rllc.suite.engine import devices, stopping  # noqa: E402
 
 devices.configure()
 
@@ -40,12 +43,9 @@ def main(cfg: DictConfig) -> None:
 
 
 def cli() -> None:
-    """The command line; ends plainly on Ctrl-C."""
+    """The command line; ends plainly on Ctrl-C and SIGTERM."""
     sys.argv[1:] = quote_propagators(sys.argv[1:])
-    try:
-        main()
-    except KeyboardInterrupt:
-        sys.exit("interrupted; the same command goes on from the last checkpoint")
+    stopping.run(main, "the same command goes on from the last checkpoint")
 
 
 if __name__ == "__main__":

@@ -12,20 +12,24 @@ committed ones, from which `make tables` writes results/tuning/choices.csv.
 
 import argparse
 import itertools
+import signal
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-from rllc.suite.engine import devices  # noqa: E402
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # while this is imported nothing is to be saved
+from rllc.suite.engine import devices, stopping  # noqa: E402
 
 devices.configure()
 
 from rllc.suite.execute import execution, launcher  # noqa: E402
 from rllc.suite.execute.execution import Options  # noqa: E402
+from rllc.suite.execute.parser import Parser  # noqa: E402
 from rllc.suite.plan import sweep  # noqa: E402
 from rllc.suite.plan.configuration import Conf  # noqa: E402
 from rllc.suite.plan.plan import PlanError, Run  # noqa: E402
-from rllc.suite.records import RecordsError, roles  # noqa: E402
+from rllc.suite.records import RecordsError, folder, roles  # noqa: E402
 
 CONF = Conf(ROOT / "conf")
 
@@ -55,9 +59,7 @@ def main() -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = Parser(description=__doc__)
     parser.add_argument("--tasks", nargs="*", default=[], help="tasks (default: all)")
     parser.add_argument("--optimizers", nargs="*", default=[], help="optimizers (default: all)")
     parser.add_argument(
@@ -86,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
         "--group-size", type=_positive, metavar="N",
         help="most runs in one program (default: chosen from memory and measured speed)",
     )  # fmt: skip
-    parser.add_argument("--records", type=Path, default=Path("local/records"))
+    parser.add_argument("--records", type=folder, default=Path("local/records"))
     parser.add_argument(
         "--set", nargs="*", default=[], metavar="KEY=VALUE",
         help="overrides for every run, such as optimizer.initial_law=mean",
@@ -164,7 +166,4 @@ def train(runs: list[Run], options: argparse.Namespace, what: str = "grid runs")
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except KeyboardInterrupt:
-        sys.exit("interrupted; the same command goes on from the last checkpoint")
+    stopping.run(main, "the same command goes on from the last checkpoint")

@@ -126,3 +126,25 @@ def test_defaults_come_from_the_configuration():
     assert law["task"]["name"] == "mnist_mlp"
     assert law["optimizer"]["propagator"] == "M(0.9)"
     assert json.loads(found["mnist_mlp", "SGD"])["traced"] == {}
+
+
+def test_other_records_do_not_overwrite_the_committed_results(results, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["aggregate.py", "--records", str(results / "records")])
+    with pytest.raises(SystemExit, match="would overwrite the committed results"):
+        aggregate.main()
+
+
+@pytest.mark.parametrize("option", ["--records", "--local"])
+def test_a_folder_without_records_is_refused(tmp_path, monkeypatch, option):
+    words = [option, str(tmp_path / "misspelt"), "--output", str(tmp_path / "out")]
+    monkeypatch.setattr(sys, "argv", ["aggregate.py", *words])
+    with pytest.raises(SystemExit, match=r"no records in|no such folder"):
+        aggregate.main()
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_misspelt_option_is_told_the_nearest(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["aggregate.py", "--recods", "x"])
+    with pytest.raises(SystemExit):
+        aggregate.main()
+    assert "did you mean --records instead of --recods?" in capsys.readouterr().err

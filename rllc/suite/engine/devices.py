@@ -8,6 +8,8 @@ import os
 import platform
 from pathlib import Path
 
+from rllc.suite.errors import PlanError
+
 HOST_DEVICES = "--xla_force_host_platform_device_count"
 MAX_HOST_DEVICES = 16
 
@@ -27,7 +29,8 @@ def configure(host_devices: int | None = None, cache: str | Path | None = None) 
       host_devices: number of host devices; None takes one per core (at most 16). An
         explicit count in ``XLA_FLAGS`` wins.
       cache: folder of the compilation cache; None takes ``RLLC_CACHE`` or
-        ``~/.cache/rllc``. Unlike CPUs get different sub-folders.
+        ``~/.cache/rllc``. Unlike CPUs get different sub-folders. A user's own
+        ``JAX_COMPILATION_CACHE_DIR`` stays.
 
     Returns:
       False if JAX is already running, so that nothing could be changed any more.
@@ -41,6 +44,8 @@ def configure(host_devices: int | None = None, cache: str | Path | None = None) 
 
     if jax._src.xla_bridge.backends_are_initialized():
         return False
+    if os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+        return True
     folder = Path(cache or cache_folder()) / "xla" / _cpu_fingerprint()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -54,7 +59,23 @@ def configure(host_devices: int | None = None, cache: str | Path | None = None) 
 
 def cache_folder() -> Path:
     """Folder for everything that can be made again: ``RLLC_CACHE`` or ``~/.cache/rllc``."""
-    return Path(os.environ.get("RLLC_CACHE", "~/.cache/rllc")).expanduser()
+    return Path(os.environ.get("RLLC_CACHE") or "~/.cache/rllc").expanduser()
+
+
+def check() -> None:
+    """Starts JAX's backend.
+
+    Raises:
+      PlanError: it cannot be started, as where ``JAX_PLATFORMS`` names a platform that is not here.
+    """
+    import jax
+
+    try:
+        jax.devices()
+    except Exception as error:  # jaxlib raises several types, some without a message
+        wanted = os.environ.get("JAX_PLATFORMS") or "unset"
+        why = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+        raise PlanError(f"JAX cannot start a device (JAX_PLATFORMS is {wanted}): {why}") from None
 
 
 def describe() -> str:

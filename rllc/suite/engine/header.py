@@ -37,7 +37,7 @@ def describe(trainer: Any) -> dict[str, Any]:
             for run, status in zip(trainer.runs, statuses, strict=True)
         ],
         "device": devices.describe(),
-        "matmul_precision": getattr(jax.config, "jax_default_matmul_precision", None) or "default",
+        "matmul_precision": matmul_precision(),
         "versions": versions(),
         "commit": commit(),
         "data": {
@@ -58,6 +58,11 @@ def versions() -> dict[str, str]:
     """Versions of Python and of the packages that determine the numbers."""
     found = {name: importlib.metadata.version(name) for name in PACKAGES}
     return {"python": platform.python_version(), **found}
+
+
+def matmul_precision() -> str:
+    """JAX's setting of the precision of matrix products."""
+    return str(getattr(jax.config, "jax_default_matmul_precision", None) or "default")
 
 
 def commit() -> str:

@@ -8,12 +8,11 @@ Axes: s seeds, r runs (hyperparameter points) sharing a seed, k values of a prob
 """
 
 import json
-import signal
-import threading
+import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Callable
+from contextlib import closing
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,16 @@ from jax.sharding import NamedSharding, PartitionSpec
 from tqdm import tqdm
 
 from rllc.suite import metrics, records
-from rllc.suite.engine import checkpoint, evaluation, header, optimizers
+from rllc.suite.engine import (
+    checkpoint,
+    devices,
+    evaluation,
+    header,
+    optimizers,
+    resuming,
+    sources,
+    stopping,
+)
 from rllc.suite.engine.batching import batch_indices, example_count
 from rllc.suite.engine.notes import Notes
 from rllc.suite.engine.program import Layout, build
@@ -106,13 +114,12 @@ class Trainer:
     def advance(self, count: int) -> None:
         """Trains `count` more steps in one call; the next evaluation must not lie inside."""
         first, until = self.done, self.done + count
-        with ctrl_c_after():
-            self.carry, log = self.program.train(
-                self.carry, self.program.log(), self.hyper, self.seed_array, self.examples,
-                self.indices(first, until), first, 0, count,
-            )  # fmt: skip
-            self.notes.steps(first, until, *log)
-            self.done = until
+        self.carry, log = self.program.train(
+            self.carry, self.program.log(), self.hyper, self.seed_array, self.examples,
+            self.indices(first, until), first, 0, count,
+        )  # fmt: skip
+        self.notes.steps(first, until, *log)
+        self.done = until
         if until in self.marks:
             self.evaluate()
 
@@ -133,21 +140,55 @@ class Trainer:
         """First step with a non-finite training loss, 0 if there is none; int (s, r)."""
         return self.notes.diverged_at(self.done)
 
-    def save(self, path: Path) -> None:
-        """Writes a checkpoint from which `restore` goes on."""
-        progress = {"done": np.array(self.done), "seconds": np.array(self.seconds)}
-        checkpoint.save(path, self.carry, {**self.notes.arrays(), **progress})
+    @cached_property
+    def made_by(self) -> dict[str, Any]:
+        """What the numbers depend on that no run's name holds."""
+        first = self.runs[0]
+        return {
+            "code": sources.digest(first.optimizer, first.task),
+            "package versions": header.versions(),
+            "data": getattr(self.data, "checksum", ""),
+            "matmul precision": header.matmul_precision(),
+        }
 
-    def restore(self, path: Path) -> bool:
-        """Takes up a checkpoint of the same group, if there is a usable one."""
-        loaded = checkpoint.load(path, self.carry)
-        if loaded is None or not self.notes.take(loaded[1]):
-            return False
-        self.carry, noted = loaded
-        self.done, self.seconds = int(noted["done"]), float(noted["seconds"])
+    @property
+    def names(self) -> list[list[str]]:
+        """Names of the runs, (r, s)."""
+        s = self.shape[0]
+        return [[run.name for run in self.runs[i : i + s]] for i in range(0, len(self.runs), s)]
+
+    @property
+    def devices(self) -> str:
+        """What it trains on, in words."""
+        return f"{self.layout.devices} devices of {devices.describe()}"
+
+    def save(self, path: Path) -> None:
+        """Writes a checkpoint from which `restore` goes on.
+
+        Raises:
+          OSError: the folder cannot be written.
+        """
+        progress = {"done": np.array(self.done), "seconds": np.array(self.seconds)}
+        noted = {**self.notes.arrays(), **progress}
+        checkpoint.save(path, self.carry, noted, self.names, self.made_by, self.devices)
+
+    def restore(self, path: Path) -> str:
+        """Takes up a checkpoint of the same runs; returns where it was written.
+
+        Raises:
+          Refused: these runs cannot go on from it; nothing has changed.
+        """
+        saved = checkpoint.load(path, self.names, self.made_by)
+        carry = checkpoint.place(saved.leaves, self.carry, self.layout.pad)
+        if carry is None or not {"done", "seconds"} <= set(saved.noted):
+            raise checkpoint.Refused("its arrays are not those of these runs")
+        if not self.notes.take(saved.noted):
+            raise checkpoint.Refused("what it noted is not what these runs note")
+        self.carry = carry
+        self.done, self.seconds = int(saved.noted["done"]), float(saved.noted["seconds"])
         if self.done in self.marks and self.notes.lacks(self.marks.index(self.done)):
             self.evaluate()
-        return True
+        return saved.devices
 
     def table(self) -> Any:
         """The curves as the record's table, runs in the order of `runs`."""
@@ -170,6 +211,7 @@ def train_group(
     partial: Path,
     progress: bool = True,
     label: str = "",
+    again: bool = False,
     on_start: Callable[[Trainer], None] = lambda trainer: None,
 ) -> Path:
     """Trains one group to its end and writes its record.
@@ -182,38 +224,49 @@ def train_group(
       partial: folder for checkpoints of unfinished groups; an interrupted group goes on here.
       progress: show a bar with ETA.
       label: text before the bar.
+      again: train although there may be a record; a checkpoint of all steps is of the training
+        before, and not taken up.
       on_start: called once the program is ready.
 
     Returns:
       Path of the record's header.
 
     Raises:
-      KeyboardInterrupt: stopped by the user; a checkpoint was saved first.
+      KeyboardInterrupt: stopped by the user, or by SIGTERM; a checkpoint was saved first.
       RecordsError: the record cannot be written.
     """
     name = shard_name(runs)
     saved = partial / f"{name}.npz"
     trainer = Trainer(runs, task, data)
-    trainer.restore(saved)
+    used = resuming.take_up(trainer, saved, again, label or name)
     on_start(trainer)
-    steps = runs[0].protocol["steps"]
     bar = tqdm(
-        total=steps, initial=trainer.done, unit=" steps", desc=label or name, disable=not progress,
-        mininterval=0.5, dynamic_ncols=True,
+        total=runs[0].protocol["steps"], initial=trainer.done, unit=" steps", desc=label or name,
+        disable=not progress, mininterval=0.5, dynamic_ncols=True,
     )  # fmt: skip
-    try:
-        _train(trainer, saved, bar.update)
-    except KeyboardInterrupt:
-        trainer.save(saved)
-        raise
-    finally:
-        bar.close()
-    path = records.write_shard(folder, name, header.describe(trainer), trainer.table())
-    saved.unlink(missing_ok=True)
+    with closing(bar), stopping.deferred() as check:
+        try:
+            _train(trainer, saved, bar.update, check)
+        except KeyboardInterrupt:
+            _save(trainer, saved)
+            raise
+        path = records.write_shard(folder, name, header.describe(trainer), trainer.table())
+        resuming.clear(saved, used, folder)
     return path
 
 
-def _train(trainer: Trainer, saved: Path, update: Callable[[int], Any]) -> None:
+def _save(trainer: Trainer, saved: Path) -> None:
+    """A checkpoint if there is room for one: without it a group can still end with its record."""
+    try:
+        trainer.save(saved)
+    except OSError as error:
+        why = error.strerror or error
+        tqdm.write(f"no checkpoint of {saved.stem} at step {trainer.done}: {why}", file=sys.stderr)
+
+
+def _train(
+    trainer: Trainer, saved: Path, update: Callable[[int], Any], check: Callable[[], None]
+) -> None:
     """Calls of about `SECONDS_PER_CALL`, never across an evaluation, with checkpoints between."""
     pace, last_saved = 0.0, time.monotonic()
     for mark in [m for m in trainer.marks if m > trainer.done]:
@@ -226,32 +279,12 @@ def _train(trainer: Trainer, saved: Path, update: Callable[[int], Any]) -> None:
             trainer.seconds += elapsed
             pace = elapsed / count
             update(count)
+            check()
             if time.monotonic() - last_saved > SECONDS_BETWEEN_CHECKPOINTS:
-                trainer.save(saved)
+                _save(trainer, saved)
                 last_saved = time.monotonic()
         if trainer.diverged_at.all():
             return  # nothing but NaN would follow
-
-
-@contextmanager
-def ctrl_c_after() -> Iterator[None]:
-    """A Ctrl-C during the block takes effect at its end.
-
-    A call of the program owns the arrays of its carry: cut off inside it, as a Ctrl-C is that comes
-    while an accelerator works, a group would have nothing left to save.
-    """
-    usual = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(usual):
-        yield
-        return
-    came: list[Any] = []
-    signal.signal(signal.SIGINT, lambda *args: came.append(args))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, usual)
-    if came:
-        usual(*came[0])
 
 
 def _marks(protocol: dict[str, Any]) -> list[int]:

@@ -6,8 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from rllc.suite.engine import checkpoint
 from rllc.suite.engine.training import Trainer
 from rllc.suite.execute import execution
 from rllc.suite.plan.plan import PlanError, Run, shard_name
@@ -75,12 +74,8 @@ def _pace(trainer: Trainer) -> float:
 
 def remaining_share(group: list[Run], partial: Path) -> float:
     """Share of the group's steps that its checkpoint, if any, has not done yet."""
-    path = partial / f"{shard_name(group)}.npz"
-    try:
-        with np.load(path) as archive:
-            return 1.0 - float(archive["done"]) / group[0].protocol["steps"]
-    except (OSError, ValueError, KeyError):
-        return 1.0
+    steps = group[0].protocol["steps"]
+    return 1.0 - checkpoint.done(partial / f"{shard_name(group)}.npz") / steps
 
 
 def clock(seconds: float) -> str:

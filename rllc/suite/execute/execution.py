@@ -6,12 +6,13 @@ import traceback
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, overload
 
 from rllc.suite import records
 from rllc.suite.engine import capacity, devices, optimizers, task_check
 from rllc.suite.engine.training import train_group
-from rllc.suite.plan.plan import PlanError, Run, group_runs
+from rllc.suite.execute import claims
+from rllc.suite.plan.plan import PlanError, Run, group_runs, shard_name
 from rllc.suite.plan.targets import resolve
 
 
@@ -36,7 +37,7 @@ class Options(NamedTuple):
 
     @property
     def checkpoints(self) -> Path:
-        """Folder of the checkpoints of unfinished groups."""
+        """Folder of the checkpoints of unfinished groups, and of the claims on them."""
         return self.partial or self.folder.parent / "partial"
 
 
@@ -49,11 +50,13 @@ def options_of(cfg: Any) -> Options:
     size = cfg.group_size
     if size != "auto" and (not isinstance(size, int) or size < 1):
         raise PlanError(f"group_size={size!r} must be auto or a positive integer")
+    if not isinstance(cfg.force, bool):
+        raise PlanError(f"force={cfg.force!r} must be true or false")
     return Options(
-        folder=Path(cfg.records),
-        force=bool(cfg.force),
+        folder=records.folder(cfg.records),
+        force=cfg.force,
         group_size=None if size == "auto" else size,
-        data_folder=cfg.data_folder,
+        data_folder=cfg.data_folder and str(records.folder(cfg.data_folder)),
     )
 
 
@@ -73,45 +76,97 @@ def prepare(runs: Sequence[Run], options: Options) -> list[list[Run]]:
       RecordsError: the records folder cannot be written or is damaged.
     """
     devices.configure()
+    devices.check()
     records.check_writable(options.folder)
+    records.check_writable(options.checkpoints, "folder of checkpoints")
     for run in {run.group: run for run in runs}.values():
         optimizers.check(run.optimizer, run.traced)
         make_task(run)
     for text in records.set_aside(options.folder):
         print(text, file=sys.stderr)
     known = set() if options.force else records.finished(options.folder)
-    todo = [run for run in runs if run.name not in known]
     groups = []
-    for run_list in group_runs(todo):
+    for run_list in group_runs(runs):
+        if all(run.name in known for run in run_list):
+            continue
         first = run_list[0]
         task, data = make_task(first), load_data(first, options.data_folder)
         _check_program(task, *_data_of(first, options.data_folder), first.protocol["batch_size"])
         limit = options.group_size or capacity.group_size(first, task, data)
-        groups += group_runs(run_list, limit)
+        groups += [part for whole in group_runs(run_list, limit) for part in _missing(whole, known)]
     return groups
 
 
+def _missing(group: list[Run], known: set[str]) -> list[list[Run]]:
+    """What is not recorded of a group.
+
+    Groups are cut before the recorded runs are left out, so that all processes that are started
+    with the same command, at any time, mean the same by a group, and its checkpoint.
+    """
+    return group_runs(run for run in group if run.name not in known)
+
+
 def execute(groups: Sequence[list[Run]], options: Options) -> list[Outcome]:
-    """Trains the groups one after another in this process; a failing one does not stop the rest."""
+    """Trains the groups one after another in this process; a failing one does not stop the rest.
+
+    Those that another process is training come last, when it has most likely recorded them.
+    """
+    prefixes = [f"[{i}/{len(groups)}] " for i in range(1, len(groups) + 1)]
+    found = [
+        execute_group(group, options, prefix, wait=False)
+        for group, prefix in zip(groups, prefixes, strict=True)
+    ]
     return [
-        execute_group(group, options, f"[{i}/{len(groups)}] ") for i, group in enumerate(groups, 1)
+        outcome or execute_group(group, options, prefix)
+        for group, prefix, outcome in zip(groups, prefixes, found, strict=True)
     ]
 
 
-def execute_group(group: list[Run], options: Options, prefix: str = "") -> Outcome:
-    """Trains one group; an exception becomes part of the outcome (a Ctrl-C does not)."""
+@overload
+def execute_group(
+    group: list[Run], options: Options, prefix: str = "", *, wait: Literal[True] = True
+) -> Outcome: ...
+
+
+@overload
+def execute_group(
+    group: list[Run], options: Options, prefix: str = "", *, wait: bool
+) -> Outcome | None: ...
+
+
+def execute_group(
+    group: list[Run], options: Options, prefix: str = "", *, wait: bool = True
+) -> Outcome | None:
+    """Trains one group, unless another process has done so by now.
+
+    An exception becomes part of the outcome (a stop does not). None if another process is training
+    the group and we are not to `wait` for it.
+    """
     devices.configure()
     run = group[0]
     label = f"{prefix}{run.task['name']} · {run.optimizer['name']} × {len(group)} runs"
     try:
-        task, data = make_task(run), load_data(run, options.data_folder)
-        path = train_group(
-            group, task, data, options.folder, options.checkpoints, options.progress, label
-        )
+        with claims.claim(options.checkpoints, shard_name(group), wait, label) as got:
+            if got == "no":
+                return None
+            again = options.force and got == "first"
+            if not again and (path := _record_of(group, options.folder)):
+                return Outcome(group, record=path)
+            task, data = make_task(run), load_data(run, options.data_folder)
+            path = train_group(
+                group, task, data, options.folder, options.checkpoints, options.progress, label,
+                again,
+            )  # fmt: skip
         return Outcome(group, record=path)
     except Exception as error:
         error.add_note(f"while training {label}\n{traceback.format_exc()}")
         return Outcome(group, error=error)
+
+
+def _record_of(group: list[Run], folder: Path) -> Path | None:
+    """The header of a group's own record, if it has one."""
+    path = folder / str(group[0].task["name"]) / f"{shard_name(group)}.json"
+    return path if path.exists() else None
 
 
 def in_words(error: BaseException) -> str:

@@ -7,10 +7,11 @@ is wrong, or whose group fails, does not keep the others from finishing.
 """
 
 import os
+import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
+from rllc.suite.engine import stopping
 from rllc.suite.execute import execution
 from rllc.suite.execute.execution import Options, Outcome
 from rllc.suite.plan import configuration
@@ -27,6 +29,7 @@ from rllc.suite.plan.plan import PlanError, Run
 from rllc.suite.records import RecordsError
 
 SECONDS_BETWEEN_LOOKS = 0.2
+SECONDS_TO_STOP = 120.0  # a call of a program and a checkpoint take a few seconds
 
 
 class GroupedLauncher(Launcher):
@@ -174,17 +177,22 @@ def submit(
     quiet = options._replace(
         progress=False, folder=options.folder.absolute(), partial=options.checkpoints.absolute()
     )
-    train: Callable[..., Outcome] = execution.execute_group
-    if cluster == "local" and "gpus_per_node" not in given:
-        train = partial(_on_our_gpus, os.environ.get("CUDA_VISIBLE_DEVICES"))
+    ours = cluster == "local" and "gpus_per_node" not in given
+    work = _Work(ours, os.environ.get("CUDA_VISIBLE_DEVICES"))
     few = f", {at_once} at a time" if at_once and at_once < len(groups) else ""
     print(f"{len(groups)} groups handed to submitit ({cluster}{few}); logs in {folder}")
     jobs: list[Any] = []
     with tqdm(total=len(groups), unit=" groups", disable=not options.progress) as bar:
-        for group in groups:
-            _wait(jobs, (at_once or len(groups)) - 1, bar)
-            jobs.append(executor.submit(train, group, quiet))
-        _wait(jobs, 0, bar)
+        try:
+            for group in groups:
+                _wait(jobs, (at_once or len(groups)) - 1, bar)
+                with stopping.deferred(), _no_ctrl_c():
+                    jobs.append(executor.submit(work, group, quiet))
+            _wait(jobs, 0, bar)
+        except KeyboardInterrupt:
+            with stopping.deferred():
+                _stop(jobs, cluster)
+            raise
     return [_collect(job, group) for job, group in zip(jobs, groups, strict=True)]
 
 
@@ -198,16 +206,78 @@ def _wait(jobs: Sequence[Any], most: int, bar: Any) -> None:
         time.sleep(SECONDS_BETWEEN_LOOKS)
 
 
-def _on_our_gpus(visible: str | None, group: list[Run], options: Options) -> Outcome:
-    """Trains a group with the GPUs of the process that handed it over.
+@contextmanager
+def _no_ctrl_c() -> Iterator[None]:
+    """Processes started in the block never see a terminal's Ctrl-C; ours comes after it.
 
-    submitit's local executor hides all GPUs, by CUDA_VISIBLE_DEVICES, unless it is given a number
-    of them, and then it takes the first of the machine.
+    submitit's local controller kills a group a second after one, before it has a checkpoint; we
+    tell the groups ourselves.
     """
-    os.environ.pop("CUDA_VISIBLE_DEVICES", None)
-    if visible is not None:
-        os.environ["CUDA_VISIBLE_DEVICES"] = visible
-    return execution.execute_group(group, options)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _stop(jobs: Sequence[Any], cluster: str) -> None:
+    """Tells the groups that are not done to save a checkpoint and end; waits for local ones."""
+    running = [job for job in jobs if not job.done()]
+    print(f"\nstopping {len(running)} groups …", file=sys.stderr, flush=True)
+    if cluster != "local":
+        for job in running:
+            job.cancel(check=False)
+        return
+    until = time.monotonic() + SECONDS_TO_STOP
+    while running and time.monotonic() < until:
+        for job in running:  # again and again: submitit ignores it until training has begun
+            _tell(job, signal.SIGTERM)
+        time.sleep(1.0)
+        running = [job for job in running if _lives(job)]
+    for job in running:
+        print(f"group of job {job.job_id} does not end", file=sys.stderr)
+
+
+def _lives(job: Any) -> bool:
+    return job._process is not None and job._process.poll() is None
+
+
+def _tell(job: Any, number: int) -> None:
+    if _lives(job):
+        job._process.send_signal(number)
+
+
+class _Work:
+    """Trains a group in a process that submitit started.
+
+    Attributes:
+      ours: use the GPUs of the process that handed it over. submitit's local executor hides all
+        GPUs, by CUDA_VISIBLE_DEVICES, unless it is given a number of them, and then it takes the
+        first of the machine.
+      visible: CUDA_VISIBLE_DEVICES of that process.
+    """
+
+    def __init__(self, ours: bool, visible: str | None):
+        self.ours, self.visible = ours, visible
+
+    def __call__(self, group: list[Run], options: Options) -> Outcome:
+        """The outcome of the group; a stop ends the process with status 143 or 130."""
+        if self.ours:
+            os.environ.pop("CUDA_VISIBLE_DEVICES", None)
+            if self.visible is not None:
+                os.environ["CUDA_VISIBLE_DEVICES"] = self.visible
+        found: list[Outcome] = []
+        stopping.run(
+            lambda: found.append(execution.execute_group(group, options)),
+            "the same command goes on from the last checkpoint",
+        )
+        return found[0]
+
+    def checkpoint(self, *arguments: Any) -> Any:
+        """What submitit hands over again after a time-out or a preemption: the same."""
+        from submitit.helpers import DelayedSubmission
+
+        return DelayedSubmission(self, *arguments)
 
 
 def _collect(job: Any, group: list[Run]) -> Outcome:

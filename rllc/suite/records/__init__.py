@@ -1,11 +1,11 @@
 """Shards, headers, and reading them back as tables."""
 
 from rllc.suite.errors import RecordsError
+from rllc.suite.records.folders import check_writable, folder
 from rllc.suite.records.frames import FIELDS, Records, curve_table, load
 from rllc.suite.records.packs import move, pack
 from rllc.suite.records.shards import (
     FORMAT,
-    check_writable,
     finished,
     set_aside,
     shards,
@@ -20,6 +20,7 @@ __all__ = [
     "check_writable",
     "curve_table",
     "finished",
+    "folder",
     "load",
     "move",
     "pack",

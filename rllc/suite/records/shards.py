@@ -8,7 +8,6 @@ damaged shard is never used and never deleted. Several shards may be packed into
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rllc.suite.errors import RecordsError
+from rllc.suite.records.folders import whole
 from rllc.suite.records.identity import canonical
 
 FORMAT = 2
@@ -65,27 +65,18 @@ def write_pair(target: Path, header: dict[str, Any], table: pa.Table, level: int
       RecordsError: the folder cannot be written.
     """
     parquet, document = (target.with_name(f"{target.name}.{s}") for s in ("parquet", "json"))
-    beside = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        with whole(parquet) as beside:
             pq.write_table(table, beside, compression="zstd", compression_level=level)
             sealed = seal({**header, "curves_sha256": file_digest(beside)})
-            _place(beside, parquet)
+        with whole(document) as beside:
             beside.write_text(json.dumps(sealed, indent=1, sort_keys=True) + "\n")
-            _place(beside, document)
-        finally:
-            beside.unlink(missing_ok=True)
     except OSError as error:
-        raise RecordsError(f"cannot write records to {target}: {error.strerror}") from error
+        raise RecordsError(
+            f"cannot write records to {target}: {error.strerror or error}"
+        ) from error
     return document
-
-
-def _place(beside: Path, path: Path) -> None:
-    """Renames a file whose bytes are on the disk."""
-    with beside.open("rb") as file:
-        os.fsync(file.fileno())
-    beside.replace(path)
 
 
 def seal(header: dict[str, Any]) -> dict[str, Any]:
@@ -102,21 +93,6 @@ def file_digest(path: Path) -> str:
     """SHA-256 of a file, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def check_writable(folder: Path) -> None:
-    """Fails before training when `folder` could not take a record.
-
-    Raises:
-      RecordsError: it cannot be created or written.
-    """
-    probe = folder / f".probe.{os.getpid()}"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe.write_text("")
-        probe.unlink()
-    except OSError as error:
-        raise RecordsError(f"records folder {folder} is not writable: {error.strerror}") from None
 
 
 def shards(folder: Path) -> list[Shard]:

@@ -12,7 +12,7 @@ from rllc.suite.show import tables
 from rllc.suite.show.analysis import Analysis
 from rllc.suite.study import Study
 
-ROOT = Path(__file__).parents[2]  # of a checkout; an installed wheel has no records
+ROOT = Path(__file__).parents[3]  # of a checkout; an installed wheel has no records
 VARIABLE = "RLLC_RECORDS"
 
 

@@ -1,0 +1,89 @@
+"""Ctrl-C and SIGTERM take effect where nothing is lost, and are never swallowed.
+
+An exception that a signal handler raises can surface anywhere: inside a call that owns the arrays
+of its carry, or inside a destructor, where Python drops it. So a handler only notes the signal, and
+the training loop asks.
+"""
+
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, NoReturn
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_raised: list[int] = []  # by `stop` since `run` began: what was dropped is raised again
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: what a cluster or a container sends before it kills."""
+
+
+def stop(signum: int, frame: Any = None) -> NoReturn:
+    """A signal handler that ends what is going on.
+
+    Raises:
+      Terminated: for SIGTERM.
+      KeyboardInterrupt: for any other.
+    """
+    del frame
+    _raised.append(signum)
+    _end(signum)
+
+
+def _end(signum: int) -> NoReturn:
+    raise Terminated if signum == signal.SIGTERM else KeyboardInterrupt
+
+
+@contextmanager
+def deferred() -> Iterator[Callable[[], None]]:
+    """Signals during the block wait for a call of what it is given, or for its end.
+
+    Outside the main thread, which alone gets signals, and for a signal that is ignored (as by
+    nohup), nothing changes.
+    """
+    came: list[int] = []
+
+    def check() -> None:
+        if waiting := came + _raised:
+            came.clear()
+            _raised.clear()
+            _end(waiting[0])
+
+    here = threading.current_thread() is threading.main_thread()
+    usual = {number: signal.getsignal(number) for number in SIGNALS if here}
+    taken = {n: handler for n, handler in usual.items() if handler not in (signal.SIG_IGN, None)}
+    for number in taken:
+        signal.signal(number, lambda number, frame: came.append(number))
+    try:
+        yield check
+    finally:
+        for number, handler in taken.items():
+            signal.signal(number, handler)
+    check()
+
+
+def run(main: Callable[[], None], goes_on: str) -> None:
+    """Runs a script; a stop is one line, and the exit status that shells expect (130, 143).
+
+    Args:
+      main: the script.
+      goes_on: what to do to go on.
+    """
+    _raised.clear()
+    for number in SIGNALS:
+        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+            signal.signal(number, stop)
+    try:
+        main()
+    except KeyboardInterrupt as error:
+        for number in SIGNALS:  # an impatient second one must not turn the line into a traceback
+            signal.signal(number, signal.SIG_IGN)
+        _raised.clear()
+        terminated = isinstance(error, Terminated)
+        with suppress(OSError, ValueError):
+            sys.stdout.flush()
+            word = "terminated" if terminated else "interrupted"
+            print(f"\n{word}; {goes_on}", file=sys.stderr, flush=True)
+        sys.exit(128 + (signal.SIGTERM if terminated else signal.SIGINT))
