@@ -13,7 +13,7 @@ from rllc.suite.plan.plan import PlanError, Run, make_run
 from rllc.suite.records.roles import SEEDS
 
 # Beside the configs of a checkout; an installed wheel has neither.
-CHOICES = Path(__file__).parents[2] / "results" / "tuning" / "choices.csv"
+CHOICES = Path(__file__).parents[3] / "results" / "tuning" / "choices.csv"
 
 
 def run_of(cfg: DictConfig, tuned: Mapping | None = None, seeds: Mapping[str, Any] = SEEDS) -> Run:
