@@ -38,8 +38,8 @@ def judged(name: str, **settings: Any) -> Task:
 
     def loss(params: Any, state: Any, batch: Any, key: Any, train: bool) -> Any:
         value, (after, clean) = plain.loss(params, state, batch, key, train)
-        if train:
-            return value, (after, clean)
+        if train:  # the engine drops these metrics, but wants every name
+            return value, (after, {n + mode: v for mode in MODES for n, v in clean.items()})
         augmented = plain.prepare({**batch, "x": _pixels(batch["x"], plain.name)}, key)
         found = (
             clean,

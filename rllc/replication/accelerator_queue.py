@@ -124,8 +124,8 @@ QUEUE = (
         _cells("chosen", "final", tuple(range(10)), FASHION, CIFAR, MNIST),
     ),
     Entry(
-        "speed", "milliseconds per step, and the engine against loops, on this device",
-        script=("scripts/benchmark.py", "--only", "step", "engine"),
+        "speed", "milliseconds per step and runs per second on this device",
+        script=("scripts/benchmark.py", "--only", "step", "throughput", "batching"),
     ),
 )  # fmt: skip
 
