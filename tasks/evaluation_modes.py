@@ -58,7 +58,7 @@ def _by_batch(plain: Task, params: Any, state: Any, batch: Any, key: Any) -> dic
     count = len(batch["y"])
     blocks = count // BLOCK if count % BLOCK == 0 else 1
     parts = jax.tree.map(lambda a: a.reshape(blocks, -1, *a.shape[1:]), batch)
-    found = jax.lax.map(lambda b: plain.loss(params, state, b, key, True)[1][1], parts)
+    found = jax.vmap(lambda b: plain.loss(params, state, b, key, True)[1][1])(parts)
     return {name: value.reshape(count) for name, value in found.items()}
 
 

@@ -19,6 +19,7 @@ from rllc.replication import (
     question_report,
     question_verdicts,
     report,
+    reported,
     search,
 )
 from rllc.replication.analysis import Replication
@@ -45,6 +46,9 @@ def write_tables(r: Replication, output: Path) -> None:
     questions = question_report.to_markdown(r.deviations, r.witnesses, accuracies, r.law_rates)
     write_text(folder / "questions.md", questions)
     _write_hypotheses(a, folder)
+    found = reported.table(a.final, a.records.curves)
+    tables.write_csv(found, reported.COLUMNS, folder / "reported.csv")
+    write_text(folder / "reported.md", reported.to_markdown(found))
     _write_search(a, folder)
 
 
