@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from rllc.replication import (
     deviations,
     figures,
+    hypotheses,
     initial_laws,
     law_figures,
     law_rates,
@@ -18,6 +19,7 @@ from rllc.replication import (
     question_report,
     question_verdicts,
     report,
+    reported,
     search,
     summary,
 )
@@ -44,7 +46,17 @@ def write_tables(r: Replication, output: Path) -> None:
     accuracies = initial_laws.accuracies(r.elsewhere, a.records.curves, a.summary)
     questions = question_report.to_markdown(r.deviations, r.witnesses, accuracies, r.law_rates)
     write_text(folder / "questions.md", questions)
+    _write_hypotheses(a, folder)
+    found = reported.table(a.final, a.records.curves)
+    tables.write_csv(found, reported.COLUMNS, folder / "reported.csv")
+    write_text(folder / "reported.md", reported.to_markdown(found))
     _write_search(a, folder)
+
+
+def _write_hypotheses(a: Analysis, folder: Path) -> None:
+    found = hypotheses.table(a.every, a.runs, a.records)
+    tables.write_csv(found, hypotheses.COLUMNS, folder / "hypotheses.csv")
+    write_text(folder / "hypotheses.md", hypotheses.to_markdown(found))
 
 
 def _write_search(a: Analysis, folder: Path) -> None:

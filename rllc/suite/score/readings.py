@@ -82,6 +82,25 @@ def readings(
     return joined.sort_values([*CELL, "seed", "reading"]).reset_index(drop=True)
 
 
+def best_every(
+    study: Study, final: pd.DataFrame, curves: pd.DataFrame, cadence: int
+) -> pd.DataFrame:
+    """The reading ``best`` of fewer evaluations, as whoever evaluated less often would have it.
+
+    Args:
+      study: says which metrics the tasks have.
+      final: from `final_runs`.
+      curves: evaluations, as recorded.
+      cadence: steps between the evaluations that count; the others are passed over.
+
+    Returns:
+      Rows as of `readings`, the reading being ``best_<cadence>``.
+    """
+    rows = readings(study, final, curves[curves.step % cadence == 0])
+    best = rows[rows.reading == "best"].reset_index(drop=True)
+    return best.assign(reading=f"best_{cadence}")
+
+
 def numbers(study: Study, tasks: Iterable[str], curves: pd.DataFrame) -> list[str]:
     """Columns of numbers in the rows of some tasks (see `readings`)."""
     tasks = study.task_order(tasks) or study.tasks

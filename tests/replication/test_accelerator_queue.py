@@ -1,0 +1,88 @@
+"""The queue of an accelerator: plans as Hydra does, and one job from plan to record."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rllc.replication import accelerator_queue as queue
+from rllc.suite import records
+from rllc.suite.plan import configuration
+from rllc.suite.plan.plan import PlanError
+from scripts import gpu_queue
+
+ROOT = Path(__file__).parents[2]
+CONF = ROOT / "conf"
+
+
+@pytest.mark.parametrize("optimizer", queue.TABLED)
+def test_configs_are_what_hydra_composes(optimizer):
+    words = [f"optimizer={optimizer}", f"task={queue.RESNET}", "role=question", "seed=200"]
+    theirs = configuration.run_of(configuration.compose(CONF, words), {})
+    sweep = queue.Sweep(queue.RESNET, (optimizer,), "grid")
+    ours = {run.name: run for run in queue.planned(sweep, optimizer, ())}
+    assert theirs.name in ours
+    assert theirs.optimizer == ours[theirs.name].optimizer
+    assert theirs.task == ours[theirs.name].task
+
+
+def test_every_entry_plans_runs_or_names_a_script():
+    for entry in queue.QUEUE:
+        runs = [
+            run
+            for sweep in entry.sweeps
+            for name in sweep.optimizers
+            for run in queue.planned(sweep, name, ())
+        ]
+        assert bool(runs) != bool(entry.script), entry.name
+        assert all((ROOT / word).exists() for word in entry.script[:1])
+        names = [run.name for run in runs]
+        assert len(set(names)) == len(names), entry.name
+    with pytest.raises(PlanError, match="no entry 'nothing'"):
+        queue.entries(["nothing"])
+
+
+def test_the_chosen_point_comes_from_the_records():
+    sweep = queue.Sweep("mnist_mlp", ("momentum",), "chosen", role="final", seeds=(0, 1))
+    runs = queue.planned(sweep, "momentum", (ROOT / "results" / "records",))
+    tuned = configuration.tuned_values()["mnist_mlp", "Momentum SGD"]
+    assert [(run.hyper, run.seed) for run in runs] == [(tuned, 0), (tuned, 1)]
+    leading = queue.planned(
+        sweep._replace(rates="leading"), "momentum", (ROOT / "results/records",)
+    )
+    assert len({run.traced["learning_rate"] for run in leading}) == 3
+    assert leading[0].hyper == tuned
+
+
+def call(folder, *words):
+    command = [sys.executable, gpu_queue.__file__, "--rehearse", "--out", str(folder / "records")]
+    done = subprocess.run(
+        [*command, *words], capture_output=True, text=True, env=gpu_queue.os.environ | {
+            "PYTHONPATH": str(ROOT)}, timeout=300, check=False,
+    )  # fmt: skip
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_a_job_from_the_queue_to_a_record_and_back_from_the_archive(tmp_path):
+    words = ("--only", "per_layer", "--archive", str(tmp_path / "all.tar"))
+    code, said = call(tmp_path / "first", *words)
+    assert code == 0, said
+    loaded = records.load(tmp_path / "first" / "records")
+    settings = json.loads(loaded.runs.settings.iloc[0])
+    assert settings["optimizer"]["law_groups"] == "leaf"
+    assert settings["protocol"]["data"] == "synthetic"
+    assert len(loaded.laws(loaded.runs.run).law.iloc[0]) == 8  # a law for each leaf of the MLP
+    code, said = call(tmp_path / "second", *words, "--list")
+    assert code == 0, said
+    row = next(line for line in said.splitlines() if line.startswith("per_layer"))
+    assert row.split()[1:4] == ["1", "1", "0"]  # nothing is left of it on the other machine
+
+
+def test_nothing_starts_after_the_budget(tmp_path):
+    code, said = call(tmp_path, "--only", "per_layer", "--budget", "0.001s")
+    assert code == 0, said
+    assert not list((tmp_path / "records").rglob("*.parquet"))
+    row = next(line for line in said.splitlines() if line.startswith("per_layer"))
+    assert row.split()[1:4] == ["1", "1", "1"]
