@@ -106,9 +106,7 @@ def test_gram_recursion_does_not_drift(name):
         gram = rllc.law.propagate_gram(p, gram, projection, jnp.sum(g * g))
         memory = rllc.linear.advance(p, memory, g)
         exact = jnp.stack([jnp.stack([jnp.sum(m * n) for n in memory]) for m in memory])
-        norms = jnp.maximum(
-            jnp.sqrt(jnp.diag(exact)), 1e-18
-        )  # of an empty unit; its square is not 0
+        norms = jnp.maximum(jnp.sqrt(jnp.diag(exact)), 1e-18)  # empty units: not 0/0
         return (memory, gram), jnp.abs((gram - exact) / (norms[:, None] * norms)).max()
 
     k = p.num_units
