@@ -212,7 +212,8 @@ def main() -> None:
         print(listing(jobs(given)))
     except (PlanError, records.RecordsError) as error:
         sys.exit(f"error: {error}")
-    print(f"{clock(time.monotonic() - started)}; " + ("; ".join(["failed", *failed]) or "all well"))
+    said = f"failed: {'; '.join(failed)}" if failed else "nothing failed"
+    print(f"{clock(time.monotonic() - started)}, {said}")
     sys.exit(bool(failed))
 
 

@@ -69,6 +69,7 @@ def test_a_job_from_the_queue_to_a_record_and_back_from_the_archive(tmp_path):
     words = ("--only", "per_layer", "--archive", str(tmp_path / "all.tar"))
     code, said = call(tmp_path / "first", *words)
     assert code == 0, said
+    assert "nothing failed" in said
     loaded = records.load(tmp_path / "first" / "records")
     settings = json.loads(loaded.runs.settings.iloc[0])
     assert settings["optimizer"]["law_groups"] == "leaf"
