@@ -210,6 +210,8 @@ def main() -> None:
         failed = work([job for job in found if job.left or job.script], given, until)
         archived(given.archive, given.out.parent, write=True)
         print(listing(jobs(given)))
+    except KeyboardInterrupt:
+        sys.exit("stopped; the same command goes on from the last checkpoint")
     except (PlanError, records.RecordsError) as error:
         sys.exit(f"error: {error}")
     said = f"failed: {'; '.join(failed)}" if failed else "nothing failed"
