@@ -72,6 +72,7 @@ def test_what_is_detectable_is_detected_as_often_as_it_says():
         (0.7, 0.1, "smaller than claimed"),  # up to 0.9
         (0.1, 0.2, "inconclusive"),
         (0.1, 0.1, "equivalent"),  # 90 %: -0.06 to 0.26
+        (0.12, 0.1, "equivalent"),  # 90 %: up to 0.28, 95 %: up to 0.32
         (0.15, 0.1, "inconclusive"),  # 90 %: up to 0.31
         (-0.1, 0.1, "equivalent"),
         (-0.3, 0.1, "reversed"),
