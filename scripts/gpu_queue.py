@@ -210,9 +210,12 @@ def main() -> None:
         failed = work([job for job in found if job.left or job.script], given, until)
         archived(given.archive, given.out.parent, write=True)
         print(listing(jobs(given)))
+    except KeyboardInterrupt:
+        sys.exit("stopped; the same command goes on from the last checkpoint")
     except (PlanError, records.RecordsError) as error:
         sys.exit(f"error: {error}")
-    print(f"{clock(time.monotonic() - started)}; " + ("; ".join(["failed", *failed]) or "all well"))
+    said = f"failed: {'; '.join(failed)}" if failed else "nothing failed"
+    print(f"{clock(time.monotonic() - started)}, {said}")
     sys.exit(bool(failed))
 
 

@@ -15,6 +15,7 @@ from rllc.replication import (
     initial_laws,
     law_figures,
     law_rates,
+    multiverse,
     question_figures,
     question_report,
     question_verdicts,
@@ -46,17 +47,20 @@ def write_tables(r: Replication, output: Path) -> None:
     accuracies = initial_laws.accuracies(r.elsewhere, a.records.curves, a.summary)
     questions = question_report.to_markdown(r.deviations, r.witnesses, accuracies, r.law_rates)
     write_text(folder / "questions.md", questions)
-    _write_hypotheses(a, folder)
-    found = reported.table(a.final, a.records.curves)
-    tables.write_csv(found, reported.COLUMNS, folder / "reported.csv")
-    write_text(folder / "reported.md", reported.to_markdown(found))
+    _write_readings(a, folder)
     _write_search(a, folder)
 
 
-def _write_hypotheses(a: Analysis, folder: Path) -> None:
-    found = hypotheses.table(a.every, a.runs, a.records)
-    tables.write_csv(found, hypotheses.COLUMNS, folder / "hypotheses.csv")
-    write_text(folder / "hypotheses.md", hypotheses.to_markdown(found))
+def _write_readings(a: Analysis, folder: Path) -> None:
+    """What the paper may have run and reported, and its claims in every world."""
+    measured = {
+        "hypotheses": (hypotheses, hypotheses.table(a.every, a.runs, a.records)),
+        "reported": (reported, reported.table(a.final, a.records.curves)),
+        "multiverse": (multiverse, multiverse.table(a)),
+    }
+    for name, (topic, found) in measured.items():
+        tables.write_csv(found, topic.COLUMNS, folder / f"{name}.csv")
+        write_text(folder / f"{name}.md", topic.to_markdown(found))
 
 
 def _write_search(a: Analysis, folder: Path) -> None:

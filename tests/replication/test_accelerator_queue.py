@@ -69,6 +69,7 @@ def test_a_job_from_the_queue_to_a_record_and_back_from_the_archive(tmp_path):
     words = ("--only", "per_layer", "--archive", str(tmp_path / "all.tar"))
     code, said = call(tmp_path / "first", *words)
     assert code == 0, said
+    assert "nothing failed" in said
     loaded = records.load(tmp_path / "first" / "records")
     settings = json.loads(loaded.runs.settings.iloc[0])
     assert settings["optimizer"]["law_groups"] == "leaf"
@@ -86,3 +87,32 @@ def test_nothing_starts_after_the_budget(tmp_path):
     assert not list((tmp_path / "records").rglob("*.parquet"))
     row = next(line for line in said.splitlines() if line.startswith("per_layer"))
     assert row.split()[1:4] == ["1", "1", "1"]
+
+
+SLEEPER = """
+import signal, sys, time
+if sys.argv[1] == "deaf":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+print("ready", flush=True)
+try:
+    time.sleep(60)
+except KeyboardInterrupt:
+    open(sys.argv[2], "w").write("saved")
+"""
+
+
+def test_stopped_jobs_may_save_and_deaf_ones_are_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(gpu_queue, "SECONDS_TO_SAVE", 5.0)
+    running = {}
+    for name in ("good", "deaf"):
+        words = [sys.executable, "-c", SLEEPER, name, str(tmp_path / name)]
+        process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+        assert process.stdout.readline() == "ready\n"
+        running[process] = gpu_queue.Job(name, "task", "optimizer", 1, 1)
+    processes = list(running)
+    assert gpu_queue.stop(running) == ["deaf: task optimizer: no checkpoint in time"]
+    assert (tmp_path / "good").read_text() == "saved"
+    assert not running
+    assert all(process.poll() is not None for process in processes)
+    for process in processes:
+        process.stdout.close()

@@ -152,6 +152,22 @@ def test_a_large_epsilon_must_keep_the_law_too():
     assert hypotheses.holds(bound, row(90.7, 0.4)) is False
 
 
+def test_a_number_may_still_rise_while_runs_are_missing():
+    columns = ["optimizer", "seeds", "highest", "law_left"]
+    low, wanted = [DOUBLE, 1, 80.0, 0.5], [DOUBLE, 1, 84.0, 0.5]
+    missing, high = [DOUBLE, 0, np.nan, np.nan], [DOUBLE, 1, 90.0, 0.5]
+
+    def held(*rows):
+        bound = hypotheses.Bound(DOUBLE, 82.5, 86.0)
+        return hypotheses.holds(bound, pd.DataFrame(rows, columns=columns))
+
+    assert held(low, wanted) is True
+    assert held(missing, wanted) is None
+    assert held(missing, low) is None
+    assert held(low, low) is False
+    assert held(missing, high) is False
+
+
 def test_the_queue_trains_what_the_hypotheses_ask_for():
     wanted = {
         (h.task, optimizer, *point, json.dumps(dict(h.settings), sort_keys=True))

@@ -1,0 +1,233 @@
+"""Every headline claim under every defensible way to measure it; the rules are frozen in
+``docs/rules_of_evidence.md``.
+
+A claim that depends on the way is not replicated; what it depends on is its `hinges`.
+"""
+
+from collections.abc import Iterator
+from itertools import product
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from rllc.replication import paper
+from rllc.replication.paper import ACCURACY, LOSS, STUDY
+from rllc.suite.choose import selection
+from rllc.suite.choose.selection import CELL
+from rllc.suite.markdown import MISSING, markdown_table
+from rllc.suite.metrics import Metric
+from rllc.suite.score import comparisons, readings, verdicts
+from rllc.suite.score.provenance import short_grids
+from rllc.suite.score.statistics import Floats
+from rllc.suite.score.verdicts import Effect, Spread
+from rllc.suite.show.analysis import Analysis
+
+BEST, MOMENTUM = "RLLC's best beats the best baseline", "M(0.9) beats momentum SGD"
+PAIR = ("M(0.9)", "Momentum SGD")
+SELECTIONS = ("accuracy", "loss", "loss of the step")  # the last: rates by accuracy all the same
+STOPS, TESTS = ("validated", "last"), ("unpaired", "paired")
+MAIN = (SELECTIONS[0], STOPS[0], TESTS[0])
+NO_RUNS = "no final runs"
+SHORT_GRID = "no verdict: a short grid does not tell the best rates"
+FORKS = ["selection", "reading", "test"]
+COLUMNS = [
+    "claim", "task", *FORKS, "optimizer", "baseline", "claimed", "difference", "low", "high", "n",
+    "baseline_n", "p_value", "margin", "equivalent", "detectable", "power_for_claimed", "verdict",
+    "short_grid",
+]  # fmt: skip
+
+
+class World(NamedTuple):
+    """One way to choose rates and steps: its final runs and their test numbers.
+
+    Attributes:
+      rule: the metric that chooses the step, and RLLC's best optimizer.
+      final: final runs at the chosen rates.
+      rows: from `readings.readings`.
+    """
+
+    rule: Metric
+    final: pd.DataFrame
+    rows: pd.DataFrame
+
+
+def table(a: Analysis) -> pd.DataFrame:
+    """Every claim on every task in every world.
+
+    Returns:
+      `COLUMNS`; differences of test accuracy in points, positive where the claim is right;
+      ``margin`` and the words are those of `verdicts.verdict`; ``power_for_claimed``, the chance
+      that a difference as large as the paper's had been found.
+    """
+    worlds = {name: _world(a, name) for name in SELECTIONS}
+    rows = [
+        {"claim": claim, "task": task, **dict(zip(FORKS, fork, strict=True))}
+        | _row(a, worlds[fork[0]], claim, task, *fork[1:])
+        for claim, task in product((BEST, MOMENTUM), paper.TASKS)
+        for fork in product(SELECTIONS, STOPS, TESTS)
+    ]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _world(a: Analysis, name: str) -> World:
+    """Rates, step and RLLC's best by one metric on validation data."""
+    runs = a.runs[a.runs.optimizer.isin(paper.OPTIMIZERS) & a.runs.task.isin(paper.TASKS)]
+    rule, chooses = (
+        (ACCURACY if name == "accuracy" else LOSS),
+        (LOSS if name == "loss" else ACCURACY),
+    )
+    points = selection.tuning_points(runs, a.records.curves, chooses)
+    final = readings.final_runs(runs, selection.choose(points, chooses))
+    final = final[final.tuned.astype(bool)]
+    return World(rule, final, readings.readings(STUDY, final, a.records.curves, rule))
+
+
+def _row(
+    a: Analysis, world: World, claim: str, task: str, reading: str, test: str
+) -> dict[str, Any]:
+    rows = world.rows[(world.rows.task == task) & (world.rows.reading == reading)]
+    claimed = claimed_by_the_paper(claim, task)
+    needed = paper.OPTIMIZERS if claim == BEST else PAIR
+    found = {
+        "claimed": claimed, "margin": margin(claimed), "verdict": NO_RUNS,
+        "short_grid": bool(short_grids(a.made, task, *needed)),
+    }  # fmt: skip
+    if not set(needed) <= set(rows.optimizer):
+        return found
+    names = _best(a, world, task, rows) if claim == BEST else PAIR
+    ours, theirs = comparisons.scores(STUDY, rows, list(names), [task])[:, 0]
+    effect = (
+        verdicts.unpaired(ours, theirs, _spread(rows, names, ours, theirs))
+        if test == "unpaired"
+        else verdicts.in_pairs(ours, theirs)
+    )
+    return found | _numbers(effect, claimed) | {
+        "optimizer": names[0], "baseline": names[1],
+        "n": int(np.isfinite(ours).sum()), "baseline_n": int(np.isfinite(theirs).sum()),
+    }  # fmt: skip
+
+
+def _numbers(effect: Effect, claimed: float) -> dict[str, Any]:
+    estimate, low, high, _ = effect.interval()
+    return {
+        "difference": estimate, "low": low, "high": high, "p_value": effect.p_value,
+        "equivalent": verdicts.is_equivalent(effect, margin(claimed)),
+        "detectable": verdicts.detectable(effect),
+        "power_for_claimed": verdicts.power(claimed, effect),
+        "verdict": verdicts.verdict(effect, claimed, margin(claimed)),
+    }  # fmt: skip
+
+
+def _best(a: Analysis, world: World, task: str, rows: pd.DataFrame) -> tuple[str, str]:
+    """RLLC's best by validation data, and the best baseline on test data: the hardest to beat."""
+    here = world.final[(world.final.task == task) & world.final.optimizer.isin(paper.RLLC)]
+    values = selection.lowest_or_highest(here, a.records.curves, world.rule)
+    values = values.where(np.isfinite(values), world.rule.guess)  # a diverged run, unscaled
+    means = world.rule.sign * values.groupby(here.optimizer).mean()
+    summary = readings.summarize(STUDY, rows)
+    return str(means.idxmax()), comparisons.best_baselines(STUDY, summary)[task]
+
+
+def _spread(rows: pd.DataFrame, names: tuple[str, str], ours: Floats, theirs: Floats) -> Spread:
+    """Deviation over seeds of one task's cells under one reading, those with a diverged run out.
+
+    Of a pair that has such a run, which counts as a guess, the deviation is the pair's own.
+    """
+    lost = set(rows.optimizer[rows.status == "diverged"])
+    if lost & set(names):
+        return verdicts.pooled_spread([ours, theirs])
+    cells = rows[~rows.optimizer.isin(lost)].groupby("optimizer")
+    return verdicts.pooled_spread(cell.test_accuracy.to_numpy(float) for _, cell in cells)
+
+
+def claimed_by_the_paper(claim: str, task: str) -> float:
+    """The difference (points) in the paper's Table 2; of `MOMENTUM` it may be negative."""
+    theirs = paper.cells().set_index(CELL).test_accuracy_mean[task]
+    if claim == BEST:
+        return float(theirs[list(paper.RLLC)].max() - theirs[list(paper.BASELINES)].max())
+    return float(theirs[PAIR[0]] - theirs[PAIR[1]])
+
+
+def margin(claimed: float) -> float:
+    """Differences (points) nearer to 0 count as none: half of what is claimed, or less."""
+    return min(paper.TOLERANCE, claimed / 2) if claimed > 0 else paper.TOLERANCE
+
+
+def hinges(worlds: pd.DataFrame) -> list[str]:
+    """Names of the forks on which the verdict of one claim on one task depends.
+
+    Args:
+      worlds: rows of `table` of that claim and task; those without runs do not count.
+    """
+    known = worlds[worlds.verdict != NO_RUNS]
+    return [fork for fork in FORKS if _turns(known, fork)]
+
+
+def _turns(known: pd.DataFrame, fork: str) -> bool:
+    others = [name for name in FORKS if name != fork]
+    return bool((known.groupby(others).verdict.nunique() > 1).any())
+
+
+def overall(worlds: pd.DataFrame) -> str:
+    """The main word where no fork changes it; else that it hinges, and on what.
+
+    There is none where rates come from a short grid (`provenance.short_grids`).
+
+    Args:
+      worlds: as of `hinges`.
+    """
+    main = worlds.set_index(FORKS).verdict.get(MAIN, NO_RUNS)
+    if main != NO_RUNS and worlds.short_grid.any():
+        return SHORT_GRID
+    on = hinges(worlds)
+    return f"hinges on {', '.join(on)}" if on and main != NO_RUNS else str(main)
+
+
+def to_markdown(found: pd.DataFrame) -> str:
+    """One row per claim and task, in Markdown.
+
+    Args:
+      found: from `table`.
+    """
+    head = [
+        "claim", "paper", "ours (points)", "compared", "word", "detectable", "worlds by word",
+        "verdict",
+    ]  # fmt: skip
+    body = [_line(part) for _, part in found.groupby(["claim", "task"], sort=False)]
+    return "\n\n".join([_INTRO, markdown_table(head, body), _RULE]) + "\n"
+
+
+def _line(worlds: pd.DataFrame) -> list[str]:
+    main = worlds.set_index(FORKS).loc[MAIN]
+    title = f"{main.claim}, {paper.title(main.task)}"
+    counts = worlds.verdict.value_counts()
+    words = ", ".join(f"{count} {word}" for word, count in sorted(counts.items()))
+    if main.verdict == NO_RUNS:
+        return [title, f"{main.claimed:+.2f}", *[MISSING] * 4, words, NO_RUNS]
+    return [
+        title, f"{main.claimed:+.2f}",
+        f"{main.difference:+.2f} [{main.low:+.2f}, {main.high:+.2f}]",
+        f"{paper.pretty(main.optimizer)} (n = {main.n:.0f}) against {main.baseline} "
+        f"(n = {main.baseline_n:.0f})",
+        main.verdict, f"{main.detectable:.2f}", words, f"**{overall(worlds)}**",
+    ]  # fmt: skip
+
+
+def _forks() -> Iterator[str]:
+    yield f"selection by {', '.join(SELECTIONS)} (on validation data)"
+    yield f"test accuracy at the step {' or '.join(STOPS)}"
+    yield f"comparison {' or '.join(TESTS)}"
+
+
+_INTRO = (
+    "# The headline claims in every world\n\nEach claim is judged in "
+    f"{len(SELECTIONS) * len(STOPS) * len(TESTS)} worlds: {'; '.join(_forks())}. Shown is the main "
+    f"one ({', '.join(MAIN)}), with its 95 % interval and the difference that its seeds could have "
+    f"detected with a chance of {100 * verdicts.POWER:.0f} %. In the world of the loss rates are "
+    "chosen by it, too, so that some cells have no final runs there."
+)
+_RULE = (
+    "A claim has a verdict only where no fork changes its word. The rules, with their history: "
+    "[rules_of_evidence.md](../../docs/rules_of_evidence.md)."
+)
