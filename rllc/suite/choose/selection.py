@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from rllc.suite.errors import RecordsError
 from rllc.suite.metrics import Metric
 from rllc.suite.records import FIELDS, identity
 from rllc.suite.records.identity import canonical
@@ -224,6 +225,8 @@ def chosen(study: Study, runs: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFra
 def choose(points: pd.DataFrame, metric: Metric) -> pd.DataFrame:
     """Chosen hyperparameters with their evidence, one row per cell (`CHOICE_COLUMNS`).
 
+    A cell all of whose points diverged has no row: nothing is chosen for it.
+
     ``edge`` is true where a chosen rate is the lowest or highest of its grid, so that a wider
     grid might do better; ``edges`` names it. ``grid_points`` counts the points trained for
     ``steps``, the most of all, each with at least ``grid_seeds`` seeds; the chosen one has
@@ -236,6 +239,7 @@ def choose(points: pd.DataFrame, metric: Metric) -> pd.DataFrame:
             **_choice(members, metric),
         }
         for (task, optimizer), members in points.groupby(CELL, sort=True)
+        if np.isfinite(members.value[members.steps == members.steps.max()]).any()
     ]  # fmt: skip
     return with_hyper(pd.DataFrame(rows, columns=CHOICE_COLUMNS))
 
@@ -248,7 +252,8 @@ def _choice(points: pd.DataFrame, metric: Metric) -> dict[str, Any]:
     screened = len(tried) > len(longest) == kept
     ascending = [metric.lower, *[True] * len(names)]
     order = longest.sort_values(["value", *names], ascending=ascending)
-    chosen = order[order.seeds == order.seeds.max()].iloc[0]
+    able = order[np.isfinite(order.value)]
+    chosen = able[able.seeds == able.seeds.max()].iloc[0]
     others = order.drop(index=chosen.name)
     runner_up = others.iloc[0] if len(others) else None
     edges = [edge for name in names for edge in _edges(tried[name], chosen[name])]
@@ -285,10 +290,20 @@ def write_choices(choices: pd.DataFrame, path: Path) -> None:
 
 
 def read_choices(path: Path) -> pd.DataFrame:
-    """Reads `choices.csv`, with a column for each hyperparameter; no file is an empty table."""
+    """Reads `choices.csv`, with a column for each hyperparameter; no file is an empty table.
+
+    Raises:
+      RecordsError: the file is empty or damaged.
+    """
     if not path.exists():
         return pd.DataFrame(columns=CHOICE_COLUMNS)
-    return with_hyper(pd.read_csv(path, keep_default_na=True).reindex(columns=CHOICE_COLUMNS))
+    try:
+        table = pd.read_csv(path, keep_default_na=True)
+        if missing := [name for name in (*CELL, "hyper") if name not in table]:
+            raise ValueError(f"it has no column {missing[0]}")
+        return with_hyper(table.reindex(columns=CHOICE_COLUMNS))
+    except (ValueError, OSError) as error:  # pandas' errors of damaged files are ValueErrors
+        raise RecordsError(f"{path} is damaged: {error}; `make tables` writes it anew") from None
 
 
 def chosen_rates(choices: pd.DataFrame) -> dict[tuple[str, str], dict[str, float]]:

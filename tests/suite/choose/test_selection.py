@@ -204,3 +204,31 @@ def test_the_file_is_the_same_every_time_and_reads_back(tmp_path):
 
 def test_no_file_is_no_choices(tmp_path):
     assert selection.chosen_rates(selection.read_choices(tmp_path / "none.csv")) == {}
+
+
+def test_nothing_is_chosen_where_every_point_diverged():
+    from rllc.suite.metrics import CLASSIFICATION
+
+    points = pd.DataFrame(
+        {
+            "task": ["a", "a", "b"],
+            "optimizer": "SGD",
+            "hyper": ['{"learning_rate":1.0}', '{"learning_rate":2.0}', '{"learning_rate":1.0}'],
+            "learning_rate": [1.0, 2.0, 1.0],
+            "steps": 10,
+            "value": [-np.inf, -np.inf, 0.5],
+            "seeds": 1,
+            "diverged": [1, 1, 0],
+        }
+    )
+    assert list(selection.choose(points, CLASSIFICATION[0]).task) == ["b"]
+
+
+@pytest.mark.parametrize("text", ["", "a,b\n1,2\n", "task,optimizer,hyper\na,b,not json\n"])
+def test_damaged_choices_are_one_line(tmp_path, text):
+    from rllc.suite.errors import RecordsError
+
+    path = tmp_path / "choices.csv"
+    path.write_text(text)
+    with pytest.raises(RecordsError, match=r"is damaged: .*make tables"):
+        selection.read_choices(path)
