@@ -224,6 +224,8 @@ def chosen(study: Study, runs: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFra
 def choose(points: pd.DataFrame, metric: Metric) -> pd.DataFrame:
     """Chosen hyperparameters with their evidence, one row per cell (`CHOICE_COLUMNS`).
 
+    A cell all of whose points diverged has no row: nothing is chosen for it.
+
     ``edge`` is true where a chosen rate is the lowest or highest of its grid, so that a wider
     grid might do better; ``edges`` names it. ``grid_points`` counts the points trained for
     ``steps``, the most of all, each with at least ``grid_seeds`` seeds; the chosen one has
@@ -236,6 +238,7 @@ def choose(points: pd.DataFrame, metric: Metric) -> pd.DataFrame:
             **_choice(members, metric),
         }
         for (task, optimizer), members in points.groupby(CELL, sort=True)
+        if np.isfinite(members.value[members.steps == members.steps.max()]).any()
     ]  # fmt: skip
     return with_hyper(pd.DataFrame(rows, columns=CHOICE_COLUMNS))
 
@@ -248,7 +251,8 @@ def _choice(points: pd.DataFrame, metric: Metric) -> dict[str, Any]:
     screened = len(tried) > len(longest) == kept
     ascending = [metric.lower, *[True] * len(names)]
     order = longest.sort_values(["value", *names], ascending=ascending)
-    chosen = order[order.seeds == order.seeds.max()].iloc[0]
+    able = order[np.isfinite(order.value)]
+    chosen = able[able.seeds == able.seeds.max()].iloc[0]
     others = order.drop(index=chosen.name)
     runner_up = others.iloc[0] if len(others) else None
     edges = [edge for name in names for edge in _edges(tried[name], chosen[name])]

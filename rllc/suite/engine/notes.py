@@ -56,21 +56,31 @@ class Notes:
         for column, value in values.items():
             self.evaluations[column][e] = value
 
-    def lacks(self, e: int) -> bool:
-        """Whether a Ctrl-C came between the training to evaluation e and the end of it."""
-        return any(np.isnan(values[e]).all() for values in self.evaluations.values())
-
     def unpadded(self, values: Any, before: int = 0) -> np.ndarray:
         """The (s, r) that are not padding of an array that has them after `before` other axes."""
         s, r = self.shape
         return np.asarray(values)[(slice(None),) * before + (slice(s), slice(r))]
 
     def diverged_at(self, done: int) -> np.ndarray:
-        """First of the `done` steps with a non-finite loss, 0 if there is none; int (s, r)."""
+        """First of the `done` steps with a non-finite loss, 0 if there is none; int (s, r).
+
+        A step's loss is that before its update, so the last update shows in the evaluation after it
+        only: where that is not finite the run diverged at step `done`.
+        """
         if not done:
             return np.zeros(self.shape, int)
         bad = ~np.isfinite(self.losses[:done])
+        bad[-1] |= self._unusable(done)
         return np.where(bad.any(axis=0), bad.argmax(axis=0) + 1, 0)
+
+    def _unusable(self, done: int) -> np.ndarray:
+        """Whether a validation metric was measured after step `done` and is not finite; (s, r)."""
+        at = np.flatnonzero(self.marks == done)
+        columns = [v for name, v in self.evaluations.items() if name.startswith("validation_")]
+        if not len(at) or not columns:
+            return np.zeros(self.shape, bool)
+        finite = np.isfinite(np.stack([values[at[0]] for values in columns]))
+        return np.asarray(~finite.all(axis=0))
 
     def arrays(self) -> dict[str, np.ndarray]:
         """All of it by name, for a checkpoint."""

@@ -186,8 +186,6 @@ class Trainer:
             raise checkpoint.Refused("what it noted is not what these runs note")
         self.carry = carry
         self.done, self.seconds = int(saved.noted["done"]), float(saved.noted["seconds"])
-        if self.done in self.marks and self.notes.lacks(self.marks.index(self.done)):
-            self.evaluate()
         return saved.devices
 
     def table(self) -> Any:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 from tqdm import tqdm
 
 from rllc.suite import metrics, records
@@ -157,8 +156,8 @@ def choose(cell: Cell, study: Study, loaded: Any) -> Any:
     """
     names = {run.name for run in cell.runs}
     runs = selection.tidy(loaded.runs[loaded.runs.run.isin(names)])
-    choice = selection.chosen(study, runs, loaded.curves).iloc[0]
-    return choice if np.isfinite(choice.value) else None
+    choices = selection.chosen(study, runs, loaded.curves)
+    return None if choices.empty else choices.iloc[0]
 
 
 def in_words(choice: Any, cell: Cell, study: Study) -> str:

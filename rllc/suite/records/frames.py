@@ -3,6 +3,8 @@
 Every table, figure and page is a function of what is read here. Merging machines is copying files.
 """
 
+import datetime
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -23,6 +25,9 @@ FIELDS = (
     "run", "shard", "task", "optimizer", "family", "role", "seed", "hyper", "settings", "steps",
     "device", "group", "status", "diverged_at",
 )  # fmt: skip
+
+
+CLOCKS_DIFFER = datetime.timedelta(hours=1)
 
 
 class Records(NamedTuple):
@@ -110,13 +115,16 @@ def _list_column(values: np.ndarray, at: np.ndarray, rows: int, runs: int) -> pa
 def load(folder: str | Path) -> Records:
     """Reads all shards under `folder`; a run recorded twice counts once (the newer record).
 
+    A record that says it was made in the future, by a clock that is wrong, is named on stderr and
+    counts as older than any other.
+
     Laws are read on demand, see `Records.laws`.
 
     Raises:
       RecordsError: a shard is damaged, or its curves are not those of its runs.
     """
     folder = Path(folder)
-    found = sorted(shards(folder), key=lambda shard: (shard.header.get("created", ""), shard.name))
+    found = sorted(shards(folder), key=_age)
     rows = [row for shard in found for row in _run_rows(shard)]
     judged = {shard.file: of_header(shard.header) for shard in found}
     metrics = {shard.header["task"]["name"]: judged[shard.file] for shard in found}
@@ -130,6 +138,16 @@ def load(folder: str | Path) -> Records:
     empty = pd.DataFrame(columns=["run", "step", *columns])
     curves = pd.concat(curves, ignore_index=True) if curves else empty
     return Records(runs, curves, folder, metrics)
+
+
+def _age(shard: Shard) -> tuple[bool, str, str]:
+    """Sorts shards from old to new, those of the future first."""
+    created = str(shard.header.get("created", ""))
+    latest = datetime.datetime.now(datetime.UTC) + CLOCKS_DIFFER
+    future = created > latest.isoformat(timespec="seconds")
+    if future:
+        print(f"{shard.file}: made in the future ({created}); others go first", file=sys.stderr)
+    return not future, created, shard.name
 
 
 def _run_rows(shard: Shard) -> list[dict[str, Any]]:

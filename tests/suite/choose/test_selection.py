@@ -204,3 +204,21 @@ def test_the_file_is_the_same_every_time_and_reads_back(tmp_path):
 
 def test_no_file_is_no_choices(tmp_path):
     assert selection.chosen_rates(selection.read_choices(tmp_path / "none.csv")) == {}
+
+
+def test_nothing_is_chosen_where_every_point_diverged():
+    from rllc.suite.metrics import CLASSIFICATION
+
+    points = pd.DataFrame(
+        {
+            "task": ["a", "a", "b"],
+            "optimizer": "SGD",
+            "hyper": ['{"learning_rate":1.0}', '{"learning_rate":2.0}', '{"learning_rate":1.0}'],
+            "learning_rate": [1.0, 2.0, 1.0],
+            "steps": 10,
+            "value": [-np.inf, -np.inf, 0.5],
+            "seeds": 1,
+            "diverged": [1, 1, 0],
+        }
+    )
+    assert list(selection.choose(points, CLASSIFICATION[0]).task) == ["b"]

@@ -239,3 +239,11 @@ def test_what_a_checkpoint_says_about_itself(tmp_path):
     assert told["made_by"]["package versions"]["jax"] == jax.__version__
     assert told["made_by"]["package versions"]["optax"] == optax.__version__
     assert json.dumps(told)
+
+
+def test_a_run_that_its_last_update_ruins_has_diverged(tmp_path):
+    """The loss of a step is that before its update: of one step it is always finite."""
+    protocol = {"steps": 1, "eval_every": 1, "batch_size": 16, "data": "synthetic"}
+    finish(tmp_path, runs_of(SGD, (0,), (3e38,), protocol))
+    (run,) = records.load(tmp_path / "records").runs.itertuples()
+    assert (run.status, run.diverged_at) == ("diverged", 1)
