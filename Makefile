@@ -19,6 +19,8 @@ BUDGET     ?=
 TASKS      ?=
 OPTIMIZERS ?=
 ARGS       ?=
+RECORD     ?=
+STEPS      ?= 1
 
 # A misspelt variable (TASK=…) would mean its default, all tasks: only these are taken.
 KNOWN   := PYTHON VENV BUDGET TASKS OPTIMIZERS ARGS RECORD STEPS
@@ -29,7 +31,7 @@ ifneq ($(strip $(UNKNOWN)),)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev data reproduce tune records tables benchmark test test-learned docs lock lint format clean clean-local
+.PHONY: help setup dev data reproduce tune verify records tables benchmark test test-learned docs lock lint format clean clean-local
 
 help:  ## list the targets
 	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "  %-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,6 +65,9 @@ reproduce: setup  ## train the paper's cells here: BUDGET=15min|2h|all TASKS=…
 
 tune: setup  ## train tuning grids: TASKS=… OPTIMIZERS=…
 	$(RUN) scripts/tune.py --tasks $(TASKS) --optimizers $(OPTIMIZERS) $(ARGS)
+
+verify: setup  ## train a recorded run again and compare: RECORD=run-name STEPS=500|all
+	$(RUN) scripts/verify.py "$(RECORD)" --steps "$(STEPS)" $(ARGS)
 
 records: setup  ## move local records into the committed ones
 	$(RUN) scripts/move_records.py $(ARGS)

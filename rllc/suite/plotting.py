@@ -21,7 +21,11 @@ BASELINE_STYLES = ((GREY, ":"), (GREY, "--"), (BLACK, "-."))
 SOLID = tuple((colour, "-") for colour in (BLUE, VERMILION, GREEN, SKY, ORANGE, PURPLE))
 OTHERS = [(c, s) for s in ("--", ":", "-.") for c in (BLUE, VERMILION, GREEN, PURPLE)]
 NOT_MEASURED = "not yet measured"
+# All of matplotlib's settings, so that no matplotlibrc of the user's changes a byte.
+MACHINES = ("backend", "backend_fallback", "interactive", "toolbar")  # have no part in a file
+DEFAULTS = {key: mpl.rcParamsDefault[key] for key in mpl.rcParamsDefault if key not in MACHINES}
 RC: dict[Any, Any] = {
+    **DEFAULTS,
     "figure.dpi": 100,
     "savefig.dpi": 160,
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same everywhere

@@ -7,6 +7,7 @@ import hashlib
 import os
 import platform
 from pathlib import Path
+from typing import Any
 
 from rllc.suite.errors import PlanError
 
@@ -87,6 +88,19 @@ def describe() -> str:
     if devices[0].platform == "cpu":
         return f"cpu ({_cpu_model()}, {cores()} cores)"
     return kind if len(devices) == 1 else f"{len(devices)}x {kind}"
+
+
+def machine() -> dict[str, Any]:
+    """What of the machine the last bits of a number depend on: equal for equal machines."""
+    import jax
+
+    return {
+        "cpu": _cpu_model(),
+        "cpu_flags": _cpu_fingerprint(),
+        "cores": cores(),
+        "host_devices": len(jax.devices()) if jax.default_backend() == "cpu" else 0,
+        "xla_flags": os.environ.get("XLA_FLAGS", ""),
+    }
 
 
 def _cpu_model() -> str:

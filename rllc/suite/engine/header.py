@@ -37,6 +37,7 @@ def describe(trainer: Any) -> dict[str, Any]:
             for run, status in zip(trainer.runs, statuses, strict=True)
         ],
         "device": devices.describe(),
+        "machine": devices.machine(),
         "matmul_precision": matmul_precision(),
         "versions": versions(),
         "commit": commit(),

@@ -1,0 +1,130 @@
+"""Trains a recorded run again, or its beginning, and holds the curves against the record."""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from rllc.suite import records
+from rllc.suite.engine import devices
+from rllc.suite.engine.training import Trainer
+from rllc.suite.execute import execution
+from rllc.suite.plan import configuration
+from rllc.suite.plan.configuration import Conf
+from rllc.suite.plan.plan import PlanError, Run
+from rllc.suite.records import roles
+
+TOLERANCE = 0.01  # of a share or of a loss in nats: what other batch shapes and machines leave
+
+
+class Verified(NamedTuple):
+    """What came of it.
+
+    Attributes:
+      differences: evaluation column -> largest absolute difference.
+      steps: the evaluations that were compared.
+      header: of the record.
+    """
+
+    differences: dict[str, float]
+    steps: list[int]
+    header: dict[str, Any]
+
+    @property
+    def largest(self) -> float:
+        """Of all columns; NaN on one side only counts as infinite."""
+        return max(self.differences.values())
+
+
+def planned(conf: Conf, folder: Path, name: str) -> tuple[Run, dict[str, Any]]:
+    """A recorded run as today's configuration gives it, and its record's header.
+
+    Args:
+      conf: the suite's configs.
+      folder: of the records.
+      name: of the run, or the beginning of it.
+
+    Raises:
+      PlanError: no such record, or another run today.
+    """
+    found = [
+        (row, shard.header)
+        for shard in records.shards(folder)
+        for row in shard.header["runs"]
+        if row["run"].startswith(name)
+    ]
+    if len({row["run"] for row, _ in found}) != 1:
+        raise PlanError(f"{len(found)} runs in {folder} have a name that begins with {name!r}")
+    row, header = found[-1]
+    run = configuration.run_of(configuration.compose(conf, _words(conf, row, header)), {})
+    if run.name != row["run"]:
+        raise PlanError(
+            f"run {row['run']} cannot be trained again: today's configuration of "
+            f"{header['optimizer']['name']} on {header['task']['name']} gives run {run.name}"
+        )
+    return run, header
+
+
+def _words(conf: Conf, row: dict[str, Any], header: dict[str, Any]) -> list[str]:
+    label, known = header["optimizer"]["name"], conf.labels()
+    told = ("run", "seed", "role", "status", "diverged_at", "hyper", "settings")
+    settings = row.get("settings") or {}
+    bare = {key: value for key, value in row.items() if key not in told}  # format 1
+    given = {**bare, **(row.get("hyper") or {}), **settings}
+    chosen = [known[label]] if label in known else ["rllc", f"optimizer.propagator='{label}'"]
+    return [
+        f"task={header['task']['name']}",
+        f"optimizer={chosen[0]}",
+        *chosen[1:],
+        *(f"optimizer.{key}={json.dumps(value)}" for key, value in given.items()),
+        *(f"protocol.{key}={value}" for key, value in header["protocol"].items()),
+        f"seed={row['seed']}",
+        f"role={row['role']}" if "role" in row else f"role={_role(row, header)}",
+    ]
+
+
+def _role(row: dict[str, Any], header: dict[str, Any]) -> str:
+    return roles.of_seed(row["seed"], header["optimizer"].get("family"))
+
+
+def verify(
+    conf: Conf, folder: Path, name: str, steps: int | None = None, data: str | None = None
+) -> Verified:
+    """Trains a recorded run again, alone.
+
+    Args:
+      conf: the suite's configs.
+      folder: of the records.
+      name: of the run, or the beginning of it.
+      steps: how far; None for all of it. At least up to the first evaluation.
+      data: folder with the user's data files.
+
+    Raises:
+      PlanError: see `planned`; also missing data.
+    """
+    devices.configure()
+    run, header = planned(conf, folder, name)
+    trainer = Trainer([run], execution.make_task(run), execution.load_data(run, data))
+    until = steps or run.protocol["steps"]
+    marks = [mark for mark in trainer.marks if mark <= until] or trainer.marks[:1]
+    for mark in marks if len(marks) > 1 else trainer.marks[:2]:
+        if mark > trainer.done:
+            trainer.advance(mark - trainer.done)
+    ours = trainer.table().to_pandas()
+    theirs = records.load(folder).curves
+    return _compared(ours, theirs[theirs.run == run.name], trainer.done, header)
+
+
+def _compared(
+    ours: pd.DataFrame, theirs: pd.DataFrame, until: int, header: dict[str, Any]
+) -> Verified:
+    both = theirs[theirs.step <= until].merge(ours, on="step", suffixes=("", "_again"))
+    columns = [name for name in both if f"{name}_again" in both and name != "run"]
+    differences = {}
+    for name in columns:
+        old, new = both[name].to_numpy(float), both[f"{name}_again"].to_numpy(float)
+        gap = np.where(np.isnan(old) & np.isnan(new), 0.0, np.abs(old - new))
+        differences[name] = float(np.nan_to_num(gap, nan=np.inf).max())
+    return Verified(differences, [int(step) for step in both.step], header)

@@ -1,0 +1,53 @@
+"""Trains a recorded run again and says how far its curves are from the record.
+
+  make verify RECORD=3a6c227ceef98264               up to its first evaluation
+  make verify RECORD=3a6c227ceef98264 STEPS=all     to its end
+
+On the machine that recorded it a run alone differs from the record of its group by rounding only;
+on another the rounding differs, too, and grows with the steps.
+"""
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+from rllc.suite.engine import devices, stopping  # noqa: E402
+
+devices.configure()
+
+from rllc.suite import records  # noqa: E402
+from rllc.suite.execute import verify  # noqa: E402
+from rllc.suite.execute.parser import Parser  # noqa: E402
+from rllc.suite.plan.configuration import Conf  # noqa: E402
+from rllc.suite.plan.plan import PlanError  # noqa: E402
+
+
+def main() -> None:
+    """Reads the command line; ends with status 1 where the tolerance is exceeded."""
+    parser = Parser(description=__doc__)
+    parser.add_argument("run", help="name of a run in the records, or how it begins")
+    parser.add_argument("--steps", default="1", help="how far: a number, or all")
+    parser.add_argument("--tolerance", type=float, default=verify.TOLERANCE)
+    parser.add_argument("--records", type=records.folder, default=ROOT / "results" / "records")
+    given = parser.parse_args()
+    if given.steps != "all" and not given.steps.isdecimal():
+        parser.error(f"--steps {given.steps}: must be a number, or all")
+    steps = None if given.steps == "all" else int(given.steps)
+    try:
+        found = verify.verify(Conf(ROOT / "conf"), given.records, given.run, steps)
+    except (PlanError, records.RecordsError) as error:
+        sys.exit(f"error: {error}")
+    for column, difference in found.differences.items():
+        print(f"{column:32s} {difference:.2e}")
+    there, here = found.header["device"], devices.describe()
+    print(f"recorded on {there} by commit {found.header.get('commit', 'unknown')}, now on {here}")
+    right = found.largest <= given.tolerance
+    print(
+        f"steps {found.steps[0]} to {found.steps[-1]}: largest difference {found.largest:.2e}, "
+        f"tolerance {given.tolerance:g}: {'verified' if right else 'NOT verified'}"
+    )
+    sys.exit(not right)
+
+
+if __name__ == "__main__":
+    stopping.run(main, "nothing was recorded")

@@ -1,0 +1,24 @@
+"""Figures are the same bytes whatever the user set."""
+
+import matplotlib as mpl
+import pytest
+
+from rllc.suite import plotting
+
+
+def drawn(folder):
+    figure, axes = plotting.grid_figure(1, 1, 3, 2)
+    with mpl.rc_context(plotting.RC):
+        axes[0, 0].plot([0, 1])
+        axes[0, 0].set_title("a")
+    return [path.read_bytes() for path in plotting.save(figure, folder / "f")]
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [{"savefig.bbox": "tight"}, {"xtick.direction": "in"}, {"pdf.fonttype": 42}, {"font.size": 20}],
+)
+def test_a_users_settings_change_nothing(tmp_path, setting):
+    plain = drawn(tmp_path)
+    with mpl.rc_context(setting):
+        assert drawn(tmp_path) == plain
