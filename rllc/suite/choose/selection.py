@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from rllc.suite.errors import RecordsError
 from rllc.suite.metrics import Metric
 from rllc.suite.records import FIELDS, identity
 from rllc.suite.records.identity import canonical
@@ -289,10 +290,20 @@ def write_choices(choices: pd.DataFrame, path: Path) -> None:
 
 
 def read_choices(path: Path) -> pd.DataFrame:
-    """Reads `choices.csv`, with a column for each hyperparameter; no file is an empty table."""
+    """Reads `choices.csv`, with a column for each hyperparameter; no file is an empty table.
+
+    Raises:
+      RecordsError: the file is empty or damaged.
+    """
     if not path.exists():
         return pd.DataFrame(columns=CHOICE_COLUMNS)
-    return with_hyper(pd.read_csv(path, keep_default_na=True).reindex(columns=CHOICE_COLUMNS))
+    try:
+        table = pd.read_csv(path, keep_default_na=True)
+        if missing := [name for name in (*CELL, "hyper") if name not in table]:
+            raise ValueError(f"it has no column {missing[0]}")
+        return with_hyper(table.reindex(columns=CHOICE_COLUMNS))
+    except (ValueError, OSError) as error:  # pandas' errors of damaged files are ValueErrors
+        raise RecordsError(f"{path} is damaged: {error}; `make tables` writes it anew") from None
 
 
 def chosen_rates(choices: pd.DataFrame) -> dict[tuple[str, str], dict[str, float]]:

@@ -1,6 +1,7 @@
 """How many runs one program should hold: bounded by memory, chosen by measured speed."""
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -8,6 +9,7 @@ import numpy as np
 
 from rllc.suite.engine import optimizers, program
 from rllc.suite.engine.batching import abstract_batch
+from rllc.suite.errors import PlanError
 from rllc.suite.plan.plan import Run
 
 # Runs per device beyond which a group no longer gets faster per run (results/benchmarks). Networks
@@ -17,6 +19,7 @@ ENOUGH = {"cpu": 9, "gpu": 64, "tpu": 64}
 # takes longer to compile the more there are, and gains little beyond a few.
 ENOUGH_UNROLLED = 6
 MEMORY_SHARE = 0.5
+MOST_STEPS = 2**31 - 1  # steps are int32, in programs and in records
 
 
 def group_size(run: Run, task: Any, data: Any) -> int:
@@ -29,7 +32,30 @@ def group_size(run: Run, task: Any, data: Any) -> int:
     available = MEMORY_SHARE * memory_bytes()
     turns = program.takes_turns(task)  # then one run of a device needs its working memory at a time
     fit = (available - count * working) / kept if turns else available / (kept + working)
-    return max(1, min(enough, int(fit)))
+    noted = MEMORY_SHARE * host_bytes() / noted_bytes(run.protocol)
+    return max(1, min(enough, int(fit), int(noted)))
+
+
+def noted_bytes(protocol: Mapping[str, Any]) -> int:
+    """Host memory that a run's losses and evaluations take, the least of what is noted of it."""
+    evaluations = 2 + protocol["steps"] // protocol["eval_every"]
+    return 4 * (protocol["steps"] + 8 * evaluations)
+
+
+def check_noted(run: Run) -> None:
+    """Refuses a run whose losses alone do not fit into this machine's memory.
+
+    Raises:
+      PlanError: they do not; the message has both numbers.
+    """
+    steps, need, there = run.protocol["steps"], noted_bytes(run.protocol), host_bytes()
+    if steps > MOST_STEPS:
+        raise PlanError(f"protocol.steps={steps} is more than the {MOST_STEPS} of a record")
+    if need > MEMORY_SHARE * there:
+        raise PlanError(
+            f"protocol.steps={steps}: the losses of one run would take {need / 2**30:,.1f} GiB of "
+            f"this machine's {there / 2**30:,.1f} GiB; train fewer steps"
+        )
 
 
 def bytes_per_run(run: Run, task: Any, data: Any) -> tuple[int, int]:
@@ -66,4 +92,9 @@ def memory_bytes() -> int:
     stats = jax.devices()[0].memory_stats() or {}
     if "bytes_limit" in stats:
         return int(stats["bytes_limit"]) * len(jax.devices())
+    return host_bytes()
+
+
+def host_bytes() -> int:
+    """Memory of the machine."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -80,6 +80,7 @@ def prepare(runs: Sequence[Run], options: Options) -> list[list[Run]]:
     records.check_writable(options.folder)
     records.check_writable(options.checkpoints, "folder of checkpoints")
     for run in {run.group: run for run in runs}.values():
+        capacity.check_noted(run)
         optimizers.check(run.optimizer, run.traced)
         make_task(run)
     for text in records.set_aside(options.folder):

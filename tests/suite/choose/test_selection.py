@@ -222,3 +222,13 @@ def test_nothing_is_chosen_where_every_point_diverged():
         }
     )
     assert list(selection.choose(points, CLASSIFICATION[0]).task) == ["b"]
+
+
+@pytest.mark.parametrize("text", ["", "a,b\n1,2\n", "task,optimizer,hyper\na,b,not json\n"])
+def test_damaged_choices_are_one_line(tmp_path, text):
+    from rllc.suite.errors import RecordsError
+
+    path = tmp_path / "choices.csv"
+    path.write_text(text)
+    with pytest.raises(RecordsError, match=r"is damaged: .*make tables"):
+        selection.read_choices(path)

@@ -1,8 +1,10 @@
 """How many runs a group holds, on a machine whose memory is made up."""
 
 import jax
+import pytest
 
 from rllc.suite.engine import capacity
+from rllc.suite.errors import PlanError
 from rllc.suite.plan import plan
 from tests.suite import toy
 from tests.suite.toy import SGD
@@ -53,3 +55,13 @@ def test_programs_of_unrolled_convolutions_stay_small(monkeypatch):
     convolutional = toy.make()._replace(one_at_a_time=True)
     monkeypatch.setattr(capacity.program, "takes_turns", lambda task: False)
     assert capacity.group_size(RUN, convolutional, DATA) == capacity.ENOUGH_UNROLLED
+
+
+def test_losses_that_do_not_fit_are_refused_with_both_numbers(monkeypatch):
+    from types import SimpleNamespace
+
+    monkeypatch.setattr(capacity, "host_bytes", lambda: 2**30)
+    run = SimpleNamespace(protocol={"steps": 10**9, "eval_every": 10**6})
+    with pytest.raises(PlanError, match=r"would take 3\.7 GiB of this machine's 1\.0 GiB"):
+        capacity.check_noted(run)
+    capacity.check_noted(SimpleNamespace(protocol={"steps": 10**6, "eval_every": 10**3}))
