@@ -288,3 +288,15 @@ def test_a_users_caches_are_theirs(monkeypatch):
 
     monkeypatch.setenv("RLLC_CACHE", "")
     assert devices.cache_folder() == Path("~/.cache/rllc").expanduser()
+
+
+def test_a_searching_sweeper_gets_a_number_to_minimise(tmp_path, inside):
+    code, _, err = inside(tmp_path, "-m", "optimizer=sgd", "optimizer.learning_rate=0.1,1e30")
+    assert code is None, err
+    loaded = records.load(tmp_path / "records")
+    options = execution.Options(tmp_path / "records")
+    values = launcher._values(list(loaded.runs.run), options)
+    good = loaded.runs.run[loaded.runs.status == "finished"].item()
+    curve = loaded.curves[loaded.curves.run == good].validation_loss
+    assert values.pop(good) == pytest.approx(curve.min())
+    assert list(values.values()) == [float("inf")]

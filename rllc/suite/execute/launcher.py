@@ -6,6 +6,7 @@ its own (``executor: local``) or on a cluster (``executor: slurm``). A job whose
 is wrong, or whose group fails, does not keep the others from finishing.
 """
 
+import math
 import os
 import signal
 import sys
@@ -21,12 +22,15 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
+from rllc.suite import metrics, records
+from rllc.suite.choose import selection
 from rllc.suite.engine import stopping
 from rllc.suite.execute import execution
 from rllc.suite.execute.execution import Options, Outcome
 from rllc.suite.plan import configuration
 from rllc.suite.plan.plan import PlanError, Run
 from rllc.suite.records import RecordsError
+from rllc.suite.study import Study
 
 SECONDS_BETWEEN_LOOKS = 0.2
 SECONDS_TO_STOP = 120.0  # a call of a program and a checkpoint take a few seconds
@@ -77,8 +81,9 @@ class GroupedLauncher(Launcher):
             if note := configuration.untuned_note([job.cfg for job, _ in good if job.cfg]):
                 print(note, file=sys.stderr)
             errors = self._train([run for _, run in good], options)
+            values = {} if self._sweeps_plainly() else _values([r.name for _, r in good], options)
             for job, run in good:
-                job.finish(run.name, errors.get(run.name))
+                job.finish(run.name, errors.get(run.name), values.get(run.name, math.nan))
         failed = [job for job in jobs if job.status == JobStatus.FAILED]
         for job in failed:
             print(f"failed: {' '.join(job.words)}: {job.error}", file=sys.stderr)
@@ -88,6 +93,10 @@ class GroupedLauncher(Launcher):
         if failed:  # a plain end instead of Hydra's traceback of the first failure
             sys.exit(f"error: {len(failed)} of {len(jobs)} jobs failed; the others are recorded")
         return jobs
+
+    def _sweeps_plainly(self) -> bool:
+        """Whether Hydra's own sweeper asked, which looks at no results."""
+        return "BasicSweeper" in str(OmegaConf.select(self.config, "hydra.sweeper._target_"))
 
     def _job(self, overrides: list[str]) -> "_Job":
         cfg = None
@@ -118,7 +127,10 @@ class GroupedLauncher(Launcher):
 
 
 class _Job(JobReturn):
-    """Hydra's record of a job, with the run it stands for, or why there is none."""
+    """Hydra's record of a job, with the run it stands for, or why there is none.
+
+    The return value is a number to minimise, for sweepers that search.
+    """
 
     def __init__(self, words: list[str], cfg: DictConfig | None, planned: Run | Exception):
         super().__init__(overrides=words, cfg=cfg, working_dir=".", task_name="train")
@@ -128,11 +140,26 @@ class _Job(JobReturn):
         if isinstance(planned, Exception):
             self.finish("", planned)
 
-    def finish(self, name: str, error: BaseException | None) -> None:
-        """Notes success (the run's name is the return value) or failure."""
+    def finish(self, name: str, error: BaseException | None, value: float = math.nan) -> None:
+        """Notes the run's name and success, with the value of `_values`, or failure."""
+        self.name = name
         self.error = error
         self.status = JobStatus.FAILED if error else JobStatus.COMPLETED
-        self.return_value = error or name
+        self.return_value = error or value
+
+
+def _values(names: Sequence[str], options: Options) -> dict[str, float]:
+    """Best validation value of each run along its curve, so that less is better, as sweepers take
+    it: of the loss of its task (`Study.loss`), infinite if it diverged."""
+    loaded = records.load(options.folder)
+    runs = loaded.runs[loaded.runs.run.isin(set(names))]
+    study = Study("sweep", (), (), metrics=metrics.by_task(loaded))
+    found: dict[str, float] = {}
+    for task, members in runs.groupby("task"):
+        metric = study.loss(str(task))
+        best = selection.lowest_or_highest(members, loaded.curves, metric) * -metric.sign
+        found |= dict(zip(members.run, best.astype(float), strict=True))
+    return found
 
 
 def _checked(runs: list[Run], options: Options) -> tuple[list[Run], dict[str, BaseException]]:
