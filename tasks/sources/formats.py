@@ -157,18 +157,9 @@ def _read_strip(path: Path) -> np.ndarray:
             if picture.width * picture.height > MOST_PIXELS:
                 raise ValueError(f"{picture.width} × {picture.height} pixels are too many")
             return np.asarray(picture.convert("RGB")).reshape(-1, 32, 32, 3)
-<<<<<<< HEAD
-    except (
-        OSError,
-        ValueError,
-        SyntaxError,
-        *_bombs(Image),
-    ) as error:  # PIL raises all for bad PNGs
-=======
     except DataError:
         raise
     except Exception as error:  # PIL raises many for a picture that is bad or claims to be huge
->>>>>>> safe
         raise DataError(f"{path} is damaged: {error}") from error
 
 
