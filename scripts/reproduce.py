@@ -114,7 +114,11 @@ def train(session: Session, task: str, cells: list[Cell]) -> bool:
     plan = rounds(session, todo)
     show(session, plan)
     flat = [cell for part in plan for cell in part]
-    return all(session.train(cell, f"[{i}/{len(flat)}] ") for i, cell in enumerate(flat, 1))
+    return all(  # what another process trains is waited for last
+        session.train(cell, f"[{i}/{len(flat)}] ", wait)
+        for wait in (False, True)
+        for i, cell in enumerate(flat, 1)
+    )
 
 
 def main() -> None:

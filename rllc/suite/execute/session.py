@@ -64,8 +64,13 @@ class Session:
         share = remaining_share(list(group), self.options.checkpoints)
         return self.pace[str(group[0].task["name"])] * steps * share
 
-    def train(self, cell: Cell, prefix: str = "") -> bool:
-        """Trains what is missing of a cell; whether all of it is recorded now.
+    def train(self, cell: Cell, prefix: str = "", wait: bool = True) -> bool:
+        """Trains what is missing of a cell; False if the budget does not pay for it.
+
+        Args:
+          cell: the runs.
+          prefix: of the label of a bar.
+          wait: for groups that another process is training; else they are passed over.
 
         Raises:
           Exception: whatever stopped a group.
@@ -81,14 +86,18 @@ class Session:
                 )
                 return False
             started = time.monotonic()
-            outcome = self._execute(group, prefix)
+            outcome = self._execute(group, prefix, wait)
+            if outcome is None:
+                continue
             if share == 1.0 and outcome.record is not None:
                 spent = max(time.monotonic() - started, 0.1)
                 self.pace[cell.task] = spent / (len(group) * group[0].protocol["steps"])
         return True
 
-    def _execute(self, group: list[Run], prefix: str) -> Outcome:
-        outcome = execution.execute_group(group, self.options, prefix)
+    def _execute(self, group: list[Run], prefix: str, wait: bool) -> Outcome | None:
+        outcome = execution.execute_group(group, self.options, prefix, wait=wait)
+        if outcome is None:
+            return None
         if outcome.error:
             raise outcome.error
         if note := execution.diverged_note([outcome]):

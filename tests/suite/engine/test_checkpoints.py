@@ -247,3 +247,15 @@ def test_a_run_that_its_last_update_ruins_has_diverged(tmp_path):
     finish(tmp_path, runs_of(SGD, (0,), (3e38,), protocol))
     (run,) = records.load(tmp_path / "records").runs.itertuples()
     assert (run.status, run.diverged_at) == ("diverged", 1)
+
+
+def test_what_is_left_of_a_group_is_read_from_its_checkpoint(tmp_path):
+    """A budget is planned with it; of a damaged one the whole group is left."""
+    from rllc.suite.execute import budget
+
+    group = group_of()
+    path = interrupted(tmp_path, group)
+    assert budget.remaining_share(group, path.parent) == pytest.approx(40 / 60)
+    path.write_bytes(path.read_bytes()[:700])
+    assert budget.remaining_share(group, path.parent) == 1.0
+    assert budget.remaining_share(group, tmp_path / "nowhere") == 1.0

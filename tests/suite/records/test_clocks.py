@@ -1,6 +1,8 @@
-"""Which of two records of a run counts."""
+"""Which of two records of a run counts, and what the place of one does not matter for."""
 
 import numpy as np
+import pandas as pd
+import pytest
 
 from rllc.suite import records
 
@@ -36,3 +38,13 @@ def test_a_record_of_the_future_does_not_win_and_is_named(tmp_path, capsys):
     write(tmp_path, "right", "2025-01-02T00:00:00+00:00", 0.25)
     assert loss_of(tmp_path) == 0.25
     assert "t/fast: made in the future (2999-01-01" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("part", ["run=1/step=0", "law=x,validation_loss=3"])
+def test_names_of_folders_are_no_columns(tmp_path, part):
+    """Hydra's override folders look like partitions of a data set."""
+    for folder in (tmp_path / "plain", tmp_path / part):
+        write(folder, "a", "2025-01-02T00:00:00+00:00", 0.25)
+    plain, odd = records.load(tmp_path / "plain"), records.load(tmp_path / part)
+    pd.testing.assert_frame_equal(plain.curves, odd.curves)
+    pd.testing.assert_frame_equal(plain.runs, odd.runs)
