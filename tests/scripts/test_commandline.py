@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import textwrap
 import time
 from pathlib import Path
 
@@ -300,3 +301,25 @@ def test_a_searching_sweeper_gets_a_number_to_minimise(tmp_path, inside):
     curve = loaded.curves[loaded.curves.run == good].validation_loss
     assert values.pop(good) == pytest.approx(curve.min())
     assert list(values.values()) == [float("inf")]
+
+
+def test_a_sweep_composes_every_job_once(tmp_path):
+    code = """
+        import sys
+        from hydra._internal.config_loader_impl import ConfigLoaderImpl
+        from rllc.suite.execute import launcher
+        calls, plain = [], ConfigLoaderImpl.load_sweep_config
+        counted = lambda self, *a, **k: (calls.append(1), plain(self, *a, **k))[1]
+        ConfigLoaderImpl.load_sweep_config = counted
+        launcher.GroupedLauncher._train = lambda self, runs, options: {}
+        import train
+        train.cli()
+        print("composed", len(calls))
+    """
+    words = ["-m", "seed=range(0,4)", "optimizer=sgd", f"hydra.sweep.dir={tmp_path}"]
+    command = [sys.executable, "-c", textwrap.dedent(code), *words, "protocol=rehearsal"]
+    done = subprocess.run(
+        command, cwd=ROOT / "scripts", capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'scripts'}"},
+    )  # fmt: skip
+    assert "composed 4" in done.stdout, done.stderr
