@@ -101,15 +101,18 @@ def test_local_processes_see_our_gpus(visible, tmp_path, monkeypatch):
     if visible:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
 
-    def look(visible, group, options):  # in a process of its own, which knows no patches of ours
-        def seen(group, options):
-            return execution.Outcome(group, error=KeyError(os.environ.get("CUDA_VISIBLE_DEVICES")))
+    class Looking(launcher._Work):
+        """In a process of its own, which knows no patches of ours."""
 
-        execution.execute_group = seen
-        return on_our_gpus(visible, group, options)
+        def __call__(self, group, options):
+            def seen(group, options):
+                visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+                return execution.Outcome(group, error=KeyError(visible))
 
-    on_our_gpus = launcher._on_our_gpus
-    monkeypatch.setattr(launcher, "_on_our_gpus", look)
+            execution.execute_group = seen
+            return super().__call__(group, options)
+
+    monkeypatch.setattr(launcher, "_Work", Looking)
     options = execution.Options(tmp_path / "records")
     (found,) = launcher.submit([[]], options, "local", {"folder": tmp_path / "logs"})
     assert found.error.args == (visible,)
