@@ -42,7 +42,8 @@ def averaged(
     """
 
     def init(params):
-        return AveragedState(jnp.zeros([], jnp.int32), params, inner.init(params))
+        state = AveragedState(jnp.zeros([], jnp.int32), params, inner.init(params))
+        return jax.tree.map(jnp.copy, state)  # shares no buffer with the parameters
 
     def update(updates, state, params=None):
         if params is None:

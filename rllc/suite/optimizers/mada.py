@@ -114,7 +114,8 @@ def mada(
         tiny = jax.tree.map(lambda p: jnp.full_like(p, TINY), params)
         coefficients = Coefficients(*[scalar(params, q) for q in initial])
         moments = Moments(zeros, tiny, tiny, zeros, zeros, zeros)
-        return MadaState(jnp.zeros([], jnp.int32), coefficients, moments, zeros)
+        state = MadaState(jnp.zeros([], jnp.int32), coefficients, moments, zeros)
+        return jax.tree.map(jnp.copy, state)  # no two parts share a buffer
 
     def update(updates, state, params=None):
         del params
