@@ -46,7 +46,13 @@ def start(folder, *words, program=("scripts/train.py",)):
     return subprocess.Popen(
         [sys.executable, *program, *given, *places],
         cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        preexec_fn=_as_in_a_terminal,
     )  # fmt: skip
+
+
+def _as_in_a_terminal():
+    """A job in the background of a script has Ctrl-C ignored, and so have its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def wait_for(process, there):
