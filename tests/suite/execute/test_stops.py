@@ -43,16 +43,15 @@ def start(folder, *words, program=("scripts/train.py",)):
         "PYTHONPATH": str(ROOT),
         "STEPS": str(folder / "steps"),
     }
-    return subprocess.Popen(
-        [sys.executable, *program, *given, *places],
-        cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        preexec_fn=_as_in_a_terminal,
-    )  # fmt: skip
-
-
-def _as_in_a_terminal():
-    """A job in the background of a script has Ctrl-C ignored, and so have its children."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    # A job in the background of a script has Ctrl-C ignored, and its children would inherit that.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return subprocess.Popen(
+            [sys.executable, *program, *given, *places],
+            cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def wait_for(process, there):
