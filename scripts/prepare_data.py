@@ -12,8 +12,6 @@ import sys
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 from tasks import datasets, sources
 
 
@@ -65,7 +63,7 @@ def prepare(dataset: str, options: argparse.Namespace) -> None:
             sources.prepared.prepare(datasets.find(dataset).name)
         datasets.fill(dataset, sources=chosen(options), raw_folder=options.folder)
     data = datasets.load(dataset)
-    sizes = " / ".join(f"{len(labels):,}" for labels in data[1:6:2])
+    sizes = " / ".join(f"{len(split['y']):,}" for split in (data.train, data.validation, data.test))
     print(
         f"{dataset}: {path}, {sizes} images, SHA-256 {data.checksum[:16]}…, "
         f"{time.perf_counter() - start:.1f} s",

@@ -5,6 +5,7 @@ import os
 import numpy as np
 import pytest
 
+from scripts import prepare_data
 from tasks import canonical, datasets
 from tasks.sources import DataError, Splits
 
@@ -115,6 +116,12 @@ def test_arrays_that_do_not_fit_are_named(field, value, message):
     spec, splits = tiny_spec()
     with pytest.raises(DataError, match=message):
         canonical.conform(spec, splits._replace(**{field: value}))
+
+
+def test_the_script_fills_the_cache_and_says_how_many_images(tiny, tmp_path, capsys):
+    assert prepare_data.main(["mnist", "--folder", str(tiny)]) == 0
+    assert "mnist.npz, 45 / 5 / 20 images, SHA-256" in capsys.readouterr().out
+    assert (tmp_path / "cache" / "mnist.npz").exists()
 
 
 def test_load_fills_the_cache_once_and_checks_it(tiny, tmp_path):
