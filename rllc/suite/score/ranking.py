@@ -58,12 +58,18 @@ class Field(NamedTuple):
       value: (o, t, s), the leading metric, its sign so that higher is better; NaN where there is no
         run.
       score: (o, t, s), percent nearer to a perfect value than the best baseline with the same seed.
+      best: t labels, the tasks' best baselines.
+      perfect: (t,), the best possible values, with that sign.
+      lost: (optimizer, task) of the cells with a diverged run, which counts with a guess.
     """
 
     optimizers: list[str]
     tasks: list[str]
     value: Floats
     score: Floats
+    best: list[str]
+    perfect: Floats
+    lost: frozenset[tuple[str, str]] = frozenset()
 
 
 def field(
@@ -89,7 +95,12 @@ def field(
     value = sign * comparisons.scores(study, rows, optimizers, tasks)
     base = np.array([value[optimizers.index(best[t]), i] for i, t in enumerate(tasks)])
     distance = sign * perfect - _mean(base)[:, None] if tasks else base
-    return Field(optimizers, tasks, value, 100 * (value - base) / distance)
+    score = 100 * (value - base) / distance
+    diverged = rows[rows.status == "diverged"]
+    return Field(
+        optimizers, tasks, value, score, [best[t] for t in tasks], (sign * perfect)[:, 0],
+        frozenset(zip(diverged.optimizer, diverged.task, strict=True)),
+    )  # fmt: skip
 
 
 def ranking(

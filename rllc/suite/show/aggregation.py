@@ -11,10 +11,11 @@ from matplotlib.figure import Figure
 from rllc.suite import plotting
 from rllc.suite.choose import screens, short_tuning
 from rllc.suite.choose.selection import Defaults
-from rllc.suite.score import provenance, ranking, tuning_analysis
+from rllc.suite.score import over_tasks, provenance, ranking, tuning_analysis
 from rllc.suite.score.readings import HEADLINE, READINGS
 from rllc.suite.show import analysis, figures, sweep_figures, tables, typesetting
 from rllc.suite.show.analysis import Analysis
+from rllc.suite.show.rank_figure import rank_figure
 from rllc.suite.study import Study
 
 COMPARISONS = [
@@ -92,6 +93,21 @@ def _write_ranking(a: Analysis, folder: Path) -> None:
     tables.write_csv(table, columns, folder / "ranking.csv")
     headline = [(tasks, ranking.ranking(a.study, rows, summary, tasks)) for tasks in sets]
     write_text(folder / "ranking.md", ranking.to_markdown(a.study, headline, left_out=left))
+    _write_over_tasks(a, ranking.field(a.study, rows, summary), sets, folder)
+
+
+def _write_over_tasks(
+    a: Analysis, field: ranking.Field, sets: list[list[str]], folder: Path
+) -> None:
+    """The headline: ``task_effects.csv``, ``over_tasks.csv`` and both in ``over_tasks.md``."""
+    every = sorted({task for tasks in sets for task in tasks}, key=field.tasks.index)
+    each = over_tasks.effects(field, every)
+    tables.write_csv(each, over_tasks.EFFECTS, folder / "task_effects.csv")
+    columns = ["over", *over_tasks.COLUMNS]
+    found = [over_tasks.table(field, tasks).assign(over=" ".join(tasks)) for tasks in sets]
+    table = pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=columns)
+    tables.write_csv(table, columns, folder / "over_tasks.csv")
+    write_text(folder / "over_tasks.md", over_tasks.to_markdown(a.study, field, sets))
 
 
 def _from_whole_grids(a: Analysis) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
@@ -130,6 +146,10 @@ def sweep_drawings(a: Analysis) -> dict[str, Callable[[], Figure]]:
     if field.tasks:
         targets = a.targets[~a.targets.task.isin(left)]
         out["profiles"] = lambda: sweep_figures.profile_figure(a.study, field, targets)
+        first = ranking.task_sets(a.study, field)[0]
+        names = over_tasks.measured_on_all(field, first)
+        if len(names) > 2 and len(first) > 1:
+            out["mean_ranks"] = lambda: rank_figure(a.study, field, names, first)
     return out
 
 
