@@ -76,9 +76,8 @@ def write_report(r: Replication, output: Path) -> None:
     sections = report.all_claims(r)
     output.mkdir(parents=True, exist_ok=True)
     write_text(output / "summary.md", summary.to_markdown(r, output / "benchmarks"))
-    write_text(output / "replication.md", report.to_markdown(r, sections))
-    claims = report.claims_table(sections)
-    tables.write_csv(claims, list(claims.columns), output / "tables" / "claims.csv")
+    write_text(output / "replication.md", report.page(r, sections))
+    report.CLAIMS.to_csv(report.claims_table(sections), output / "tables" / "claims.csv")
 
 
 def all_figures(r: Replication, law_task: str | None = None) -> dict[str, Callable[[], Figure]]:

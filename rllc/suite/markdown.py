@@ -1,8 +1,9 @@
-"""Markdown tables, and how their words give a range."""
+"""Markdown tables, and how text shows numbers and ranges."""
 
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 MISSING = "–"  # what a cell without a number shows
@@ -18,6 +19,15 @@ def markdown_table(head: Sequence[str], body: Sequence[Sequence[Any]]) -> str:
     """
     rule = [":--", *[":-:"] * (len(head) - 1)]
     return "\n".join("| " + " | ".join(map(str, row)) + " |" for row in [head, rule, *body])
+
+
+def shown(value: Any, form: str = "") -> str:
+    """A value as text shows it; `MISSING` where there is none, or no finite number.
+
+    >>> shown(0.123, ".1f"), shown(float("nan")), shown("x")
+    ('0.1', '–', 'x')
+    """
+    return MISSING if pd.isna(value) or value in (np.inf, -np.inf) else f"{value:{form}}"
 
 
 def counted(count: int | str, noun: str) -> str:

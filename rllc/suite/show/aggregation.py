@@ -66,8 +66,8 @@ def _csv(a: Analysis, table: pd.DataFrame, columns: list[str], path: Path) -> No
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes UTF-8."""
-    path.write_text(text, encoding="utf-8")
+    """Writes UTF-8 with one newline at its end."""
+    path.write_text(text.rstrip("\n") + "\n", encoding="utf-8")
 
 
 def _write_cells(a: Analysis, folder: Path) -> None:
