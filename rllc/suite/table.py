@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from rllc.suite.markdown import markdown_table, shown
-from rllc.suite.study import tex
+from rllc.suite.study import Study, tex
 
 Text = Callable[[Any], object]  # of a row, whose attributes are the columns of the data
 
@@ -85,6 +85,27 @@ class Table(NamedTuple):
 
     def _shown(self) -> list[Column]:
         return [column for column in self.columns if column.title]
+
+
+def task_column(study: Study) -> Column:
+    """The task by its title."""
+    return Column("task", "task", lambda row: study.title(row.task))
+
+
+def optimizer_column(study: Study) -> Column:
+    """The optimizer by its label in Unicode, in LaTeX for LaTeX."""
+    return Column(
+        "optimizer", "optimizer",
+        lambda row: study.pretty(row.optimizer), lambda row: study.latex(row.optimizer),
+    )  # fmt: skip
+
+
+def seeds_column() -> Column:
+    """How many seeds there are, and how many of them diverged."""
+    return Column(
+        "seeds", "seeds",
+        lambda row: f"{row.seeds}" + (f", {row.diverged} diverged" if row.diverged else ""),
+    )  # fmt: skip
 
 
 def csv_only(*names: str) -> tuple[Column, ...]:

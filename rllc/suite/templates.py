@@ -9,8 +9,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from rllc.suite.markdown import shown
 
 
-def render(module: str, name: str, **values: Any) -> str:
-    """A filled-in template.
+def render(module: str, name: str, /, **values: Any) -> str:
+    """A filled-in template, without newlines at its end.
 
     Args:
       module: ``__file__`` of the module beside whose folder ``templates`` it lies.
@@ -20,7 +20,8 @@ def render(module: str, name: str, **values: Any) -> str:
     Raises:
       jinja2.UndefinedError: the template names something that is not among the values.
     """
-    return _environment(Path(module).parent / "templates").get_template(name).render(values)
+    template = _environment(Path(module).parent / "templates").get_template(name)
+    return template.render(values).rstrip("\n")
 
 
 @cache

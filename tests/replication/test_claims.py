@@ -62,7 +62,7 @@ def test_reduced_runs_do_not_count_as_full_and_are_said_to_be_reduced():
     found = analysis.analyse(made.gather(pairs))
     table = report.coverage(found.measured).set_index("reading")
     assert (table.loc["best"].measured, table.loc["best"].full) == (11, 0)
-    measured = [c for c in claims.green_cells(found.measured) if c.verdict != NOT_MEASURED]
+    measured = [c for c in claims.green_cell_claims(found.measured) if c.verdict != NOT_MEASURED]
     assert measured
     assert all("reduced: 2000 of 10000 steps" in claim.note for claim in measured)
 
@@ -148,7 +148,7 @@ def test_rates_from_short_grids_settle_no_claim():
         if claim.verdict in (SUPPORTED, NOT_SUPPORTED)
     }
     assert given == {"The test accuracy of RLLC varies little over seeds"}
-    assert all("best: +" in claim.note for claim in claims.green_cells(found.measured))
+    assert all("best: +" in claim.note for claim in claims.green_cell_claims(found.measured))
 
 
 def test_nothing_measured_is_no_verdict():
@@ -182,7 +182,7 @@ def test_one_pair_gives_no_verdict():
 def test_without_a_verdict_other_stopping_points_give_their_differences():
     names = ("M(0.9)", *paper.BASELINES)
     found = analysis.analyse(made.gather([made.run("mnist_conv", name, 0) for name in names]))
-    (claim,) = [c for c in claims.green_cells(found.measured) if c.verdict != NOT_MEASURED]
+    (claim,) = [c for c in claims.green_cell_claims(found.measured) if c.verdict != NOT_MEASURED]
     row = (
         found.measured.against[(found.measured.against.metric == "test_accuracy")]
         .set_index("reading")
