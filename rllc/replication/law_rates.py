@@ -117,7 +117,10 @@ def summary(table: pd.DataFrame) -> str:
         Column("sweep", "test accuracy (%) by law rate"), *(Column(rate, rate) for rate in rates),
         Column("paper_accuracy", "paper", ".2f"),
     ))  # fmt: skip
-    sweeps = [_by_rate(*sweep, rows) for sweep, rows in table.groupby(SWEEP, sort=False)]
+    sweeps = [
+        _by_rate(str(task), str(optimizer), rate, rows)
+        for (task, optimizer, rate), rows in table.groupby(SWEEP, sort=False)
+    ]
     wide = by_rate.to_markdown(pd.DataFrame(sweeps))
     return render(__file__, "law_rates.md", n=span(table.seeds), table=wide)
 

@@ -123,4 +123,4 @@ def _throughput(device: str, rows: pd.DataFrame) -> str:
         Column("speedup_over_loop", "against a Flax + optax loop",
                _over_loop),
     ))  # fmt: skip
-    return speeds.to_markdown(wide.reindex(tasks).reset_index())
+    return speeds.to_markdown(wide.reindex(index=tasks, columns=speeds.names[1:]).reset_index())
