@@ -36,7 +36,7 @@ class Column(NamedTuple):
 
     def typeset(self, row: Any) -> str:
         """What LaTeX shows of a row."""
-        return tex(self.write(row)) if self.latex is None else str(self.latex(row))
+        return _escaped(self.write(row)) if self.latex is None else str(self.latex(row))
 
 
 class Table(NamedTuple):
@@ -81,7 +81,7 @@ class Table(NamedTuple):
     def to_latex(self, data: pd.DataFrame, caption: str) -> str:
         """The rows as a booktabs table scaled to the text width."""
         body = [[column.typeset(row) for column in self._shown()] for row in _rows(data)]
-        return _booktabs([tex(title) for title in self.titles], body, caption)
+        return _booktabs([_escaped(title) for title in self.titles], body, caption)
 
     def _shown(self) -> list[Column]:
         return [column for column in self.columns if column.title]
@@ -126,6 +126,10 @@ def number(value: float, column: str = "", fine: bool = False) -> str:
     if pd.isna(value):
         return ""
     return f"{value:.6g}" if fine or "rate" in column or "p_" in column else f"{value:.4f}"
+
+
+def _escaped(text: str) -> str:
+    return tex(text).replace("%", r"\%").replace("&", r"\&")
 
 
 def _booktabs(head: Sequence[str], body: Sequence[Sequence[str]], caption: str) -> str:
