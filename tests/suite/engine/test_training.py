@@ -184,7 +184,16 @@ def interrupting(function, at):
     return interrupted
 
 
+@pytest.fixture
+def ctrl_c():
+    """As in a terminal: a job in the background of a script has Ctrl-C ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("part", ["train", "evaluate"])
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_within_a_call_loses_nothing(tmp_path, monkeypatch, part):
     """The call has taken the arrays of the carry by then; an evaluation is made up for."""
     whole = train(runs_of(RLLC), tmp_path / "whole" / "records").with_suffix(".parquet")
