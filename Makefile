@@ -31,7 +31,7 @@ ifneq ($(strip $(UNKNOWN)),)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev data reproduce tune verify records tables benchmark test test-learned docs lock lint format clean clean-local
+.PHONY: help setup dev data reproduce tune verify records tables benchmark test test-fast test-learned docs lock lint format clean clean-local
 
 help:  ## list the targets
 	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "  %-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -80,6 +80,9 @@ benchmark: dev  ## measure speed: update, training step, sweep throughput
 
 test: dev  ## run the tests (no data, network or GPU)
 	$(RUN) -m pytest $(ARGS)
+
+test-fast: dev  ## run the tests that take less than about a second each
+	$(RUN) -m pytest -m "not slow and not minutes" $(ARGS)
 
 test-learned: $(VENV)-learned/.done  ## run the learned_optimization tests against the real package
 	$(VENV)-learned/bin/python -m pytest tests/suite/adapters $(ARGS)

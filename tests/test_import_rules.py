@@ -1,6 +1,7 @@
 """Which part may import which: the method nothing of ours, the suite neither method nor paper."""
 
 import ast
+import re
 import sys
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 METHOD = sorted((ROOT / "rllc").glob("*.py"))
 SUITE = sorted((ROOT / "rllc" / "suite").rglob("*.py"))
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
 TASKS = sorted((ROOT / "tasks").rglob("*.py"))
 
 # Floors of the suite: a room imports rooms of lower floors, modules beside the rooms anybody.
@@ -86,6 +88,15 @@ def test_rooms_import_rooms_of_lower_floors_only(path):
         if other in FLOOR and other != here:
             assert here in FLOOR, f"{relative(path)} lies beside the rooms and imports {name}"
             assert FLOOR[other] < FLOOR[here], f"{relative(path)} imports {name}"
+
+
+@pytest.mark.parametrize("path", TESTS, ids=relative)
+def test_no_test_imports_another(path):
+    """Not in code that a test gives to another process either."""
+    named = re.findall(r"^\s*(?:from|import) (tests[\w. ]*)", path.read_text(), re.M)
+    for name in (*imported(path), *(text.replace(" import ", ".") for text in named)):
+        modules = [part for part in name.split(".") if name.startswith("tests")]
+        assert not any(part.startswith("test_") for part in modules), f"{path} imports {name}"
 
 
 def test_every_room_has_a_floor():

@@ -9,7 +9,6 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from rllc.replication import (
-    deviations,
     figures,
     hypotheses,
     initial_laws,
@@ -25,10 +24,15 @@ from rllc.replication import (
     summary,
 )
 from rllc.replication.analysis import Replication
+from rllc.replication.deviations import DEVIATIONS
+from rllc.replication.initial_laws import WITNESSES
 from rllc.replication.law_dynamics import COUPLED, MIXED
+from rllc.replication.law_rates import LAW_RATES
 from rllc.replication.paper import STUDY
+from rllc.replication.question_verdicts import ANSWERS
+from rllc.replication.search import STANDING
 from rllc.suite.score.provenance import short_grids
-from rllc.suite.show import aggregation, tables
+from rllc.suite.show import aggregation
 from rllc.suite.show.aggregation import write_text
 from rllc.suite.show.analysis import Analysis
 from rllc.suite.show.figures import curve_table
@@ -38,14 +42,13 @@ def write_tables(r: Replication, output: Path) -> None:
     """Writes everything under ``output/tables``."""
     aggregation.write_tables(r.measured, output)
     folder = output / "tables"
-    verdicts = question_verdicts.summary(r.deviations)
-    tables.write_csv(verdicts, question_verdicts.COLUMNS, folder / "questions.csv")
-    tables.write_csv(r.deviations, deviations.COLUMNS, folder / "questions_cells.csv")
-    tables.write_csv(r.witnesses, initial_laws.COLUMNS, folder / "initial_laws.csv")
-    tables.write_csv(r.law_rates, law_rates.COLUMNS, folder / "law_rates.csv")
+    ANSWERS.to_csv(question_verdicts.answers(r.deviations), folder / "questions.csv")
+    DEVIATIONS.to_csv(r.deviations, folder / "questions_cells.csv")
+    WITNESSES.to_csv(r.witnesses, folder / "initial_laws.csv")
+    LAW_RATES.to_csv(r.law_rates, folder / "law_rates.csv")
     a = r.measured
     accuracies = initial_laws.accuracies(r.elsewhere, a.records.curves, a.summary)
-    questions = question_report.to_markdown(r.deviations, r.witnesses, accuracies, r.law_rates)
+    questions = question_report.page(r.deviations, r.witnesses, accuracies, r.law_rates)
     write_text(folder / "questions.md", questions)
     _write_readings(a, folder)
     _write_search(a, folder)
@@ -53,32 +56,31 @@ def write_tables(r: Replication, output: Path) -> None:
 
 def _write_readings(a: Analysis, folder: Path) -> None:
     """What the paper may have run and reported, and its claims in every world."""
-    measured = {
-        "hypotheses": (hypotheses, hypotheses.table(a.every, a.runs, a.records)),
-        "reported": (reported, reported.table(a.final, a.records.curves)),
-        "multiverse": (multiverse, multiverse.table(a)),
-    }
-    for name, (topic, found) in measured.items():
-        tables.write_csv(found, topic.COLUMNS, folder / f"{name}.csv")
-        write_text(folder / f"{name}.md", topic.to_markdown(found))
+    tried = hypotheses.table(a.every, a.runs, a.records)
+    hypotheses.POINTS.to_csv(tried, folder / "hypotheses.csv")
+    write_text(folder / "hypotheses.md", hypotheses.page(tried))
+    cells = reported.table(a.final, a.records.curves)
+    reported.REPORTED_CELLS.to_csv(cells, folder / "reported.csv")
+    write_text(folder / "reported.md", reported.page(cells))
+    worlds = multiverse.table(a)
+    multiverse.WORLDS.to_csv(worlds, folder / "multiverse.csv")
+    write_text(folder / "multiverse.md", multiverse.page(worlds))
 
 
 def _write_search(a: Analysis, folder: Path) -> None:
     searches = search.found(a)
-    parts = [f.standing for f in searches] or [pd.DataFrame(columns=search.COLUMNS)]
-    table = pd.concat(parts, ignore_index=True)
-    tables.write_csv(table, search.COLUMNS, folder / "propagator_search.csv")
-    write_text(folder / "propagator_search.md", search.to_markdown(searches))
+    parts = [f.standing for f in searches] or [STANDING.empty()]
+    STANDING.to_csv(pd.concat(parts, ignore_index=True), folder / "propagator_search.csv")
+    write_text(folder / "propagator_search.md", search.page(searches))
 
 
 def write_report(r: Replication, output: Path) -> None:
     """Writes ``summary.md``, ``replication.md`` and its rows as ``tables/claims.csv``."""
     sections = report.all_claims(r)
     output.mkdir(parents=True, exist_ok=True)
-    write_text(output / "summary.md", summary.to_markdown(r, output / "benchmarks"))
-    write_text(output / "replication.md", report.to_markdown(r, sections))
-    claims = report.claims_table(sections)
-    tables.write_csv(claims, list(claims.columns), output / "tables" / "claims.csv")
+    write_text(output / "summary.md", summary.page(r, output / "benchmarks"))
+    write_text(output / "replication.md", report.page(r, sections))
+    report.CLAIMS.to_csv(report.claims_table(sections), output / "tables" / "claims.csv")
 
 
 def all_figures(r: Replication, law_task: str | None = None) -> dict[str, Callable[[], Figure]]:

@@ -40,7 +40,7 @@ def analyse(
     return Replication(
         a,
         deviations.deviations(a.every, a.runs, records.curves),
-        initial_laws.final_runs(a.every, a.runs, records.curves),
+        initial_laws.finals_from_elsewhere(a.every, a.runs, records.curves),
         initial_laws.witnesses(a.every, a.runs, records),
         law_rates.table(a.runs, records),
     )

@@ -11,7 +11,7 @@ from rllc.replication.claims import (
     PARTLY,
     Claim,
     reduced_note,
-    verdict,
+    supported_if,
     withheld,
 )
 from rllc.replication.paper import STUDY
@@ -63,7 +63,7 @@ def _faster(a: Analysis, claim: Claim) -> Claim:
     return claim._replace(
         value=f"{len(quick)} of {len(here)} optimizers",
         n=counted(here.runs.min(), "seed"),
-        verdict=PARTLY if why_not else verdict(2 * len(quick) > len(here)),
+        verdict=PARTLY if why_not else supported_if(2 * len(quick) > len(here)),
         note="; ".join(note for note in notes if note),
     )
 
@@ -80,7 +80,7 @@ def _better(a: Analysis, claim: Claim) -> Claim:
         value=f"{above} of {len(here)} optimizers",
         interval=f"differences [{here.difference.min():+.2f}, {here.difference.max():+.2f}]",
         n=f"{here.n.min()} pairs",
-        verdict=PARTLY if why_not else verdict(2 * above > len(here)),
+        verdict=PARTLY if why_not else supported_if(2 * above > len(here)),
         note="; ".join(n for n in (why_not, reduced_note(a, _RESNET, *compared)) if n),
     )
 
@@ -106,7 +106,7 @@ def _run_time(timings: pd.DataFrame, network: str) -> Claim:
         value=f"×{ratio.median():.2f}",
         interval=f"range ×{ratio.min():.2f} to ×{ratio.max():.2f}",
         n=f"{len(ratio)} optimizers",
-        verdict=verdict(ratio.median() <= SIMILAR_TIME),
+        verdict=supported_if(ratio.median() <= SIMILAR_TIME),
         note=" + ".join(sorted(set(here.device))) if "device" in here else "",
     )
 
@@ -144,7 +144,7 @@ def _variation(a: Analysis) -> Claim:
         value=f"×{ratio:.2f}",
         interval=f"[{low:.2f}, {high:.2f}]" if np.isfinite([low, high]).all() else claim.interval,
         n=f"{len(ours)} cells, {len(tasks)} of {len(paper.TASKS)} tasks",
-        verdict=verdict(ratio <= SIMILAR_SPREAD) if enough else PARTLY,
+        verdict=supported_if(ratio <= SIMILAR_SPREAD) if enough else PARTLY,
         note="; ".join(note for note in notes if note),
     )
 
@@ -193,6 +193,6 @@ def _gains(a: Analysis) -> Claim:
     return claim._replace(
         value=f"{sum(above)} of {len(above)} cells",
         n=f"{len(above)} of {len(green)} cells, {tasks} of {len(paper.TASKS)} tasks",
-        verdict=PARTLY if few else verdict(2 * sum(above) > len(above)),
+        verdict=PARTLY if few else supported_if(2 * sum(above) > len(above)),
         note="; ".join(part for part in (few, claim.note, _some_reduced(a, here)) if part),
     )

@@ -45,7 +45,7 @@ class Claim(NamedTuple):
     note: str = ""
 
 
-def verdict(holds: bool) -> str:
+def supported_if(holds: bool) -> str:
     """`SUPPORTED` or `NOT_SUPPORTED`."""
     return SUPPORTED if holds else NOT_SUPPORTED
 
@@ -69,7 +69,7 @@ def from_difference(
     return claim._replace(
         interval=f"[{low:+.{digits}f}, {high:+.{digits}f}]",
         p_holm=row.get("p_holm", np.nan),
-        verdict=PARTLY if no_verdict else verdict(low > 0),
+        verdict=PARTLY if no_verdict else supported_if(low > 0),
         note="; ".join(part for part in (no_verdict or sign, note) if part),
     )
 
@@ -96,16 +96,16 @@ def withheld(a: Analysis, task: str, *optimizers: str) -> str:
     return SHORT_GRID if short_grids(a.made, task, *optimizers) else ""
 
 
-def green_cells(a: Analysis, metric: str = "test_accuracy") -> list[Claim]:
+def green_cell_claims(a: Analysis, metric: str = "test_accuracy") -> list[Claim]:
     """One claim per green cell of the paper's Table 1: the cell beats the best baseline."""
     return [
         _green_cell(a, cell, metric) for cell in paper.green_cells(f"{metric}_mean").itertuples()
     ]
 
 
-def green_loss_cells(a: Analysis) -> list[Claim]:
-    """`green_cells` of the test loss."""
-    return green_cells(a, "test_loss")
+def green_loss_claims(a: Analysis) -> list[Claim]:
+    """`green_cell_claims` of the test loss."""
+    return green_cell_claims(a, "test_loss")
 
 
 def _green_cell(a: Analysis, cell, metric: str) -> Claim:
@@ -251,7 +251,7 @@ def from_interval(claim: Claim, interval: Interval, tasks: int) -> Claim:
         value=f"{interval.estimate:+.2f} %",
         interval=f"[{interval.low:+.2f}, {interval.high:+.2f}]" if known else claim.interval,
         n=f"{interval.n} runs, {tasks} of {len(paper.TASKS)} tasks",
-        verdict=PARTLY if why_not else verdict(interval.low > 0),
+        verdict=PARTLY if why_not else supported_if(interval.low > 0),
         note=why_not,
     )
 
@@ -264,7 +264,7 @@ def count_over_tasks(
         return claim
     yes, enough = sum(outcomes.values()), len(outcomes) >= MOST_TASKS
     names = ", ".join(paper.title(task) for task, holds in outcomes.items() if holds)
-    holds = verdict(yes >= least * len(outcomes) and yes > 0)
+    holds = supported_if(yes >= least * len(outcomes) and yes > 0)
     return claim._replace(
         value=f"{yes} of {len(outcomes)} {what}",
         n=f"{len(outcomes)} of {len(paper.TASKS)} tasks",

@@ -22,16 +22,17 @@ from rllc.suite.choose.selection import (
 )
 from rllc.suite.score import readings
 from rllc.suite.score.statistics import pooled_std
+from rllc.suite.table import Table, csv_only
 
 RULES = {metric.column("validation"): metric for metric in (ACCURACY, LOSS)}
 RULE = ACCURACY.column("validation")
 GUESS = {metric: metric.guess_or_worst([]) for metric in (ACCURACY, LOSS)}
 RATES = ["learning_rate", LAW_RATE]
-COLUMNS = [
+DEVIATIONS = Table(csv_only(
     "question", "answer", "is_default", *CELL, "reading", "seeds", "points", "steps", *RATES,
     "accuracy", "loss", "paper_accuracy", "paper_loss", "accuracy_difference",
     "loss_difference_percent", "spread", "misfit", "loss_misfit_percent", "agrees",
-]  # fmt: skip
+))  # fmt: skip
 
 
 def deviations(runs: pd.DataFrame, defaults: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
@@ -43,7 +44,7 @@ def deviations(runs: pd.DataFrame, defaults: pd.DataFrame, curves: pd.DataFrame)
       curves: evaluations.
 
     Returns:
-      `COLUMNS`: accuracy in the paper's metric (%); ``spread``, the deviation (points) to expect
+      `DEVIATIONS`: accuracy in the paper's metric (%); ``spread``, the deviation (points) to expect
       between two such numbers if the answer is right; ``misfit``, the accuracy's difference in
       units of it, and ``loss_misfit_percent``, the loss's. A run shorter than the paper's
       counts only where it is better than the paper already. The question `REPORTED` has no
@@ -59,9 +60,9 @@ def deviations(runs: pd.DataFrame, defaults: pd.DataFrame, curves: pd.DataFrame)
     for question in QUESTIONS[1:]:
         chosen += list(_settings(question, tried, variants))
     if not chosen:
-        return pd.DataFrame(columns=COLUMNS)
+        return DEVIATIONS.empty()
     table = _values(pd.concat(chosen, ignore_index=True), curves)
-    return _beside_paper(table)[COLUMNS]
+    return _beside_paper(table)[DEVIATIONS.names]
 
 
 def _reported(tuning: pd.DataFrame) -> Iterator[pd.DataFrame]:

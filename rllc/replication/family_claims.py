@@ -10,8 +10,8 @@ from rllc.replication.claims import (
     Claim,
     count_over_tasks,
     pair,
+    supported_if,
     validation_accuracies,
-    verdict,
 )
 from rllc.replication.paper import STUDY
 from rllc.suite.score.comparisons import scores
@@ -68,7 +68,7 @@ def _most_reliable(a: Analysis) -> Claim:
         return filled
     wins = wide.idxmax(axis=1).value_counts()
     alone = wins.index[0] == MULTI_MOMENTUM[0] and (len(wins) == 1 or wins.iloc[0] > wins.iloc[1])
-    return filled._replace(verdict=verdict(alone))
+    return filled._replace(verdict=supported_if(alone))
 
 
 def _jordan_blocks(a: Analysis) -> list[Claim]:

@@ -6,7 +6,6 @@ best of a grid and of a curve: a look at test data that only ever asks what the 
 """
 
 import json
-import math
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -22,8 +21,10 @@ from rllc.replication.accelerator_queue import CIFAR, FASHION
 from rllc.replication.paper import STUDY
 from rllc.suite.choose import selection
 from rllc.suite.choose.selection import CELL, LAW_RATE
-from rllc.suite.markdown import MISSING, markdown_table
+from rllc.suite.markdown import MISSING, shown
 from rllc.suite.score import readings
+from rllc.suite.table import Column, Table, optimizer_column, seeds_column
+from rllc.suite.templates import render
 
 ALONE, MIXED, DOUBLE, TRIPLE = "M(0.9)", "M(0.9)+M(0.0)", "M2(0.6)", "M3(0.6)"
 CONFIRMED, REJECTED, UNDECIDED, UNMEASURED = (
@@ -31,10 +32,6 @@ CONFIRMED, REJECTED, UNDECIDED, UNMEASURED = (
 )  # fmt: skip
 VARIED = ("epsilon", "epsilon_mode", "correct_with", "law_groups")  # keys of an optimizer
 DEFAULT = MappingProxyType({"epsilon": 1e-6})
-COLUMNS = [
-    "hypothesis", *CELL, "learning_rate", LAW_RATE, "seeds", "diverged", "highest", "last",
-    "law_left", "paper_accuracy", "verdict",
-]  # fmt: skip
 
 
 class Bound(NamedTuple):
@@ -123,6 +120,20 @@ HYPOTHESES = (
     ),
 )  # fmt: skip
 
+TITLES = {h.name: h.title for h in HYPOTHESES}
+POINTS = Table((
+    Column("hypothesis", "hypothesis", lambda row: TITLES[row.hypothesis]), Column("task"),
+    optimizer_column(STUDY), Column("learning_rate", "c₁", "g"), Column(LAW_RATE, "c₂", "g"),
+    seeds_column(), Column("diverged"), Column("highest", "highest", ".2f"),
+    Column("last", "last", ".2f"),
+    Column("law_left", "law left", lambda row: shown(100 * row.law_left, ".1f", " %")),
+    Column("paper_accuracy", "paper", ".2f"), Column("verdict"),
+))  # fmt: skip
+JUDGED = Table((
+    Column("title", "hypothesis"), Column("runs", "runs"),
+    Column("bounds", "bounds (highest test accuracy, %)"), Column("verdict", "verdict"),
+))  # fmt: skip
+
 
 def table(every: pd.DataFrame, defaults: pd.DataFrame, records: Any) -> pd.DataFrame:
     """The runs that each hypothesis asks for, and its verdict.
@@ -133,7 +144,7 @@ def table(every: pd.DataFrame, defaults: pd.DataFrame, records: Any) -> pd.DataF
       records: anything with ``curves`` and ``laws(runs)``.
 
     Returns:
-      `COLUMNS`, one row per hypothesis, optimizer and point, measured or not: ``highest`` test
+      `POINTS`, one row per hypothesis, optimizer and point, measured or not: ``highest`` test
       accuracy along the curve and the ``last`` (%), means over the ``seeds`` that did not diverge;
       ``law_left``, the law's Euclidean norm at the end over that at the start. Only full-length
       runs that are not final count, which differ from their cell's default in what is asked alone.
@@ -141,8 +152,8 @@ def table(every: pd.DataFrame, defaults: pd.DataFrame, records: Any) -> pd.DataF
     runs = _candidates(every, selection.variant_by_cell(defaults))
     values = _measured(runs, records)
     rows = [row for hypothesis in HYPOTHESES for row in _rows(hypothesis, runs, values)]
-    found = pd.DataFrame(rows, columns=COLUMNS[:-1])
-    words = {h.name: verdict(h, found[found.hypothesis == h.name]) for h in HYPOTHESES}
+    found = pd.DataFrame(rows, columns=POINTS.names[:-1])
+    words = {h.name: judged(h, found[found.hypothesis == h.name]) for h in HYPOTHESES}
     return found.assign(verdict=found.hypothesis.map(words))
 
 
@@ -220,7 +231,7 @@ def _rows(
             }  # fmt: skip
 
 
-def verdict(hypothesis: Hypothesis, rows: pd.DataFrame) -> str:
+def judged(hypothesis: Hypothesis, rows: pd.DataFrame) -> str:
     """What the rows of a hypothesis in `table` say of it.
 
     A number only rises as further points are run, so that a bound it must not exceed holds only
@@ -267,53 +278,24 @@ def scaled_verdict(found: pd.DataFrame) -> str:
     return REJECTED if every and any(out) else UNDECIDED
 
 
-def to_markdown(found: pd.DataFrame) -> str:
+def page(found: pd.DataFrame) -> str:
     """The hypotheses with their verdicts, and the runs behind them.
 
     Args:
       found: from `table`.
     """
-    head = ["hypothesis", "runs", "bounds (highest test accuracy, %)", "verdict"]
-    body = []
-    for h in HYPOTHESES:
-        rows = found[found.hypothesis == h.name]
-        runs = f"{int((rows.seeds > 0).sum())} of {len(rows)}"
-        body.append([h.title, runs, h.bounds, f"**{rows.verdict.iloc[0]}**"])
-    whole = f"L₀ = x·e₁ with any x: **{scaled_verdict(found)}**."
-    return "\n\n".join([_INTRO, markdown_table(head, body), whole, _RUNS, _runs(found)]) + "\n"
+    words = [_judged(h, found[found.hypothesis == h.name]) for h in HYPOTHESES]
+    return render(
+        __file__, "hypotheses.md", judged=JUDGED.to_markdown(pd.DataFrame(words)), points=POINTS,
+        scaled=scaled_verdict(found), rows=found[found.seeds > 0], steps=paper.STEPS,
+    )  # fmt: skip
 
 
-_INTRO = (
-    "# Which reading did the paper run?\n\nRates are in units of L₀ = 1: L₀ = x·e₁ with rates "
-    "(c₁, c₂) makes the steps of e₁ with (x·c₁, c₂ / x). *Rejected* for L₀ = x·e₁ as a whole: M₂ "
-    "at 88 % or above for every x that gives M(0.9) 90.5 %. A hypothesis without all its runs is "
-    "not confirmed; one that no bound excludes is not decided. One seed per point unless said "
-    "otherwise, so these are exclusions by points, not by hundredths."
-)
-_RUNS = (
-    "Runs of 10,000 steps: highest test accuracy along the curve, at the last step, and what the "
-    "last step has left of the law."
-)
-
-
-def _runs(found: pd.DataFrame) -> str:
-    titles = {h.name: h.title for h in HYPOTHESES}
-    rows = found[found.seeds > 0]
-    body = [
-        [
-            titles[row.hypothesis], paper.pretty(row.optimizer), f"{row.learning_rate:g}",
-            f"{row.law_learning_rate:g}",
-            f"{row.seeds}" + (f", {row.diverged} diverged" if row.diverged else ""),
-            *(MISSING if math.isnan(x) else f"{x:.2f}" for x in (row.highest, row.last)),
-            MISSING if math.isnan(row.law_left) else f"{100 * row.law_left:.1f} %",
-            f"{row.paper_accuracy:.2f}",
-        ]
-        for row in rows.itertuples()
-    ]  # fmt: skip
-    head = [
-        "hypothesis", "optimizer", "c₁", "c₂", "seeds", "highest", "last", "law left", "paper",
-    ]  # fmt: skip
-    return markdown_table(head, body) if body else "None yet."
+def _judged(h: Hypothesis, rows: pd.DataFrame) -> dict[str, str]:
+    """A row of `JUDGED`."""
+    runs = f"{int((rows.seeds > 0).sum())} of {len(rows)}"
+    verdict = f"**{rows.verdict.iloc[0]}**"
+    return {"title": h.title, "runs": runs, "bounds": h.bounds, "verdict": verdict}
 
 
 def _in_words(bounds: tuple[Bound, ...]) -> str:

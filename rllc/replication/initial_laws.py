@@ -15,13 +15,36 @@ from rllc.replication.law_dynamics import MIXED, LawCurves
 from rllc.replication.paper import ACCURACY, STUDY
 from rllc.suite.choose import selection
 from rllc.suite.choose.selection import CELL
+from rllc.suite.markdown import MISSING, with_std
 from rllc.suite.score import readings
 from rllc.suite.show import tables
+from rllc.suite.table import Column, Table, csv_only, optimizer_column, task_column
 
-COLUMNS = [
-    "answer", "is_default", "task", "points", "seeds", "learning_rate", "law_learning_rate",
-    "early", "late", "crossing", "as_in_paper",
-]  # fmt: skip
+
+def named(row: Any) -> str:
+    """An answer, marked where it is the default."""
+    return f"{row.answer} (default)" if row.is_default else str(row.answer)
+
+
+WITNESSES = Table((
+    Column("answer", "answer", named), Column("is_default"), task_column(STUDY),
+    Column("points", "grid points"), Column("seeds", "seeds"),
+    Column("", "rates", lambda row: f"{row.learning_rate:g}, {row.law_learning_rate:g}"),
+    *csv_only("learning_rate", "law_learning_rate"), Column("early", "L₁ − L₂, first", "+.2f"),
+    Column("late", "last", "+.2f"),
+    Column("crossing", "crossing",
+           lambda row: MISSING if pd.isna(row.crossing) else f"step {row.crossing:,.0f}"),
+    Column("as_in_paper"),
+))  # fmt: skip
+ACCURACIES = Table((
+    Column("answer", "answer"), optimizer_column(STUDY), task_column(STUDY), Column("seeds"),
+    Column("mean", "test accuracy (%)",
+           lambda row: f"{with_std(row.mean, row.std)}, n={row.seeds}"),
+    Column("std"),
+    Column("default_mean", "from the default",
+           lambda row: with_std(row.default_mean, row.default_std)),
+    Column("default_std"), Column("paper_mean", "paper", ".2f"),
+))  # fmt: skip
 _WORDS = {"ones": "1 in every unit", "mean": "1/k in every unit"}
 _WORDS |= {"first": "(1, 0, …, 0)", "last": "(0, …, 0, 1)"}
 
@@ -35,7 +58,7 @@ def in_words(answer: str) -> str:
     return _WORDS.get(answer, answer if "," in answer else f"{answer} in every unit")
 
 
-def final_runs(
+def finals_from_elsewhere(
     every: pd.DataFrame, runs: pd.DataFrame, curves: pd.DataFrame
 ) -> dict[str, pd.DataFrame]:
     """Final runs from each initial law that is not the default, at rates tuned from that law.
@@ -67,13 +90,13 @@ def witnesses(every: pd.DataFrame, runs: pd.DataFrame, records: Any) -> pd.DataF
       records: anything with ``curves`` and ``laws(runs)``.
 
     Returns:
-      `COLUMNS`, one row per answer and task: ``early`` and ``late`` are the mean of L_1 - L_2 in
+      `WITNESSES`, one row per answer and task: ``early`` and ``late`` are the mean of L_1 - L_2 in
       the first and the last tenth of training, ``crossing`` the step where L_1 / L_2 passes 0.9
       for the last time (median over the tuning seeds at that point); ``as_in_paper`` says
       whether all three are as the paper shows them.
     """
     answered = _answered(every[every.optimizer == MIXED], runs)
-    table = pd.DataFrame(_rows(selection.tuning_runs(answered), records), columns=COLUMNS)
+    table = pd.DataFrame(_rows(selection.tuning_runs(answered), records), columns=WITNESSES.names)
     tasks = STUDY.task_order(table.task)
     table = table.sort_values(
         ["answer", "task"], key=lambda c: c.map(tasks.index) if c.name == "task" else c
@@ -87,15 +110,13 @@ def accuracies(
     """Test accuracy of the final runs from other laws, beside the default's and the paper's.
 
     Args:
-      elsewhere: from `final_runs`.
+      elsewhere: from `finals_from_elsewhere`.
       curves: evaluations.
       summary: from `readings.summarize`, of the default settings.
 
     Returns:
-      answer, optimizer, task, seeds, mean and std (%, headline reading), default_mean,
-      default_std, paper_mean; in the order of the paper's tables.
+      `ACCURACIES` (%, at the headline reading), in the order of the paper's tables.
     """
-    columns = ["answer", "optimizer", "task", "seeds", "mean", "std"]
     parts = [
         _headline(readings.summarize(STUDY, readings.readings(STUDY, final, curves))).assign(
             answer=answer
@@ -103,11 +124,11 @@ def accuracies(
         for answer, final in elsewhere.items()
     ]
     if not parts:
-        return pd.DataFrame(columns=[*columns, "default_mean", "default_std", "paper_mean"])
+        return ACCURACIES.empty()
     default = _headline(summary)[[*CELL, "mean", "std"]]
     default = default.rename(columns={"mean": "default_mean", "std": "default_std"})
     theirs = paper.cells().rename(columns={"test_accuracy_mean": "paper_mean"})
-    table = pd.concat(parts)[columns].merge(default, on=CELL, how="left")
+    table = pd.concat(parts)[ACCURACIES.names[:6]].merge(default, on=CELL, how="left")
     table = table.merge(theirs[[*CELL, "paper_mean"]], on=CELL, how="left")
     return tables.ordered(STUDY, table)
 

@@ -6,7 +6,14 @@ import numpy as np
 import pandas as pd
 
 from rllc.replication import initial_laws, law_dynamics, paper
-from rllc.replication.claims import NOT_SUPPORTED, PARTLY, Claim, reduced_note, verdict, withheld
+from rllc.replication.claims import (
+    NOT_SUPPORTED,
+    PARTLY,
+    Claim,
+    reduced_note,
+    supported_if,
+    withheld,
+)
 from rllc.replication.law_dynamics import COUPLED, CROSSING_RANGE, MIXED, VANISHED, LawCurves
 from rllc.replication.paper import STUDY
 from rllc.suite.markdown import counted
@@ -27,7 +34,7 @@ def law_from_elsewhere(a: Analysis, elsewhere: dict[str, pd.DataFrame]) -> list[
 
     Args:
       a: the analysis.
-      elsewhere: from `initial_laws.final_runs`.
+      elsewhere: from `initial_laws.finals_from_elsewhere`.
     """
     elsewhere = elsewhere or {"first": a.final.iloc[:0]}
     return [
@@ -85,7 +92,7 @@ def _reversal(claim: Claim, curves: law_dynamics.LawCurves) -> Claim:
         value=f"{both.sum()} of {counted(len(both), 'seed')}",
         interval=f"L₁ − L₂: {early.mean():+.2f} first, {late.mean():+.2f} last",
         n=str(len(both)),
-        verdict=verdict(both.mean() >= MOST_SEEDS),
+        verdict=supported_if(both.mean() >= MOST_SEEDS),
     )
 
 
@@ -101,7 +108,7 @@ def _crossing(claim: Claim, curves: law_dynamics.LawCurves) -> Claim:
         value=f"step {middle:,.0f}",
         interval=f"range {found.min():,.0f} to {found.max():,.0f}",
         n=f"{len(found)} of {len(crossings)}",
-        verdict=verdict(inside and 2 * len(found) > len(crossings)),
+        verdict=supported_if(inside and 2 * len(found) > len(crossings)),
     )
 
 
@@ -122,7 +129,7 @@ def _coupled(a: Analysis, final: pd.DataFrame) -> list[Claim]:
             f"correlation {correlation.mean():.2f}",
             interval=f"range {correlation.min():.2f} to {correlation.max():.2f}",
             n=str(len(holds)),
-            verdict=verdict(holds.mean() >= MOST_SEEDS),
+            verdict=supported_if(holds.mean() >= MOST_SEEDS),
             note=note,
         )
         out.append(_judged(filled, is_short))

@@ -17,18 +17,26 @@ from rllc.replication import law_dynamics, paper
 from rllc.replication.law_dynamics import LawCurves
 from rllc.replication.paper import STUDY
 from rllc.suite.choose.selection import CELL, LAW_RATE, with_hyper
-from rllc.suite.markdown import MISSING, markdown_table, span
+from rllc.suite.markdown import shown, span
 from rllc.suite.plotting import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, RC, VERMILION
 from rllc.suite.score import readings
 from rllc.suite.score.readings import READINGS
 from rllc.suite.show import tables
 from rllc.suite.show.figures import thousands
+from rllc.suite.table import Column, Table, optimizer_column, seeds_column, task_column
+from rllc.suite.templates import render
 
 SWEEP = [*CELL, "learning_rate"]
-COLUMNS = [
-    *SWEEP, LAW_RATE, "seeds", "diverged", "law_left", "drift", *READINGS, "loss",
-    "paper_accuracy", "paper_loss",
-]  # fmt: skip
+LAW_RATES = Table((
+    task_column(STUDY), optimizer_column(STUDY), Column("learning_rate", "learning rate", "g"),
+    Column(LAW_RATE, "law rate", "g"), seeds_column(), Column("diverged"),
+    Column("law_left", "law left", lambda row: shown(100 * row.law_left, ".0f", " %")),
+    Column("drift", "drift", "+.2f"),
+    *(Column(reading, f"accuracy, {reading}", ".2f") for reading in READINGS), Column("loss"),
+    Column("paper_accuracy", "paper", ".2f"),
+    Column("", "lowest loss", lambda row: shown(row.loss, ".4f")),
+    Column("paper_loss", "paper", ".4f"),
+))  # fmt: skip
 EARLY = 2_000  # steps over which the drift is measured; no law has vanished by then
 COLOURS = (BLUE, VERMILION, GREEN, ORANGE, PURPLE)
 PAPER_LINE = "the paper's mean"
@@ -57,14 +65,14 @@ def table(every: pd.DataFrame, records: Any) -> pd.DataFrame:
       records: anything with ``curves`` and ``laws(runs)``.
 
     Returns:
-      `COLUMNS`, in the paper's order: mean test accuracy (%) at each stopping point; ``loss``,
+      `LAW_RATES`, in the paper's order: mean test accuracy (%) at each stopping point; ``loss``,
       the lowest test loss along the curve; ``law_left``, the Euclidean norm of the law at the
       last step over that at the start; ``drift``, the change of that norm per step in the first
       `EARLY` steps, over the law rate. Means over seeds without the ``diverged`` runs.
     """
     found = runs(every)
     if found.empty:
-        return pd.DataFrame(columns=COLUMNS)
+        return LAW_RATES.empty()
     values = readings.readings(STUDY, found.assign(tuned=True), records.curves)
     by_run = values.pivot(index="run", columns="reading", values="test_accuracy")
     loss = values[values.reading == "best"].set_index("run").test_loss
@@ -83,7 +91,7 @@ def table(every: pd.DataFrame, records: Any) -> pd.DataFrame:
     )
     whole = counts.join(means).reset_index()
     whole = whole.merge(theirs[[*CELL, "paper_accuracy", "paper_loss"]], on=CELL, how="left")
-    return tables.ordered(STUDY, whole)[COLUMNS]
+    return tables.ordered(STUDY, whole)[LAW_RATES.names]
 
 
 def _law_sizes(found: pd.DataFrame, records: Any) -> tuple[pd.Series, pd.Series]:
@@ -96,35 +104,6 @@ def _law_sizes(found: pd.DataFrame, records: Any) -> tuple[pd.Series, pd.Series]
     return found.run.map(by_run.last() / by_run.first()), per_step / found[LAW_RATE]
 
 
-def to_markdown(table: pd.DataFrame) -> str:
-    """The sweeps as a table.
-
-    Args:
-      table: from `table`, not empty.
-    """
-    body = [
-        [
-            paper.title(row.task), paper.pretty(row.optimizer), f"{row.learning_rate:g}",
-            f"{row.law_learning_rate:g}",
-            f"{row.seeds}" + (f", {row.diverged} diverged" if row.diverged else ""),
-            _number(100 * row.law_left, "{:.0f} %"), _number(row.drift, "{:+.2f}"),
-            *(_number(getattr(row, reading), "{:.2f}") for reading in READINGS),
-            _number(row.paper_accuracy, "{:.2f}"),
-            _number(row.loss, "{:.4f}"), _number(row.paper_loss, "{:.4f}"),
-        ]
-        for row in table.itertuples()
-    ]  # fmt: skip
-    head = [
-        "task", "optimizer", "learning rate", "law rate", "seeds", "law left", "drift",
-        *(f"accuracy, {reading}" for reading in READINGS), "paper", "lowest loss", "paper",
-    ]  # fmt: skip
-    return markdown_table(head, body)
-
-
-def _number(value: float, form: str) -> str:
-    return MISSING if pd.isna(value) else form.format(value)
-
-
 def summary(table: pd.DataFrame) -> str:
     """Accuracy and what is left of the law, a column per law rate; empty without sweeps.
 
@@ -133,27 +112,32 @@ def summary(table: pd.DataFrame) -> str:
     """
     if table.empty:
         return ""
-    law_rates = sorted(table[LAW_RATE].unique(), reverse=True)
-    body = []
-    for (task, optimizer, rate), rows in table.groupby(SWEEP, sort=False):
-        at = {row.law_learning_rate: _with_law_left(row) for row in rows.itertuples()}
-        body.append([
-            f"{paper.pretty(optimizer)}, {paper.title(task)}, learning rate {rate:g}",
-            *(at.get(law_rate, MISSING) for law_rate in law_rates),
-            _number(rows.paper_accuracy.iloc[0], "{:.2f}"),
-        ])  # fmt: skip
-    head = ["test accuracy (%) by law rate", *(f"{rate:g}" for rate in law_rates), "paper"]
-    return (
-        "Law rates from the lowest of the paper's grid downwards: test accuracy at the step chosen "
-        "on validation data, in brackets how much of the law the last step has left "
-        f"(n = {span(table.seeds)}).\n\n{markdown_table(head, body)}"
-    )
+    rates = [f"{rate:g}" for rate in sorted(table[LAW_RATE].unique(), reverse=True)]
+    by_rate = Table((
+        Column("sweep", "test accuracy (%) by law rate"), *(Column(rate, rate) for rate in rates),
+        Column("paper_accuracy", "paper", ".2f"),
+    ))  # fmt: skip
+    sweeps = [
+        _by_rate(str(task), str(optimizer), rate, rows)
+        for (task, optimizer, rate), rows in table.groupby(SWEEP, sort=False)
+    ]
+    wide = by_rate.to_markdown(pd.DataFrame(sweeps))
+    return render(__file__, "law_rates.md", n=span(table.seeds), table=wide)
+
+
+def _by_rate(task: str, optimizer: str, rate: float, rows: pd.DataFrame) -> dict[str, Any]:
+    """Accuracies of one sweep, by law rate."""
+    return {
+        "sweep": f"{paper.pretty(optimizer)}, {paper.title(task)}, learning rate {rate:g}",
+        **{f"{row.law_learning_rate:g}": _with_law_left(row) for row in rows.itertuples()},
+        "paper_accuracy": rows.paper_accuracy.iloc[0],
+    }
 
 
 def _with_law_left(row: Any) -> str:
     if pd.isna(row.validated):
         return "diverged"
-    return f"{row.validated:.2f} ({_number(100 * row.law_left, '{:.0f} %')})"
+    return f"{row.validated:.2f} ({shown(100 * row.law_left, '.0f', ' %')})"
 
 
 def figure(every: pd.DataFrame, records: Any, task: str) -> Figure:

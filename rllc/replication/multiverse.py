@@ -4,7 +4,6 @@
 A claim that depends on the way is not replicated; what it depends on is its `hinges`.
 """
 
-from collections.abc import Iterator
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -15,13 +14,15 @@ from rllc.replication import paper
 from rllc.replication.paper import ACCURACY, LOSS, STUDY
 from rllc.suite.choose import selection
 from rllc.suite.choose.selection import CELL
-from rllc.suite.markdown import MISSING, markdown_table
+from rllc.suite.markdown import MISSING, with_interval
 from rllc.suite.metrics import Metric
 from rllc.suite.score import comparisons, readings, verdicts
 from rllc.suite.score.provenance import short_grids
 from rllc.suite.score.statistics import Floats
 from rllc.suite.score.verdicts import Effect, Spread
 from rllc.suite.show.analysis import Analysis
+from rllc.suite.table import Column, Table, csv_only
+from rllc.suite.templates import render
 
 BEST, MOMENTUM = "RLLC's best beats the best baseline", "M(0.9) beats momentum SGD"
 PAIR = ("M(0.9)", "Momentum SGD")
@@ -31,11 +32,19 @@ MAIN = (SELECTIONS[0], STOPS[0], TESTS[0])
 NO_RUNS = "no final runs"
 SHORT_GRID = "no verdict: a short grid does not tell the best rates"
 FORKS = ["selection", "reading", "test"]
-COLUMNS = [
+WORLDS = Table(csv_only(
     "claim", "task", *FORKS, "optimizer", "baseline", "claimed", "difference", "low", "high", "n",
     "baseline_n", "p_value", "margin", "equivalent", "detectable", "power_for_claimed", "verdict",
     "short_grid",
-]  # fmt: skip
+))  # fmt: skip
+SHOWN = Table((
+    Column("title", "claim"), Column("claimed", "paper", "+.2f"),
+    Column("", "ours (points)",
+           lambda row: with_interval(row.difference, row.low, row.high, "+.2f")),
+    Column("compared", "compared"), Column("verdict", "word"),
+    Column("detectable", "detectable", ".2f"), Column("words", "worlds by word"),
+    Column("overall", "verdict"),
+))  # fmt: skip
 
 
 class World(NamedTuple):
@@ -56,7 +65,7 @@ def table(a: Analysis) -> pd.DataFrame:
     """Every claim on every task in every world.
 
     Returns:
-      `COLUMNS`; differences of test accuracy in points, positive where the claim is right;
+      `WORLDS`; differences of test accuracy in points, positive where the claim is right;
       ``margin`` and the words are those of `verdicts.verdict`; ``power_for_claimed``, the chance
       that a difference as large as the paper's had been found.
     """
@@ -67,7 +76,7 @@ def table(a: Analysis) -> pd.DataFrame:
         for claim, task in product((BEST, MOMENTUM), paper.TASKS)
         for fork in product(SELECTIONS, STOPS, TESTS)
     ]
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return pd.DataFrame(rows, columns=WORLDS.names)
 
 
 def _world(a: Analysis, name: str) -> World:
@@ -184,50 +193,28 @@ def overall(worlds: pd.DataFrame) -> str:
     return f"hinges on {', '.join(on)}" if on and main != NO_RUNS else str(main)
 
 
-def to_markdown(found: pd.DataFrame) -> str:
+def page(found: pd.DataFrame) -> str:
     """One row per claim and task, in Markdown.
 
     Args:
       found: from `table`.
     """
-    head = [
-        "claim", "paper", "ours (points)", "compared", "word", "detectable", "worlds by word",
-        "verdict",
-    ]  # fmt: skip
-    body = [_line(part) for _, part in found.groupby(["claim", "task"], sort=False)]
-    return "\n\n".join([_INTRO, markdown_table(head, body), _RULE]) + "\n"
+    rows = [_overall(part) for _, part in found.groupby(["claim", "task"], sort=False)]
+    return render(
+        __file__, "multiverse.md", table=SHOWN.to_markdown(pd.DataFrame(rows)), main=MAIN,
+        selections=SELECTIONS, stops=STOPS, tests=TESTS, power=verdicts.POWER,
+    )  # fmt: skip
 
 
-def _line(worlds: pd.DataFrame) -> list[str]:
+def _overall(worlds: pd.DataFrame) -> dict[str, Any]:
+    """A row of `SHOWN`: the main world of a claim on a task, and what all of them say."""
     main = worlds.set_index(FORKS).loc[MAIN]
-    title = f"{main.claim}, {paper.title(main.task)}"
     counts = worlds.verdict.value_counts()
-    words = ", ".join(f"{count} {word}" for word, count in sorted(counts.items()))
+    row = main.to_dict() | {
+        "title": f"{main.claim}, {paper.title(main.task)}", "overall": f"**{overall(worlds)}**",
+        "words": ", ".join(f"{count} {word}" for word, count in sorted(counts.items())),
+    }  # fmt: skip
     if main.verdict == NO_RUNS:
-        return [title, f"{main.claimed:+.2f}", *[MISSING] * 4, words, NO_RUNS]
-    return [
-        title, f"{main.claimed:+.2f}",
-        f"{main.difference:+.2f} [{main.low:+.2f}, {main.high:+.2f}]",
-        f"{paper.pretty(main.optimizer)} (n = {main.n:.0f}) against {main.baseline} "
-        f"(n = {main.baseline_n:.0f})",
-        main.verdict, f"{main.detectable:.2f}", words, f"**{overall(worlds)}**",
-    ]  # fmt: skip
-
-
-def _forks() -> Iterator[str]:
-    yield f"selection by {', '.join(SELECTIONS)} (on validation data)"
-    yield f"test accuracy at the step {' or '.join(STOPS)}"
-    yield f"comparison {' or '.join(TESTS)}"
-
-
-_INTRO = (
-    "# The headline claims in every world\n\nEach claim is judged in "
-    f"{len(SELECTIONS) * len(STOPS) * len(TESTS)} worlds: {'; '.join(_forks())}. Shown is the main "
-    f"one ({', '.join(MAIN)}), with its 95 % interval and the difference that its seeds could have "
-    f"detected with a chance of {100 * verdicts.POWER:.0f} %. In the world of the loss rates are "
-    "chosen by it, too, so that some cells have no final runs there."
-)
-_RULE = (
-    "A claim has a verdict only where no fork changes its word. The rules, with their history: "
-    "[rules_of_evidence.md](../../docs/rules_of_evidence.md)."
-)
+        return row | {"compared": MISSING, "verdict": MISSING, "overall": NO_RUNS}
+    names = f"{paper.pretty(main.optimizer)} (n = {main.n:.0f}) against {main.baseline}"
+    return row | {"compared": f"{names} (n = {main.baseline_n:.0f})"}

@@ -57,7 +57,7 @@ def cells() -> pd.DataFrame:
     return _cells().copy()
 
 
-def best_baselines(column: str = "test_accuracy_mean") -> pd.Series:
+def published_best(column: str = "test_accuracy_mean") -> pd.Series:
     """Per task the best number among `BASELINES`; losses are best when lowest."""
     table = cells()
     groups = table[table.optimizer.isin(BASELINES)].groupby("task")[column]
@@ -73,7 +73,7 @@ def green_cells(column: str = "test_accuracy_mean") -> pd.DataFrame:
     """
     table = cells()
     table = table[~table.optimizer.isin(BASELINES)].copy()
-    table["baseline"] = table.task.map(best_baselines(column))
+    table["baseline"] = table.task.map(published_best(column))
     sign = -1 if "loss" in column else 1
     table["gain"] = sign * (table[column] - table.baseline)
     return table[table.gain > 0].reset_index(drop=True)

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from rllc.replication import paper
-from rllc.replication.question_verdicts import Verdict, verdict
+from rllc.replication.question_verdicts import Verdict, verdict_on
 from rllc.replication.questions import QUESTIONS
 from rllc.suite.plotting import BLACK, BLUE, GREY, ORANGE, RC, VERMILION, not_measured
 from rllc.suite.score.readings import READINGS
@@ -43,7 +43,9 @@ def questions_figure(table: pd.DataFrame) -> Figure:
             for measure, panel in zip(MEASURES, row, strict=True):
                 _panel(panel, here, measure)
             row[1].set_yticklabels([])
-            row[0].set_title(f"{question.title}: {_outcome(verdict(here))}", loc="left", fontsize=9)
+            row[0].set_title(
+                f"{question.title}: {_outcome(verdict_on(here))}", loc="left", fontsize=9
+            )
         for measure, panel in zip(MEASURES.values(), axes[-1], strict=True):
             panel.set_xlabel(measure)
         _legend(figure, table)

@@ -21,14 +21,15 @@ from rllc.replication import paper
 from rllc.replication.questions import QUESTIONS
 from rllc.suite.markdown import span
 from rllc.suite.score.readings import READINGS
+from rllc.suite.table import Table, csv_only
 
 CLEAR = 2.0
 SETTLED, LEANING, UNDECIDED, OPEN = "settled", "leaning", "undecided", "not yet measured"
-COLUMNS = [
+ANSWERS = Table(csv_only(
     "question", "answer", "is_default", "reading", "cells", "agree", "seeds", "points", "steps",
     "reduced_cells", "accuracy_difference", "misfit", "loss_difference_percent",
     "loss_misfit_percent", "wins", "fits_best", "verdict",
-]  # fmt: skip
+))  # fmt: skip
 
 
 class Lead(NamedTuple):
@@ -67,7 +68,7 @@ class Verdict(NamedTuple):
     reduced: int = 0
 
 
-def verdict(table: pd.DataFrame) -> Verdict:
+def verdict_on(table: pd.DataFrame) -> Verdict:
     """Applies the rule to the rows of one question of `deviations.deviations`."""
     if table.empty:
         return Verdict(OPEN)
@@ -106,11 +107,11 @@ def _lead(rows: pd.DataFrame, best: str) -> Lead:
     return Lead(float(gains.mean()), float(spread / np.sqrt(len(gains))))
 
 
-def summary(table: pd.DataFrame) -> pd.DataFrame:
-    """One row per question, answer and stopping point (`COLUMNS`), means over cells."""
+def answers(table: pd.DataFrame) -> pd.DataFrame:
+    """One row per question, answer and stopping point (`ANSWERS`), means over cells."""
     if table.empty:
-        return pd.DataFrame(columns=COLUMNS)
-    verdicts = {name: verdict(rows) for name, rows in table.groupby("question")}
+        return ANSWERS.empty()
+    verdicts = {name: verdict_on(rows) for name, rows in table.groupby("question")}
     grouped = table.assign(reduced=table.steps < paper.STEPS).groupby(
         ["question", "answer", "is_default", "reading"], sort=True
     )
@@ -130,4 +131,4 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
     order = [question.name for question in QUESTIONS]
     by = {"question": order, "reading": ["", *READINGS]}
     rank = lambda column: column.map(by[column.name].index) if column.name in by else column  # noqa: E731
-    return out.sort_values(["question", "answer", "reading"], key=rank)[COLUMNS]
+    return out.sort_values(["question", "answer", "reading"], key=rank)[ANSWERS.names]

@@ -4,25 +4,36 @@ Counts of cells that agree mean nothing without their null: the paper's own mome
 given for every RLLC cell of its task, without any run of ours.
 """
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
 from rllc.replication import paper
 from rllc.replication.paper import STUDY
 from rllc.suite.choose.selection import CELL
-from rllc.suite.markdown import markdown_table
 from rllc.suite.score import readings
 from rllc.suite.score.readings import READINGS
 from rllc.suite.score.statistics import pooled_std
+from rllc.suite.table import Column, Table, csv_only
+from rllc.suite.templates import render
 
 CADENCE = 1_000  # steps between evaluations; chosen because it fits the MLP baselines best
 LIKELY = f"best_{CADENCE}"
 NULL = "Momentum SGD"
-COLUMNS = [
+REPORTED_CELLS = Table(csv_only(
     "reading", *CELL, "seeds", "diverged", "accuracy", "loss", "paper_accuracy", "paper_loss",
     "null_accuracy", "accuracy_difference", "loss_difference_percent", "null_difference",
     "tolerance", "agrees", "null_agrees",
-]  # fmt: skip
+))  # fmt: skip
+AGREEMENT = Table((
+    Column("reading", "reading", lambda row: f"`{row.reading}`"),
+    Column("baselines", "baselines that agree"), Column("rllc", "RLLC cells that agree"),
+    Column("every", "together"),
+    Column("baseline_difference", "mean difference, baselines (points)", "+.2f"),
+    Column("rllc_distance", "mean distance, RLLC (points)", ".2f"),
+    Column("loss_distance", "median distance of the loss (%)", ".1f"),
+))  # fmt: skip
 
 
 def table(final: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
@@ -33,7 +44,7 @@ def table(final: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
       curves: evaluations.
 
     Returns:
-      `COLUMNS`: means over the test examples, then over the ``seeds`` that did not diverge.
+      `REPORTED_CELLS`: means over the test examples, then over the ``seeds`` that did not diverge.
       ``tolerance`` (points) is the paper's alone and so the same for every reading and the null: 2
       deviations between two means of its 3 seeds, the deviation pooled over the task's column, and
       at least `paper.TOLERANCE`. A cell with a diverged run does not agree. ``null_`` columns are
@@ -60,7 +71,7 @@ def table(final: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
         "optimizer": list(paper.OPTIMIZERS),
     }  # fmt: skip
     found = found.sort_values(list(places), key=lambda c: c.map(places[str(c.name)].index))
-    return found.reset_index(drop=True)[COLUMNS]
+    return found.reset_index(drop=True)[REPORTED_CELLS.names]
 
 
 def _theirs() -> pd.DataFrame:
@@ -79,52 +90,28 @@ def _theirs() -> pd.DataFrame:
     )
 
 
-def to_markdown(found: pd.DataFrame) -> str:
+def page(found: pd.DataFrame) -> str:
     """Agreement by reading, beside the null.
 
     Args:
       found: from `table`.
     """
-    head = [
-        "reading", "baselines that agree", "RLLC cells that agree", "together",
-        "mean difference, baselines (points)", "mean distance, RLLC (points)",
-        "median distance of the loss (%)",
-    ]  # fmt: skip
-    body = [
-        _row(reading, found[found.reading == reading])
-        for reading in (*READINGS, LIKELY)
-        if (found.reading == reading).any()
-    ]
+    rows = [_agreement(*group) for group in found.groupby("reading", sort=False)]
     cells = found.drop_duplicates(CELL)
-    rllc = cells[cells.null_accuracy.notna()]
-    null = (
-        f"The null, the paper's own {NULL} number for every RLLC cell of its task, agrees in "
-        f"{rllc.null_agrees.sum()} of {len(rllc)} RLLC cells, with "
-        f"{rllc.null_difference.abs().mean():.2f} points of mean distance."
-    )
-    return "\n\n".join([_INTRO, markdown_table(head, body), null, _RULE]) + "\n"
+    return render(
+        __file__, "reported.md", agreement=AGREEMENT.to_markdown(pd.DataFrame(rows)), paper=paper,
+        rllc=cells[cells.null_accuracy.notna()], likely=LIKELY, cadence=CADENCE, null=NULL,
+    )  # fmt: skip
 
 
-def _row(reading: str, rows: pd.DataFrame) -> list[str]:
+def _agreement(reading: str, rows: pd.DataFrame) -> dict[str, Any]:
+    """A row of `AGREEMENT`."""
     ours = rows.null_accuracy.notna()
-    counts = [f"{part.agrees.sum()} of {len(part)}" for part in (rows[~ours], rows[ours], rows)]
-    return [
-        f"`{reading}`", *counts, f"{rows.accuracy_difference[~ours].mean():+.2f}",
-        f"{rows.accuracy_difference[ours].abs().mean():.2f}",
-        f"{rows.loss_difference_percent.abs().median():.1f}",
-    ]  # fmt: skip
-
-
-_INTRO = (
-    "# Which number did the paper report?\n\nOur final runs (rates chosen on validation data) at "
-    "four readings of a curve, against the paper's Tables 1 and 2; means over all test examples. "
-    f"`{LIKELY}` is the best value among evaluations every {CADENCE:,} steps: the paper's likely "
-    "reading, and exploratory, as the cadence was chosen by its fit. It stops on test data, so it "
-    "is never a number of ours."
-)
-_RULE = (
-    "A cell agrees within max("
-    f"{paper.TOLERANCE} points, 2 deviations between two means of the paper's three seeds), the "
-    "deviation being the paper's, pooled over the task's column: it does not grow with our noise, "
-    "and is the same for the null."
-)
+    parts = {"baselines": rows[~ours], "rllc": rows[ours], "every": rows}
+    return {
+        "reading": reading,
+        **{name: f"{part.agrees.sum()} of {len(part)}" for name, part in parts.items()},
+        "baseline_difference": rows.accuracy_difference[~ours].mean(),
+        "rllc_distance": rows.accuracy_difference[ours].abs().mean(),
+        "loss_distance": rows.loss_difference_percent.abs().median(),
+    }

@@ -5,7 +5,7 @@ grid with one tuning seed. Second: the best few with more tuning seeds. Third: t
 validation accuracy, on final seeds; no other candidate is tested.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -13,20 +13,18 @@ import pandas as pd
 from rllc.replication import paper
 from rllc.replication.paper import ACCURACY, STUDY
 from rllc.suite.choose import selection
-from rllc.suite.choose.selection import CELL, LAW_RATE
-from rllc.suite.markdown import MISSING, markdown_table
+from rllc.suite.choose.selection import LAW_RATE
+from rllc.suite.markdown import MISSING, shown, with_interval, with_std
 from rllc.suite.records.roles import CANDIDATE
 from rllc.suite.score import comparisons, readings
 from rllc.suite.show.analysis import Analysis
+from rllc.suite.table import Column, Table, csv_only, optimizer_column
+from rllc.suite.templates import render
 
 FIRST_SEED = 100  # tuning seed of the first round
 RATES = ["learning_rate", LAW_RATE]
 
-COLUMNS = [
-    *CELL, "family", "points", "first_round", "learning_rate", "law_learning_rate", "seeds",
-    "validation_accuracy", "test_accuracy_mean", "test_accuracy_std", "test_seeds",
-    "winner_minus_this", "low", "high", "pairs", "p_value",
-]  # fmt: skip
+KINDS = {CANDIDATE: "candidate", "rllc": "the paper's", "baseline": "baseline"}
 
 
 class Found(NamedTuple):
@@ -34,7 +32,7 @@ class Found(NamedTuple):
 
     Attributes:
       task: name.
-      standing: from `standing`, with the test numbers of those that were tested (`COLUMNS`).
+      standing: from `standing`, with the test numbers of those that were tested (`STANDING`).
       winner: the candidate that is tested, "" before the second round.
       rivals: what it has to beat: the paper's best propagator by validation accuracy, and the best
         baseline by test accuracy, of those measured.
@@ -102,7 +100,7 @@ def _found(a: Analysis, task: str) -> Found:
     table = pd.concat([table, measured], ignore_index=True)
     shown = {best, *paper.OPTIMIZERS}
     tests = [_tested(rows, task, best, name) if name in shown else {} for name in table.optimizer]
-    table = table.join(pd.DataFrame(tests)).reindex(columns=COLUMNS)
+    table = table.join(pd.DataFrame(tests)).reindex(columns=STANDING.names)
     return Found(task, table, best, _rivals(a, task))
 
 
@@ -133,74 +131,39 @@ def _tested(rows: pd.DataFrame, task: str, best: str, name: str) -> dict[str, fl
 
 def sentence(f: Found) -> str:
     """The outcome of a search in one sentence."""
-    candidates = f.standing[f.standing.family == CANDIDATE]
-    start = f"Search for a better propagator on {paper.title(f.task)}: {len(candidates)} candidates"
-    if not f.winner:
-        return f"{start}, first round only so far; no winner yet."
-    chosen = f"{start}, winner on validation data {paper.pretty(f.winner)}"
     others = f.standing[f.standing.optimizer.isin(f.rivals) & f.standing.pairs.notna()]
-    if others.empty:
-        return f"{chosen}, not tested yet."
-    results = [
-        f"{row.winner_minus_this:+.2f} points [{row.low:+.2f}, {row.high:+.2f}] against "
-        f"{paper.pretty(row.optimizer)} (n = {row.pairs:.0f})"
-        for row in others.itertuples()
-    ]
-    word = "better than both" if (others.low > 0).all() else "not better than both"
-    kinds = "the paper's best by validation and the best baseline by test"
-    return f"{chosen}; on test data it is {word} {kinds}: {', '.join(results)}."
+    return render(
+        __file__, "search_outcome.md", found=f, paper=paper, others=others,
+        candidates=f.standing[f.standing.family == CANDIDATE],
+    )  # fmt: skip
 
 
-def to_markdown(searches: list[Found]) -> str:
+def page(searches: list[Found]) -> str:
     """The searches in Markdown."""
-    parts = ["# A search for a better propagator", _INTRO]
-    for f in searches:
-        parts += [f"## {paper.title(f.task)}", sentence(f), _table(f.standing)]
-    if not searches:
-        parts.append("Not yet measured. `python scripts/search.py`")
-    return "\n\n".join(parts) + "\n"
+    sections = {
+        paper.title(f.task): (sentence(f), STANDING.to_markdown(f.standing)) for f in searches
+    }
+    return render(__file__, "search.md", sections=sections)
 
 
-_INTRO = (
-    "Candidates are tuned on one small grid with one tuning seed; the best three get more tuning "
-    "seeds; the one with the highest validation accuracy then is tested, once, on the final seeds. "
-    "The paper's propagators are listed on the points of that same grid, where they were tuned "
-    "there; their test numbers, like the baselines', are those of Table 2, tuned on the whole "
-    "grid. Accuracies in percent, test accuracies at the step chosen on validation data; "
-    "differences are paired by seed, with 95 % intervals."
-)
+def _test(row: Any) -> str:
+    value = with_std(row.test_accuracy_mean, row.test_accuracy_std)
+    return value if value == MISSING else f"{value}, n={row.test_seeds:.0f}"
 
 
-def _table(standing: pd.DataFrame) -> str:
-    head = [
-        "optimizer", "kind", "points", "first round", "learning rate", "law rate",
-        "validation accuracy", "tuning seeds", "test accuracy", "winner minus this", "p",
-    ]  # fmt: skip
-    kinds = {CANDIDATE: "candidate", "rllc": "the paper's", "baseline": "baseline"}
-    body = [
-        [
-            paper.pretty(row.optimizer), kinds[row.family], _number(row.points, ".0f"),
-            _number(row.first_round), _number(row.learning_rate, "g"),
-            _number(row.law_learning_rate, "g"), _number(row.validation_accuracy),
-            _number(row.seeds, ".0f"), _test(row), _difference(row), _number(row.p_value, ".2g"),
-        ]
-        for row in standing.itertuples()
-    ]  # fmt: skip
-    return markdown_table(head, body)
+def _difference(row: Any) -> str:
+    return with_interval(row.winner_minus_this, row.low, row.high, "+.2f")
 
 
-def _number(value: float, form: str = ".2f") -> str:
-    return MISSING if pd.isna(value) or np.isinf(value) else f"{value:{form}}"
-
-
-def _test(row) -> str:
-    if pd.isna(row.test_accuracy_mean):
-        return MISSING
-    spread = "" if pd.isna(row.test_accuracy_std) else f" ± {row.test_accuracy_std:.2f}"
-    return f"{row.test_accuracy_mean:.2f}{spread}, n={row.test_seeds:.0f}"
-
-
-def _difference(row) -> str:
-    if pd.isna(row.winner_minus_this):
-        return MISSING
-    return f"{row.winner_minus_this:+.2f} [{row.low:+.2f}, {row.high:+.2f}]"
+STANDING = Table((
+    Column("task"), optimizer_column(STUDY),
+    Column("family", "kind", lambda row: KINDS[row.family]), Column("points", "points", ".0f"),
+    Column("first_round", "first round", ".2f"), Column("learning_rate", "learning rate", "g"),
+    Column("law_learning_rate", "law rate", "g"), Column("seeds"),
+    Column("validation_accuracy", "validation accuracy", ".2f"),
+    Column("", "tuning seeds", lambda row: shown(row.seeds, ".0f")),
+    *csv_only("test_accuracy_mean", "test_accuracy_std", "test_seeds"),
+    Column("", "test accuracy", _test),
+    Column("winner_minus_this", "winner minus this", _difference),
+    *csv_only("low", "high", "pairs"), Column("p_value", "p", ".2g"),
+))  # fmt: skip

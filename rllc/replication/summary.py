@@ -1,99 +1,87 @@
 """`results/summary.md`: every cell beside the paper's, what falls short, and speed, on one page."""
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from rllc.replication import early_choice, law_rates, paper, question_report, report, search
+from rllc.replication import early_choice, law_rates, paper, report, search
 from rllc.replication.analysis import Replication
 from rllc.replication.paper import STUDY
+from rllc.replication.question_report import one_line, witness_sentence
 from rllc.suite.choose import screens
-from rllc.suite.markdown import MISSING, markdown_table
+from rllc.suite.markdown import MISSING, with_std
 from rllc.suite.score.provenance import FULL
 from rllc.suite.score.readings import HEADLINE
-from rllc.suite.show.analysis import Analysis
 from rllc.suite.show.tables import ordered
 from rllc.suite.speed import report as speed
 from rllc.suite.speed import store
+from rllc.suite.table import Column, Table
+from rllc.suite.templates import render
+
+SHORT = Table((
+    Column("title", "short of the paper's protocol"),
+    Column("training", "training"), Column("tuning", "tuning"),
+))  # fmt: skip
 
 
-def to_markdown(r: Replication, benchmarks: Path) -> str:
+def page(r: Replication, benchmarks: Path) -> str:
     """The page.
 
     Args:
       r: what the records say.
       benchmarks: folder of the measurements of speed; without any, the page has none.
     """
-    return f"# Results on one page\n\n{_results(r)}{_speed(benchmarks)}"
-
-
-def _results(r: Replication) -> str:
     a = r.measured
     cells = a.cells[a.cells.reading == HEADLINE]
     measured = STUDY.task_order(set(cells.task))
     cells = ordered(STUDY, cells[cells.optimizer.isin(paper.OPTIMIZERS)])
-    optimizers = list(dict.fromkeys(cells.optimizer))
-    by_cell = {(row.optimizer, row.task): _cell(row) for row in cells.itertuples()}
-    body = [[paper.pretty(o), *(by_cell.get((o, t), "–") for t in measured)] for o in optimizers]
-    head = ["test accuracy (%)", *(paper.title(task) for task in measured)]
-    table = markdown_table(head, body) if measured else "No final runs are recorded yet."
-    return (
-        f"{report.headline(a)}\n\n"
-        "Mean ± standard deviation over seeds at the step chosen on validation data, n runs (those "
-        "that diverged are not in the mean, those that ended at chance are); the paper's mean in "
-        f"brackets{_metric_note(cells)}."
-        "\n\n"
-        f"{table}\n\n{_provenance(a)}{_beyond(r)}"
-        "All readings, losses and intervals: [Table 1](tables/table1.md), "
-        "[Table 2](tables/table2.md), [how each cell was made]"
-        "(tables/provenance.md), [verdicts on the paper's claims]"
-        "(replication.md), [figures](figures).\n"
-    )
+    made = a.made[a.made.optimizer.isin(paper.OPTIMIZERS)]
+    return render(
+        __file__, "summary.md", headline=report.headline(a), results=_results(cells, measured),
+        change=(cells.batch_accuracy_mean - cells.test_accuracy_mean).dropna(),
+        devices=sorted({part for d in made.device.dropna() for part in d.split(" + ")}),
+        made=made, short=_short_of_protocol(made), early=early_choice.sentence(a.early),
+        screens=screens.sentence(STUDY, a.screens), verdicts=one_line(r.deviations),
+        witness=witness_sentence(r.witnesses) if len(r.witnesses) else "",
+        law_rates=law_rates.summary(r.law_rates),
+        searches=[search.sentence(found) for found in search.found(a)],
+        speed=_speed(benchmarks),
+    )  # fmt: skip
 
 
-def _metric_note(cells: pd.DataFrame) -> str:
-    """How far the paper's metric, a mean over test batches, is from ours."""
-    change = (cells.batch_accuracy_mean - cells.test_accuracy_mean).dropna()
-    if change.empty:
+def _results(cells: pd.DataFrame, tasks: list[str]) -> str:
+    """A row per optimizer, a column per measured task; empty without any."""
+    if not tasks:
         return ""
-    return (
-        " (a mean over test batches, which would change ours by "
-        f"{change.min():+.2f} to {change.max():+.2f} points)"
-    )
+    by_task = Table((
+        Column("optimizer", "test accuracy (%)", lambda row: paper.pretty(row.optimizer)),
+        *(Column(task, paper.title(task)) for task in tasks),
+    ))  # fmt: skip
+    texts = cells.assign(text=[_cell(row) for row in cells.itertuples()])
+    wide = texts.pivot(index="optimizer", columns="task", values="text").reindex(columns=tasks)
+    return by_task.to_markdown(wide.reindex(cells.optimizer.unique()).reset_index())
 
 
-def _cell(row) -> str:
+def _cell(row: Any) -> str:
     if pd.isna(row.test_accuracy_mean):
         return f"diverged, n={row.seeds} ({row.paper_accuracy:.2f})"
-    spread = "" if pd.isna(row.test_accuracy_std) else f" ± {row.test_accuracy_std:.2f}"
     lost = f", {row.diverged} diverged" if row.diverged else ""
     lost += f", {row.at_chance} at chance" if row.at_chance else ""
-    return f"{row.test_accuracy_mean:.2f}{spread}, n={row.seeds}{lost} ({row.paper_accuracy:.2f})"
+    value = with_std(row.test_accuracy_mean, row.test_accuracy_std)
+    return f"{value}, n={row.seeds}{lost} ({row.paper_accuracy:.2f})"
 
 
-def _provenance(a: Analysis) -> str:
-    """Devices and what falls short of the paper's protocol, so that no number stands without it."""
-    made = a.made[a.made.optimizer.isin(paper.OPTIMIZERS)]
-    if made.empty:
-        return ""
-    devices = ", ".join(sorted({part for d in made.device.dropna() for part in d.split(" + ")}))
-    text = (
-        f"Trained on: {devices}. Hyperparameters: points of the paper's grids, chosen by "
-        "validation accuracy on tuning seeds that no final run shares.\n\n"
-    )
+def _short_of_protocol(made: pd.DataFrame) -> str:
+    """What falls short of the paper's protocol, a row per task; empty where nothing does."""
     parts = ("training", "tuning")
-    body = [
-        [paper.title(task), *(_short(made[made.task == task], part) for part in parts)]
+    rows = [
+        {"title": paper.title(task)}
+        | {part: _short(made[made.task == task], part) for part in parts}
         for task in STUDY.task_order(made.task)
     ]
-    body = [row for row in body if row[1:] != [MISSING, MISSING]]
-    if body:
-        text += markdown_table(["short of the paper's protocol", *parts], body) + "\n\n"
-    if early := early_choice.sentence(a.early):
-        text += f"{early} [By step](figures/tuning_steps.png).\n\n"
-    if checked := screens.sentence(STUDY, a.screens):
-        text += f"{checked} [By grid](tables/screens.csv).\n\n"
-    return text
+    rows = [row for row in rows if any(row[part] != MISSING for part in parts)]
+    return SHORT.to_markdown(pd.DataFrame(rows)) if rows else ""
 
 
 def _short(made: pd.DataFrame, part: str) -> str:
@@ -105,60 +93,34 @@ def _short(made: pd.DataFrame, part: str) -> str:
     return ", ".join(f"{text} ({n} of {len(made)} cells)" for text, n in counts.items()) or MISSING
 
 
-def _beyond(r: Replication) -> str:
-    """Verdicts on the open questions, and of a search beyond the paper's propagators."""
-    verdicts = question_report.one_line(r.deviations)
-    lines = [f"[Questions the paper leaves open](tables/questions.md): {verdicts}."]
-    if len(r.witnesses):
-        lines.append(question_report.witness_sentence(r.witnesses))
-    if by_law_rate := law_rates.summary(r.law_rates):
-        lines.append(by_law_rate)
-    lines += [
-        f"{search.sentence(found)} [All candidates](tables/propagator_search.md)."
-        for found in search.found(r.measured)
-    ]
-    return "".join(f"{line}\n\n" for line in lines)
-
-
 def _speed(folder: Path) -> str:
     path = folder / "summary.csv"
     if not path.exists():
         return ""
-    parts = ["Speed, from [`make benchmark`](benchmarks): momentum SGD in groups of runs."]
-    for device, rows in pd.read_csv(path).groupby("device", sort=True):
-        value = rows.set_index(["metric", "case"]).value
-        parts.append(_throughput(str(device), value))
-        ratios = rows[rows.metric == "update_time_over_adam"]
-        if len(ratios):
-            times = ", ".join(f"{row.case}: ×{row.value:.2f}" for row in ratios.itertuples())
-            parts.append(
-                f"Time of an RLLC update alone over Adam's, 10⁷ parameters, {device}: {times}."
-            )
-    shared = store.read(folder, "batching")
-    if len(shared):
-        parts += [
-            f"On one {device}, {speed.batching(STUDY, rows)}"
-            for device, rows in shared.groupby("device", sort=True)
-        ]
-    return "\n" + "\n\n".join(parts) + "\n"
+    by_device = pd.read_csv(path).groupby("device", sort=True)
+    batching = store.read(folder, "batching")
+    return render(
+        __file__, "speed.md",
+        devices=[(name, _throughput(str(name), rows), rows[rows.metric == "update_time_over_adam"])
+                 for name, rows in by_device],
+        batching=[(name, speed.batching(STUDY, rows)) for name, rows in batching.groupby("device")]
+        if len(batching) else [],
+    )  # fmt: skip
 
 
-def _throughput(device: str, value: pd.Series) -> str:
+def _over_loop(row: Any) -> str:
+    return MISSING if pd.isna(row.speedup_over_loop) else f"×{row.speedup_over_loop:.2f}"
+
+
+def _throughput(device: str, rows: pd.DataFrame) -> str:
     """One row per task."""
-    measures = {
-        "run_steps_per_second": ("run-steps/s", "{:,.4g}"),
-        "matmul_fraction": ("products at the rate of a bare matmul", "{:.0%}"),
-        "speedup_over_loop": ("against a Flax + optax loop", "×{:.2f}"),
-    }
-    tasks = STUDY.task_order([case for _, case in value.index if case in paper.TASKS])
-    body = [
-        [
-            paper.title(task),
-            *(
-                form.format(value[metric, task]) if (metric, task) in value.index else "–"
-                for metric, (_, form) in measures.items()
-            ),
-        ]
-        for task in tasks
-    ]
-    return markdown_table([device, *(title for title, _ in measures.values())], body)
+    wide = rows.pivot(index="case", columns="metric", values="value")
+    tasks = STUDY.task_order(case for case in wide.index if case in paper.TASKS)
+    speeds = Table((
+        Column("case", device, lambda row: paper.title(row.case)),
+        Column("run_steps_per_second", "run-steps/s", ",.4g"),
+        Column("matmul_fraction", "products at the rate of a bare matmul", ".0%"),
+        Column("speedup_over_loop", "against a Flax + optax loop",
+               _over_loop),
+    ))  # fmt: skip
+    return speeds.to_markdown(wide.reindex(index=tasks, columns=speeds.names[1:]).reset_index())

@@ -1,8 +1,9 @@
-"""Markdown tables, and how their words give a range."""
+"""Markdown tables, and how text shows numbers and ranges."""
 
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 MISSING = "–"  # what a cell without a number shows
@@ -18,6 +19,34 @@ def markdown_table(head: Sequence[str], body: Sequence[Sequence[Any]]) -> str:
     """
     rule = [":--", *[":-:"] * (len(head) - 1)]
     return "\n".join("| " + " | ".join(map(str, row)) + " |" for row in [head, rule, *body])
+
+
+def shown(value: Any, form: str = "", unit: str = "") -> str:
+    """A value as text shows it; `MISSING` where there is none, or no finite number.
+
+    >>> shown(0.123, ".1f", " %"), shown(float("nan")), shown("x")
+    ('0.1 %', '–', 'x')
+    """
+    return MISSING if pd.isna(value) or value in (np.inf, -np.inf) else f"{value:{form}}{unit}"
+
+
+def with_std(mean: float, std: float, form: str = ".2f") -> str:
+    """A mean with its standard deviation, where there is one.
+
+    >>> with_std(98.1, 0.2), with_std(98.1, float("nan")), with_std(float("nan"), 0.2)
+    ('98.10 ± 0.20', '98.10', '–')
+    """
+    return shown(mean, form) + ("" if pd.isna(mean) or pd.isna(std) else f" ± {std:{form}}")
+
+
+def with_interval(value: float, low: float, high: float, form: str) -> str:
+    """A number with its interval, where there is one.
+
+    >>> with_interval(1.0, 0.5, 1.5, "+.1f")
+    '+1.0 [+0.5, +1.5]'
+    """
+    ends = "" if pd.isna(value) or pd.isna(low) else f" [{low:{form}}, {high:{form}}]"
+    return shown(value, form) + ends
 
 
 def counted(count: int | str, noun: str) -> str:

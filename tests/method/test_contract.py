@@ -1,122 +1,25 @@
-"""optax's contract, one test for each clause, over every public optimizer."""
+"""optax's contract over every public optimizer."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-import orbax.checkpoint as ocp
 import pytest
 
 import rllc
+from tests.method import contract
+from tests.method.contract import CLAUSES, OPTIMIZERS
 from tests.processes import output_on_two_devices
 
-OPTIMIZERS = {
-    "lm_rllc": lambda rate: rllc.lm_rllc("M(0.9)+M(0.0)", rate),
-    "lm_rllc with options": lambda rate: rllc.lm_rllc(
-        "M(0.9)",
-        lambda t: rate / (1 + 0 * t),
-        optax.constant_schedule(0.01),
-        gram="recursive",
-        law_groups="leaf",
-        weight_decay=1e-2,
-    ),
-    "scale_by_rllc": lambda rate: optax.chain(
-        rllc.scale_by_rllc(rllc.gradient_history((0, 2))), rllc.scale_by_step(rate)
-    ),
-    "linear_memory": lambda rate: rllc.linear_memory("M(0.9)+M(0.0)", (0.9, 1), rate),
-    "wrap": lambda rate: rllc.wrap(optax.sgd(1e-2, momentum=0.9), rate),
-    "mix": lambda rate: rllc.mix(optax.sgd(0.1), optax.adam(1e-2), learning_rate=rate),
-}
-every_optimizer = pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=OPTIMIZERS)
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("clause", CLAUSES, ids=lambda clause: clause.__name__)
+def test_optimizer_keeps(clause, name):
+    clause(OPTIMIZERS[name])
 
 
-def start(dtype=jnp.float32):
-    """Parameters and a gradient function with different gradients at every step."""
-    params = {"w": jnp.linspace(-1, 1, 6, dtype=dtype).reshape(2, 3), "b": jnp.ones(2, dtype)}
-
-    def gradient(t):
-        return jax.tree.map(lambda p: (p * (1 + t) + 0.1 * t).astype(p.dtype), params)
-
-    return params, gradient
-
-
-def steps(tx, params, gradients, state=None):
-    """Parameters and state after these gradients, each step compiled."""
-    state = tx.init(params) if state is None else state
-    update = jax.jit(tx.update)
-    for g in gradients:
-        updates, state = update(g, state, params)
-        params = optax.apply_updates(params, updates)
-    return params, state
-
-
-def assert_close(ours, theirs, rtol=1e-6):
-    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=rtol, atol=1e-7), ours, theirs)
-
-
-@every_optimizer
-def test_extra_arguments_are_accepted_and_nothing_compiles_twice(make):
-    params, gradient = start()
-    tx = make(0.1)
-    update = jax.jit(tx.update)
-    state = jax.jit(tx.init)(params)
-    for t in range(3):
-        updates, state = update(gradient(t), state, params, value=jnp.float32(t), unused=None)
-        assert jax.tree.structure(updates) == jax.tree.structure(params)
-    assert update._cache_size() == 1
-
-
-@every_optimizer
-def test_state_keeps_its_shapes_and_dtypes_under_cond(make):
-    params, gradient = start(jnp.bfloat16)  # float32 would hide a promotion
-    tx = make(jnp.float32(0.1))
-    state = tx.init(params)
-
-    @jax.jit
-    def maybe(flag, state):
-        take = lambda s: tx.update(gradient(1), s, params)  # noqa: E731
-        skip = lambda s: (params, s)  # noqa: E731
-        return jax.lax.cond(flag, take, skip, state)
-
-    for flag in (True, False):
-        updates, state = maybe(flag, state)
-    assert jax.tree.leaves(updates)[0].dtype == jnp.bfloat16
-
-
-@every_optimizer
-def test_chain_masked_and_multi_transform(make):
-    params, gradient = start()
-    gradients = [gradient(t) for t in range(3)]
-    chained = optax.chain(optax.clip_by_global_norm(0.5), make(0.1), optax.scale(2.0))
-    clip = optax.clip_by_global_norm(0.5)
-    clipped = [clip.update(g, clip.init(params))[0] for g in gradients]
-    doubled, _ = steps(optax.chain(make(0.1), optax.scale(2.0)), params, clipped)
-    assert_close(steps(chained, params, gradients)[0], doubled)
-
-    alone = steps(make(0.1), {"w": params["w"]}, [{"w": g["w"]} for g in gradients])[0]
-    masked = optax.masked(make(0.1), {"w": True, "b": False})
-    after, state = steps(masked, params, gradients)
-    assert_close(after["w"], alone["w"])
-    assert rllc.get_law(state).shape[-1] > 0
-    both = optax.multi_transform(
-        {"ours": make(0.1), "sgd": optax.sgd(0.1)}, {"w": "ours", "b": "sgd"}
-    )
-    after, state = steps(both, params, gradients)
-    assert_close(after["w"], alone["w"])
-    assert_close(after["b"], params["b"] - 0.1 * sum(g["b"] for g in gradients))
-    assert rllc.get_law(state).shape[-1] > 0
-
-
-@every_optimizer
-def test_inject_hyperparams(make):
-    params, gradient = start()
-    injected = optax.inject_hyperparams(lambda learning_rate: make(learning_rate))(0.1)
-    plain, _ = steps(make(0.1), params, [gradient(0), gradient(1)])
-    after, state = steps(injected, params, [gradient(0), gradient(1)])
-    assert_close(after, plain)
-    state.hyperparams["learning_rate"] = jnp.float32(0.0)
-    updates, _ = jax.jit(injected.update)(gradient(2), state, params)
-    assert all(not leaf.any() for leaf in jax.tree.leaves(updates))
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_state_is_saved_and_restored_with_orbax(name, tmp_path):
+    contract.state_is_saved_and_restored_with_orbax(OPTIMIZERS[name], tmp_path)
 
 
 @pytest.mark.parametrize("factory", [rllc.lm_rllc, rllc.linear_memory, rllc.wrap])
@@ -132,58 +35,10 @@ def test_factories_themselves_can_be_injected(factory):
     np.testing.assert_allclose(updates, -0.1 if factory is not rllc.wrap else -0.01, rtol=1e-6)
 
 
-@every_optimizer
-def test_multi_steps_takes_the_mean_gradient(make):
-    params, gradient = start()
-    gradients = [gradient(t) for t in range(4)]
-    means = [jax.tree.map(lambda x, y: (x + y) / 2, gradients[i], gradients[i + 1]) for i in (0, 2)]
-    multi = optax.MultiSteps(make(0.1), every_k_schedule=2)
-    after, _ = steps(multi.gradient_transformation(), params, gradients)
-    assert_close(after, steps(make(0.1), params, means)[0], rtol=1e-5)
-
-
-@every_optimizer
-def test_apply_if_finite_skips_bad_gradients(make):
-    params, gradient = start()
-    bad = jax.tree.map(lambda g: g.at[0].set(jnp.nan), gradient(0))
-    careful = optax.apply_if_finite(make(0.1), max_consecutive_errors=3)
-    after, state = steps(careful, params, [gradient(0), bad, gradient(1)])
-    plain, _ = steps(make(0.1), params, [gradient(0), gradient(1)])
-    assert_close(after, plain)
-    assert int(state.total_notfinite) == 1
-
-
-@every_optimizer
-def test_tree_map_params_reaches_the_memory_only(make):
-    params, _ = start()
-    tx = make(0.1)
-    state = tx.init(params)
-    marked = optax.tree_utils.tree_map_params(tx, lambda x: x + 7, state)
-    assert jax.tree.structure(marked) == jax.tree.structure(state)
-    np.testing.assert_array_equal(rllc.get_law(marked), rllc.get_law(state))
-    ours = optax.tree_utils.tree_get(marked, "memory")
-    assert all((leaf == 7).all() for leaf in jax.tree.leaves(ours))
-
-
-@every_optimizer
-def test_state_is_saved_and_restored_with_orbax(make, tmp_path):
-    params, gradient = start()
-    tx = make(0.1)
-    middle, state = steps(tx, params, [gradient(0), gradient(1)])
-    with ocp.StandardCheckpointer() as checkpointer:
-        checkpointer.save(tmp_path / "state", state)
-        checkpointer.wait_until_finished()
-        restored = checkpointer.restore(tmp_path / "state", jax.eval_shape(lambda: state))
-    assert jax.tree.structure(restored) == jax.tree.structure(state)
-    assert_close(
-        steps(tx, middle, [gradient(2)], restored)[0], steps(tx, middle, [gradient(2)], state)[0]
-    )
-
-
 SHARDED = """
 import jax, numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from tests.method.test_contract import OPTIMIZERS, start, steps, assert_close
+from tests.method.contract import OPTIMIZERS, start, steps, assert_close
 
 assert len(jax.devices()) == 2
 mesh = Mesh(np.array(jax.devices()), ("model",))

@@ -7,43 +7,20 @@ import optax
 import pytest
 
 import rllc
-from tests.method import test_contract as contract
+from tests.method import contract
+from tests.method.contract import CLAUSES, RULES, optimizer
 from tests.processes import output_on_two_devices
-
-RULES = {
-    "gradient_history": lambda: rllc.gradient_history((0, 2)),
-    "sign_momentum": lambda: rllc.sign_momentum(0.9, 0.5),
-    "adam_and_momentum": lambda: rllc.adam_and_momentum(),
-    "filtered": lambda: rllc.filtered("M(0.9)+M(0.0)", optax.scale_by_adam()),
-    "last_steps": lambda: rllc.last_steps(optax.sgd(0.1, momentum=0.9), optax.lion(0.01)),
-}
-CLAUSES = [
-    contract.test_extra_arguments_are_accepted_and_nothing_compiles_twice,
-    contract.test_state_keeps_its_shapes_and_dtypes_under_cond,
-    contract.test_chain_masked_and_multi_transform,
-    contract.test_inject_hyperparams,
-    contract.test_multi_steps_takes_the_mean_gradient,
-    contract.test_apply_if_finite_skips_bad_gradients,
-    contract.test_tree_map_params_reaches_the_memory_only,
-]
-
-
-def optimizer(name):
-    """rate -> the optimizer of a rule; the rule is made anew, so that nothing is shared."""
-    return lambda rate: optax.chain(
-        rllc.scale_by_rllc(RULES[name](), 0.02), rllc.scale_by_step(rate)
-    )
 
 
 @pytest.mark.parametrize("name", RULES)
-@pytest.mark.parametrize("clause", CLAUSES, ids=lambda clause: clause.__name__[5:])
+@pytest.mark.parametrize("clause", CLAUSES, ids=lambda clause: clause.__name__)
 def test_rule_keeps(clause, name):
     clause(optimizer(name))
 
 
 @pytest.mark.parametrize("name", RULES)
 def test_state_is_saved_and_restored_with_orbax(name, tmp_path):
-    contract.test_state_is_saved_and_restored_with_orbax(optimizer(name), tmp_path)
+    contract.state_is_saved_and_restored_with_orbax(optimizer(name), tmp_path)
 
 
 @pytest.mark.parametrize("name", RULES)
@@ -83,14 +60,13 @@ def test_bfloat16_memory_is_rounded_once_in_each_step():
 SHARDED = """
 import jax, numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from tests.method import test_contract_rules as rules
-from tests.method.test_contract import OPTIMIZERS, start, steps, assert_close
+from tests.method.contract import OPTIMIZERS, RULES, optimizer, start, steps, assert_close
 
 assert len(jax.devices()) == 2
 mesh = Mesh(np.array(jax.devices()), ("model",))
 place = lambda tree: jax.device_put(tree, NamedSharding(mesh, PartitionSpec("model")))
 params, gradient = start()
-every = OPTIMIZERS | {name: rules.optimizer(name) for name in rules.RULES}
+every = OPTIMIZERS | {name: optimizer(name) for name in RULES}
 del every["lm_rllc"], every["lm_rllc with options"], every["mix"]  # test_contract has them
 for name, make in every.items():
     tx = make(0.1)

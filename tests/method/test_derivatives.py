@@ -8,7 +8,7 @@ import pytest
 
 import rllc
 from rllc.reduction import inner_products
-from tests.method.test_contract import OPTIMIZERS
+from tests.method.contract import OPTIMIZERS
 
 CURVATURE = jnp.linspace(0.5, 2.0, 128)
 

@@ -9,7 +9,7 @@ import re
 import jax, numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
 import rllc
-from tests.method.test_contract import OPTIMIZERS, steps
+from tests.method.contract import OPTIMIZERS, steps
 
 kind, shape = AxisType.{kind}, {shape}
 mesh = jax.make_mesh(shape, ("x", "y"), axis_types=(kind, kind))
@@ -142,7 +142,7 @@ def test_shards_that_are_split_themselves(kind):
 ONE_OF_TWO = """
 import jax, jax.numpy as jnp, numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
-from tests.method.test_reduction import products
+from tests.method.products import products
 
 x = jnp.ones((64, 256))
 count = lambda *arrays: jax.jit(products).lower(arrays).as_text().count("stablehlo.reduce(")

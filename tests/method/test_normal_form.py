@@ -1,9 +1,5 @@
 """Normal forms: the blocks, the law's map, and equal trajectories."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,21 +9,9 @@ from hypothesis import strategies as st
 
 import rllc
 from tests.method import oracle, trees
+from tests.method.bases import changed_basis, random_basis, run_script
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "normal_form.py"
 CYCLE = 0.9 * np.array([[0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1], [1, 0, 0, 0]])
-
-
-def changed_basis(p, basis):
-    """The same memory times ``basis``."""
-    return rllc.Propagator(np.linalg.solve(basis, p.transition @ basis), basis.T @ p.injection)
-
-
-def random_basis(k, seed):
-    """An invertible matrix with condition number at most 9."""
-    rng = np.random.default_rng(seed)
-    left, right = (np.linalg.qr(rng.normal(size=(k, k)))[0] for _ in range(2))
-    return left * rng.uniform(1 / 3, 3, size=k) @ right
 
 
 def same_trajectory(p, form, seed):
@@ -175,11 +159,6 @@ def test_eigenvalues_too_close_to_decide_are_refused_with_their_distance(distanc
     assert rllc.normal_form(union).propagator == union  # written as blocks, nothing is in doubt
     with pytest.raises(ValueError, match=f"{distance:.0e} apart: too close"):
         rllc.normal_form(changed_basis(union, random_basis(2, 5)))
-
-
-def run_script(*arguments):
-    command = [sys.executable, str(SCRIPT), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def test_script_prints_blocks_and_rules_and_draws(tmp_path):

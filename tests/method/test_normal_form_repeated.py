@@ -10,7 +10,7 @@ import pytest
 
 import rllc
 from tests.method import trees
-from tests.method.test_normal_form import changed_basis, random_basis, run_script
+from tests.method.bases import changed_basis, random_basis, run_script
 
 
 def blocks(text):

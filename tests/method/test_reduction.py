@@ -5,25 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rllc.reduction import IN_CACHE, inner_products
+from rllc.reduction import IN_CACHE
+from tests.method.products import exact, products, random
 from tests.processes import output_on_two_devices
 
 SHAPES = [(), (0,), (10,), (128,), (3, 1000), (7, 64), (40, 512), (2, 3, 16, 128), (5, 4099)]
-
-
-def products(arrays, dtype=jnp.float32):
-    """All inner products of these arrays, as the update takes them."""
-    pairs = [(x, y) for i, x in enumerate(arrays) for y in arrays[i:]]
-    return jnp.stack(inner_products(pairs, dtype))
-
-
-def random(number, shape, seed=0):
-    return list(np.random.default_rng(seed).standard_normal((number, *shape)).astype(np.float32))
-
-
-def exact(arrays):
-    flat = np.stack([np.asarray(x, np.float64).ravel() for x in arrays])
-    return (flat @ flat.T)[np.triu_indices(len(arrays))], np.linalg.norm(flat, axis=1)
 
 
 @pytest.mark.parametrize("number", [2, 3, 5])
@@ -65,7 +51,7 @@ GATHERED = """
 import math, re
 import jax, jax.numpy as jnp, numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from tests.method.test_reduction import exact, products, random
+from tests.method.products import exact, products, random
 
 mesh = Mesh(np.array(jax.devices()), ("model",))
 for spec in (("model",), (None, "model")):

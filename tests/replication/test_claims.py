@@ -62,7 +62,7 @@ def test_reduced_runs_do_not_count_as_full_and_are_said_to_be_reduced():
     found = analysis.analyse(made.gather(pairs))
     table = report.coverage(found.measured).set_index("reading")
     assert (table.loc["best"].measured, table.loc["best"].full) == (11, 0)
-    measured = [c for c in claims.green_cells(found.measured) if c.verdict != NOT_MEASURED]
+    measured = [c for c in claims.green_cell_claims(found.measured) if c.verdict != NOT_MEASURED]
     assert measured
     assert all("reduced: 2000 of 10000 steps" in claim.note for claim in measured)
 
@@ -148,14 +148,14 @@ def test_rates_from_short_grids_settle_no_claim():
         if claim.verdict in (SUPPORTED, NOT_SUPPORTED)
     }
     assert given == {"The test accuracy of RLLC varies little over seeds"}
-    assert all("best: +" in claim.note for claim in claims.green_cells(found.measured))
+    assert all("best: +" in claim.note for claim in claims.green_cell_claims(found.measured))
 
 
 def test_nothing_measured_is_no_verdict():
     empty = analysis.analyse(made.nothing())
     for _, found in report.all_claims(empty):
         assert {claim.verdict for claim in found} == {NOT_MEASURED}
-    assert "0 of the paper's 77 cells" in report.to_markdown(empty, [])
+    assert "0 of the paper's 77 cells" in report.page(empty, [])
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_one_pair_gives_no_verdict():
 def test_without_a_verdict_other_stopping_points_give_their_differences():
     names = ("M(0.9)", *paper.BASELINES)
     found = analysis.analyse(made.gather([made.run("mnist_conv", name, 0) for name in names]))
-    (claim,) = [c for c in claims.green_cells(found.measured) if c.verdict != NOT_MEASURED]
+    (claim,) = [c for c in claims.green_cell_claims(found.measured) if c.verdict != NOT_MEASURED]
     row = (
         found.measured.against[(found.measured.against.metric == "test_accuracy")]
         .set_index("reading")
@@ -301,7 +301,7 @@ def test_holm_corrects_for_all_tasks(as_printed):
     assert [row["p_holm"] for row in rows if row][:2] == pytest.approx([0.02, 0.04])
     found = claims.best_of_task(as_printed.measured)
     assert all(0 <= claim.p_holm <= 1 for claim in found)
-    text = report.to_markdown(as_printed, report.all_claims(as_printed))
+    text = report.page(as_printed, report.all_claims(as_printed))
     assert "supported differences" in text
     assert "| Holm p |" in text
 
@@ -364,7 +364,7 @@ def test_a_kind_that_diverges_everywhere_still_gives_a_report(lost):
     runs = made.gather(finals(["mnist_mlp"], {}))
     status = runs.runs.status.mask(runs.runs.optimizer.isin(lost), "diverged")
     found = analysis.analyse(runs._replace(runs=runs.runs.assign(status=status)))
-    assert report.to_markdown(found, report.all_claims(found))
+    assert report.page(found, report.all_claims(found))
     assert ranking.task_sets(
         STUDY, ranking.field(STUDY, found.measured.rows, found.measured.summary)
     ) == [["mnist_mlp"]]
@@ -381,6 +381,6 @@ def test_law_claims(as_printed):
 def test_cells_that_disagree_are_listed():
     pairs = [made.run("mnist_mlp", "SGD", seed, floor=0.05, noise=1e-5) for seed in range(3)]
     found = analysis.analyse(made.gather(pairs))
-    text = report.to_markdown(found, [])
+    text = report.page(found, [])
     row = next(line for line in text.splitlines() if line.startswith("| SGD | MNIST MLP"))
     assert "| 95.00 | 98.16 | -3.16 | 0.30 | 3 | full |" in row

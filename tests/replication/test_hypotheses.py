@@ -70,7 +70,7 @@ def test_without_runs_nothing_is_measured():
     assert set(found.verdict) == {UNMEASURED}
     assert len(found) == sum(len(points) for h in HYPOTHESES for points in h.points.values())
     assert hypotheses.scaled_verdict(found) == UNMEASURED
-    assert "None yet." in hypotheses.to_markdown(found)
+    assert "None yet." in hypotheses.page(found)
 
 
 def test_confirmed_where_all_runs_are_within_their_bounds():
@@ -80,7 +80,7 @@ def test_confirmed_where_all_runs_are_within_their_bounds():
     assert hypotheses.scaled_verdict(found) == CONFIRMED
     first = found[(found.hypothesis == "e1_3") & (found.optimizer == DOUBLE)]
     np.testing.assert_allclose(first.highest, [84.0, 83.0])
-    assert "**confirmed**" in hypotheses.to_markdown(found)
+    assert "**confirmed**" in hypotheses.page(found)
 
 
 @pytest.mark.parametrize("missing", range(6))

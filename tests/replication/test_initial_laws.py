@@ -113,14 +113,14 @@ def test_a_reversal_with_a_crossing_elsewhere_is_not_the_papers(found, monkeypat
 
 def test_the_question_reports_the_witness(found):
     table = found.witnesses
-    text = question_report.to_markdown(found.deviations, table)
+    text = question_report.page(found.deviations, table)
     assert (
         "passes 0.9 between steps 1,000 and 4,000) from “first” (MNIST MLP); not from ones." in text
     )
     assert "| ones (default) | MNIST MLP | 3 | 1 |" in text
-    none = question_report.to_markdown(found.deviations, table[~table.as_in_paper])
+    none = question_report.page(found.deviations, table[~table.as_in_paper])
     assert "from no initial law; not from ones." in none
-    assert "second witness" not in question_report.to_markdown(found.deviations)
+    assert "second witness" not in question_report.page(found.deviations)
 
 
 def test_accuracies_stand_beside_the_defaults_and_the_papers(found):
@@ -140,10 +140,10 @@ def test_accuracies_stand_beside_the_defaults_and_the_papers(found):
     assert row.mean == pytest.approx(mine)
     assert row.default_mean == pytest.approx(default)
     assert row.mean != pytest.approx(row.default_mean)
-    text = question_report.to_markdown(found.deviations, found.witnesses, table)
+    text = question_report.page(found.deviations, found.witnesses, table)
     assert f"{row.mean:.2f} ± {row.std:.2f}, n=3 | {row.default_mean:.2f} ±" in text
     none = initial_laws.accuracies({}, m.records.curves, m.summary)
-    text = question_report.to_markdown(found.deviations, found.witnesses, none)
+    text = question_report.page(found.deviations, found.witnesses, none)
     assert "No final runs from another initial law" in text
 
 

@@ -50,7 +50,7 @@ def analysed(pairs):
 def test_a_row_per_law_rate_with_accuracy_and_what_is_left_of_the_law():
     a = analysed([*swept(seeds=(200, 201)), *swept(name="M2(0.6)")])
     table = a.law_rates
-    assert list(table.columns) == law_rates.COLUMNS
+    assert list(table.columns) == law_rates.LAW_RATES.names
     first = table[table.optimizer == NAME]
     assert list(first.law_learning_rate) == sorted(LEFT)
     np.testing.assert_allclose(first.law_left, list(LEFT.values()), rtol=1e-6)
@@ -91,7 +91,7 @@ def test_a_diverged_run_is_counted_and_gives_no_number():
     rest = only.iloc[1:].validated
     shown = f"| {rest.iloc[1]:.2f} (10 %) | {rest.iloc[0]:.2f} (50 %) | diverged |"
     assert shown in law_rates.summary(only)
-    assert "1 diverged" in law_rates.to_markdown(only)
+    assert "1 diverged" in law_rates.LAW_RATES.to_markdown(only)
 
 
 def test_the_report_the_summary_and_the_figure_show_the_sweep():
@@ -100,7 +100,7 @@ def test_the_report_the_summary_and_the_figure_show_the_sweep():
     said = law_rates.summary(a.law_rates)
     assert "| test accuracy (%) by law rate | 0.003 | 0.001 | 0.0003 | paper |" in said
     assert f"| {best.validated:.2f} (80 %) | {best.paper_accuracy:.2f} |" in said
-    text = question_report.to_markdown(a.deviations, by_law_rate=a.law_rates)
+    text = question_report.page(a.deviations, by_law_rate=a.law_rates)
     assert f"law_rates_{TASK}.png" in text
     assert "| 80 % |" in text
     drawn = aggregation.all_figures(a)[f"law_rates_{TASK}"]()

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from rllc.replication import multiverse, paper
-from rllc.replication.multiverse import BEST, COLUMNS, FORKS, MAIN, MOMENTUM, NO_RUNS
+from rllc.replication.multiverse import BEST, FORKS, MAIN, MOMENTUM, NO_RUNS
 from rllc.replication.paper import STUDY
 from rllc.suite.show import analysis
 from tests.suite import synthetic_records as made
@@ -21,7 +21,7 @@ def found():
 
 
 def test_every_claim_on_every_task_in_every_world(found):
-    assert list(found.columns) == COLUMNS
+    assert list(found.columns) == multiverse.WORLDS.names
     assert len(found) == 2 * len(paper.TASKS) * 12
     assert set(found.verdict[found.task != TASK]) == {NO_RUNS}
     here = found[(found.task == TASK) & (found["selection"] == "accuracy")]
@@ -84,7 +84,7 @@ def test_a_claim_that_depends_on_the_way_says_on_what():
 
 
 def test_the_page_has_a_line_per_claim_and_task(found):
-    text = multiverse.to_markdown(found)
+    text = multiverse.page(found)
     lines = [line for line in text.splitlines() if line.startswith(("| RLLC", "| M(0.9)"))]
     assert len(lines) == 14
     assert sum(NO_RUNS in line for line in lines) >= 12

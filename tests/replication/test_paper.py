@@ -25,7 +25,7 @@ def test_thirty_green_cells_in_accuracy_and_23_in_loss():
     assert len(paper.green_cells()) == 30
     assert len(paper.green_cells("test_loss_mean")) == 23
     assert (paper.green_cells().gain > 0).all()
-    assert paper.best_baselines()["cifar10_resnet20"] == 81.4808
+    assert paper.published_best()["cifar10_resnet20"] == 81.4808
 
 
 def test_labels():

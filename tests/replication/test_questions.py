@@ -167,7 +167,7 @@ def rows(misfits, cells=4, steps=10_000):
         for name in optimizers
         for reading in ("last", "validated", "best")
     ]  # fmt: skip
-    return pd.DataFrame(parts).reindex(columns=deviations.COLUMNS)
+    return pd.DataFrame(parts).reindex(columns=deviations.DEVIATIONS.names)
 
 
 @pytest.mark.parametrize(
@@ -182,14 +182,14 @@ def rows(misfits, cells=4, steps=10_000):
     ],
 )
 def test_verdicts(table, word, best):
-    found = question_verdicts.verdict(table)
+    found = question_verdicts.verdict_on(table)
     assert (found.word, found.best) == (word, best)
 
 
 def test_a_lead_that_rests_on_one_cell_is_not_clear():
     table = rows({"a": 0.0, "b": 0.0})
     table.loc[(table.answer == "b") & (table.optimizer == SGD), "misfit"] = 8.0  # mean lead 2
-    lead = question_verdicts.verdict(table).leads["last"]
+    lead = question_verdicts.verdict_on(table).leads["last"]
     assert lead.value == pytest.approx(2.0)
     assert lead.error == pytest.approx(np.std([8, 0, 0, 0], ddof=1) / 2)  # 2, not √(2/4)
     assert not lead.clear
@@ -198,22 +198,22 @@ def test_a_lead_that_rests_on_one_cell_is_not_clear():
 def test_a_winner_by_accuracy_alone_is_leaning_at_most():
     table = rows({"a": 0.0, "b": 4.0})
     table["loss_misfit_percent"] = 1.0  # the losses say nothing
-    assert question_verdicts.verdict(table).word == "undecided"  # 3 of 6 is not more than half
+    assert question_verdicts.verdict_on(table).word == "undecided"  # 3 of 6 is not more than half
     worse = (table.answer == "b") & (table.reading == "best")
     table.loc[worse, "loss_misfit_percent"] = 2.0
-    assert question_verdicts.verdict(table).word == "leaning"
+    assert question_verdicts.verdict_on(table).word == "leaning"
 
 
 def test_the_report_and_the_figure_say_what_is_measured():
     found = table([*pooled(87.0, 95.0)], '"average"')
-    text = question_report.to_markdown(found)
+    text = question_report.page(found)
     assert "average (default)" in text
     assert "experiment=question_adam" in text  # what is not measured names its command
     assert "experiment=question_pooling" not in text
     panels = questions_figure(found).axes
     titles = [panel.get_title(loc="left") for panel in panels]
     assert any(title.startswith("Pooling of Conv") for title in titles)
-    assert question_report.to_markdown(found.iloc[:0]).count("Not yet measured") == len(
+    assert question_report.page(found.iloc[:0]).count("Not yet measured") == len(
         questions.QUESTIONS
     )
     assert questions_figure(found.iloc[:0]).axes

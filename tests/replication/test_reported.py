@@ -55,7 +55,7 @@ def test_cells_agree_within_the_papers_own_tolerance():
     stds = cells.test_accuracy_std[TASK]
     wanted = max(0.3, 2 * np.sqrt(2 / 3) * np.sqrt(np.mean(np.square(stds))))
     assert likely.tolerance["SGD"] == pytest.approx(wanted)
-    text = reported.to_markdown(found)
+    text = reported.page(found)
     assert "| `best_1000` | 1 of 1 | 0 of 1 | 1 of 2 |" in text
 
 

@@ -104,8 +104,8 @@ def test_an_unfinished_search_has_no_winner():
     assert "no winner yet" in search.sentence(found)
     (later,) = search.found(searched({"M(0.5)": 0.05, "M(0.6)": 0.2}, ["M(0.5)"]).measured)
     assert "not tested yet" in search.sentence(later)
-    assert "first round" in search.to_markdown([later])
-    assert "Not yet measured" in search.to_markdown([])
+    assert "first round" in search.page([later])
+    assert "Not yet measured" in search.page([])
 
 
 def test_a_search_on_a_task_without_the_papers_optimizers():

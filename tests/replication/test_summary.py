@@ -7,7 +7,7 @@ from tests.suite import synthetic_records as made
 
 
 def written(folder, found=None):
-    return summary.to_markdown(found or analysis.analyse(made.nothing()), folder)
+    return summary.page(found or analysis.analyse(made.nothing()), folder)
 
 
 def test_without_records_nothing_is_claimed(tmp_path):

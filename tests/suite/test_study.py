@@ -193,9 +193,9 @@ def test_a_task_without_records_adds_no_metrics(tmp_path):
 def test_the_tuning_seeds_are_those_of_the_study(records):
     made_of = analysis.analyse(study(), records).made
     left = pd.DataFrame(columns=["task", "optimizer", "reason", "runs"])
-    assert "tuning seeds (100 to 199)" in provenance.to_markdown(study(), made_of, left)
+    assert "tuning seeds (100 to 199)" in provenance.page(study(), made_of, left)
     other = study(seeds={"tune": (7, 8), "final": (0, 1, 2)})
-    assert "tuning seeds (7, 8), never used" in provenance.to_markdown(other, made_of, left)
+    assert "tuning seeds (7, 8), never used" in provenance.page(other, made_of, left)
 
 
 FILE = """

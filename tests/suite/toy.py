@@ -22,6 +22,7 @@ RLLC = {
     "initial_law": "ones",
     "traced": ["learning_rate", "law_learning_rate", "initial_law"],
 }
+OBSERVED = {**RLLC, "probes": {"law": "rllc.get_law"}}
 SGD = {"_target_": "optax.sgd", "name": "SGD", "learning_rate": 0.1, "traced": ["learning_rate"]}
 
 

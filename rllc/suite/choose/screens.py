@@ -15,12 +15,14 @@ import pandas as pd
 from rllc.suite.choose.selection import CELL, LAW_RATE, tuning_values, with_hyper
 from rllc.suite.metrics import Metric
 from rllc.suite.study import Study
+from rllc.suite.table import Table, csv_only
+from rllc.suite.templates import render
 
 POINT = [*CELL, "hyper", "screen", "points", "kept", "steps", "screen_steps", "value", "gained"]
-COLUMNS = [
+SCREENS = Table(csv_only(
     *CELL, "points", "kept", "steps", "screen_steps", "value",
     "dropped_hyper", "dropped_value", "needed", "gained", "in_doubt",
-]  # fmt: skip
+))  # fmt: skip
 
 
 def dropped(
@@ -55,7 +57,7 @@ def dropped(
 
 
 def table(points: pd.DataFrame) -> pd.DataFrame:
-    """Of each screened grid the dropped point that comes closest to the chosen one (`COLUMNS`).
+    """Of each screened grid the dropped point that comes closest to the chosen one (`SCREENS`).
 
     Args:
       points: from `dropped`.
@@ -63,7 +65,7 @@ def table(points: pd.DataFrame) -> pd.DataFrame:
     short = points.needed - points.gained
     closest = points.loc[short.groupby([points[key] for key in CELL], sort=True).idxmin()]
     closest = closest.rename(columns={"hyper": "dropped_hyper", "screen": "dropped_value"})
-    return closest[COLUMNS].reset_index(drop=True)
+    return closest[SCREENS.names].reset_index(drop=True)
 
 
 def doubtful(screens: pd.DataFrame) -> set[tuple[str, str]]:
@@ -118,26 +120,12 @@ def sentence(study: Study, screens: pd.DataFrame) -> str:
     """
     if screens.empty:
         return ""
-    doubts = screens[screens.in_doubt.astype(bool)]
-    names = ", ".join(
-        f"{study.pretty(row.optimizer)} on {study.title(row.task)} ("
-        f"{_amount(study, row.task, row.needed)} needed, {_number(study, row.task, row.gained)} "
-        "gained)"
-        for row in doubts.itertuples()
-    )
     leading = {study.leading(task).in_words: None for task in study.task_order(screens.task)}
-    return (
-        f"Of {len(screens)} screened grids {len(screens) - len(doubts)} pass this check: no "
-        "dropped point would draw level with the chosen one if after the screen it gained as much "
-        f"validation {' or '.join(leading)} as any kept point of its task and law rate did"
-        f"{f'; not so {names}' if names else ''}."
-    )
+    return render(
+        __file__, "screens.md", study=study, screens=screens, leading=leading, number=_number,
+        doubts=screens[screens.in_doubt.astype(bool)],
+    )  # fmt: skip
 
 
 def _number(study: Study, task: str, value: float) -> str:
     return f"{value:.1f}" if study.leading(task).unit == "%" else f"{value:.2g}"
-
-
-def _amount(study: Study, task: str, value: float) -> str:
-    points = " points" if study.leading(task).unit == "%" else ""
-    return f"{_number(study, task, value)}{points}"

@@ -14,9 +14,12 @@ from rllc.suite.markdown import span
 from rllc.suite.metrics import Metric
 from rllc.suite.plotting import BLUE, GREEN, GREY, RC, VERMILION, legend_below, task_figure
 from rllc.suite.study import Study
+from rllc.suite.table import Table, csv_only
 
 KEPT = 3  # points of the grid that the milder rule trains to the end
-COLUMNS = [*CELL, "family", "grid_points", "seeds", "steps", "hyper", "lost", "lost_of_kept"]
+EARLY = Table(csv_only(
+    *CELL, "family", "grid_points", "seeds", "steps", "hyper", "lost", "lost_of_kept",
+))  # fmt: skip
 COLOURS = (GREY, BLUE, VERMILION, GREEN)
 TICKS = (250, 500, 1_000, 2_000, 5_000, 10_000)
 
@@ -34,7 +37,7 @@ def table(study: Study, runs: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFram
       curves: evaluations.
 
     Returns:
-      `COLUMNS`: the rates of the best point after ``steps`` steps; ``lost`` is what it is worse (as
+      `EARLY`: the rates of the best point after ``steps`` steps; ``lost`` is what it is worse (as
       shown: accuracies in points) than the best at the end, each at its own best step;
       ``lost_of_kept`` the same for the best of the `KEPT` points that lead after ``steps`` steps.
     """
@@ -45,7 +48,7 @@ def table(study: Study, runs: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFram
         for cell, members in tuning.groupby(CELL, sort=True)
         if _whole(study, members)
     ]
-    return pd.concat(parts)[COLUMNS] if parts else pd.DataFrame(columns=COLUMNS)
+    return pd.concat(parts)[EARLY.names] if parts else EARLY.empty()
 
 
 def _whole(study: Study, runs: pd.DataFrame) -> bool:

@@ -7,9 +7,11 @@ from typing import Any
 import pandas as pd
 
 from rllc.suite.choose.selection import CELL, FIRST
-from rllc.suite.markdown import MISSING, markdown_table
+from rllc.suite.markdown import MISSING
 from rllc.suite.records.roles import SEEDS
 from rllc.suite.study import Study
+from rllc.suite.table import Column, Table, csv_only, optimizer_column, task_column
+from rllc.suite.templates import render
 
 FULL = "full"
 NO_TUNING = "no tuning records"
@@ -17,12 +19,29 @@ NO_TUNING = "no tuning records"
 # the grids where both are known, the MLPs' (results/tables/tuning_steps.csv): its steps, and the
 # best points that are trained to the end. It has to pass the check of `screens`, too.
 SCREEN_STEPS, SCREEN_KEPT = 3_000, 3
-_MADE = [
-    *CELL, "family", "device", "seeds", "diverged", "steps", "hyper", "grid_points",
-    "wanted_grid_points", "tuning_seeds", "grid_seeds", "tuning_steps", "screened_points",
-    "screened_steps", "in_doubt", "edges", "settings",
-    "training", "grid", "short_grid", "tuning",
-]  # fmt: skip
+
+
+def provenance_table(study: Study) -> Table:
+    """The columns of `provenance` for a study."""
+    wanted = wanted_points(study)
+
+    def points(row: Any) -> str:
+        whole = getattr(row, wanted)
+        return f"{row.grid_points} of {whole}" if whole else f"{row.grid_points}"
+
+    return Table((
+        Column("task"), optimizer_column(study), task_column(study)._replace(name=""),
+        Column("family"), Column("device", "device"), Column("seeds", "seeds"),
+        Column("diverged", "diverged"), Column("steps", "steps"),
+        Column("hyper", "learning rate", lambda row: _rates(row.hyper)[0]),
+        Column("", "other rates", lambda row: _rates(row.hyper)[1]),
+        Column("grid_points", "grid points", points), Column(wanted),
+        Column("tuning_seeds", "tuning seeds"), Column("grid_seeds"),
+        Column("tuning_steps", "tuning steps"),
+        *csv_only("screened_points", "screened_steps", "in_doubt"),
+        Column("edges", "edge of the grid"), Column("settings", "settings"),
+        Column("training", "training"), *csv_only("grid", "short_grid"), Column("tuning", "tuning"),
+    ))  # fmt: skip
 
 
 def provenance(
@@ -58,8 +77,7 @@ def provenance(
         }
         for cell, members in final.groupby(CELL, sort=True)
     ]
-    table = pd.DataFrame(rows, columns=_MADE)
-    return table.rename(columns={"wanted_grid_points": wanted_points(study)})
+    return pd.DataFrame(rows, columns=provenance_table(study).names)
 
 
 def wanted_points(study: Study) -> str:
@@ -85,7 +103,7 @@ def _made(
         "steps": int(first.steps),
         "hyper": first.hyper,
         "grid_points": _count(choice.get("grid_points")),
-        "wanted_grid_points": study.grid_points.get(first.family, 0),
+        wanted_points(study): study.grid_points.get(first.family, 0),
         "tuning_seeds": _count(choice.get("seeds")),
         "grid_seeds": _count(choice.get("grid_seeds")),
         "tuning_steps": _count(choice.get("steps")),
@@ -131,7 +149,7 @@ def _grid(study: Study, made: dict[str, Any]) -> str:
     points, screened = made["grid_points"], made["screened_points"]
     if _screened_whole(study, made):
         return f"whole grid for {made['screened_steps']} steps, its best points to the end"
-    wanted = made["wanted_grid_points"] or screened
+    wanted = made[wanted_points(study)] or screened
     kept = f", kept of {screened} after {made['screened_steps']} steps" if screened else ""
     short = [
         (points < wanted or screened, f"{points} of {wanted} grid points{kept}"),
@@ -141,7 +159,7 @@ def _grid(study: Study, made: dict[str, Any]) -> str:
 
 
 def _screened_whole(study: Study, made: dict[str, Any]) -> bool:
-    wanted = made["wanted_grid_points"] or made["screened_points"]
+    wanted = made[wanted_points(study)] or made["screened_points"]
     return (
         made["screened_points"] >= max(wanted, 1)
         and made["screened_steps"] >= SCREEN_STEPS
@@ -204,7 +222,7 @@ def short_grids(made: pd.DataFrame, task: str, *optimizers: str) -> list[str]:
     return sorted(set(cells.grid[cells.short_grid.astype(bool)]))
 
 
-def to_markdown(study: Study, made: pd.DataFrame, left: pd.DataFrame) -> str:
+def page(study: Study, made: pd.DataFrame, left: pd.DataFrame) -> str:
     """How each cell was made, and which final runs are not shown, in Markdown.
 
     Args:
@@ -212,27 +230,15 @@ def to_markdown(study: Study, made: pd.DataFrame, left: pd.DataFrame) -> str:
       made: from `provenance`, in the order of the tables.
       left: from `unused`.
     """
-    head = [
-        "optimizer", "task", "device", "seeds", "diverged", "steps", "learning rate", "other rates",
-        "grid points", "tuning seeds", "tuning steps", "edge of the grid", "settings",
-        "training", "tuning",
-    ]  # fmt: skip
-    body = [
-        [
-            study.pretty(row.optimizer), study.title(row.task), row.device, row.seeds, row.diverged,
-            row.steps, *_rates(row.hyper),
-            f"{row.grid_points} of {wanted}" if wanted else row.grid_points, row.tuning_seeds,
-            row.tuning_steps, row.edges, row.settings, row.training, row.tuning,
-        ]
-        for row, wanted in zip(made.itertuples(), made[wanted_points(study)], strict=True)
-    ]  # fmt: skip
-    parts = [
-        "# How each cell was made",
-        _INTRO.format(source=study.source, seeds=_seeds(study)),
-        markdown_table(head, body),
-    ]
-    parts += [f"## Final runs that {_tables(study)} do not show", _unused_markdown(study, left)]
-    return "\n\n".join(parts) + "\n"
+    unused_runs = Table((
+        optimizer_column(study), task_column(study), Column("reason", "reason"),
+        Column("runs", "runs"),
+    ))  # fmt: skip
+    return render(
+        __file__, "provenance.md", made=provenance_table(study).to_markdown(made),
+        source=study.source, seeds=_seeds(study), tables=_tables(study),
+        unused=unused_runs.to_markdown(left) if len(left) else "None.",
+    )  # fmt: skip
 
 
 def _seeds(study: Study) -> str:
@@ -256,26 +262,9 @@ def _tables(study: Study) -> str:
     return f"{first} and {second}"
 
 
-_INTRO = (
-    "Rates were chosen on validation data from tuning seeds ({seeds}), never used for the final "
-    "runs. “full” means the {source}'s protocol or more; otherwise what falls short of it. A rate "
-    "at the edge of its grid might do better on a wider one."
-)
-
-
 def _rates(hyper: str) -> tuple[str, str]:
     """The learning rate, and what else is tuned, by name."""
     values = json.loads(hyper)
     first = values.pop(FIRST, None)
     others = ", ".join(f"{name} = {x:g}" for name, x in values.items())
     return MISSING if first is None else f"{first:g}", others or MISSING
-
-
-def _unused_markdown(study: Study, left: pd.DataFrame) -> str:
-    if left.empty:
-        return "None."
-    body = [
-        [study.pretty(row.optimizer), study.title(row.task), row.reason, row.runs]
-        for row in left.itertuples()
-    ]
-    return markdown_table(["optimizer", "task", "reason", "runs"], body)

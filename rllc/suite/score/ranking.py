@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from rllc.suite.markdown import markdown_table
+from rllc.suite.markdown import with_interval
 from rllc.suite.score import comparisons
 from rllc.suite.score.readings import HEADLINE
 from rllc.suite.score.statistics import (
@@ -25,28 +25,27 @@ from rllc.suite.score.statistics import (
     tail,
 )
 from rllc.suite.study import Study
+from rllc.suite.table import Column, Table, csv_only, optimizer_column
+from rllc.suite.templates import render
 
-COLUMNS = [
-    "rank", "optimizer", "family", "tasks", "runs", "score", "score_low", "score_high",
-    "mean_rank", "mean_rank_low", "mean_rank_high", "beats_best_baseline", "diverged_runs",
-]  # fmt: skip
-_INTRO = """\
-# Ranking of all optimizers
 
-Reading: {reading}. The score is the interquartile mean, over all runs on the tasks of a table, \
-of {score}, every task counting the same; in brackets the 95 % \
-interval from resampling seeds within tasks, widened for few seeds (three of one task: Student's \
-t); none where seeds are too few. Intervals tell seeds apart, not tasks: others may rank \
-otherwise."""
-
-_ERRORS = (
-    "how many fewer test errors a run makes than the {best} of its task with the same seed "
-    "(in percent of that {kind}'s errors)"
-)
-_DISTANCE = (
-    "how much nearer to a perfect test value a run comes than the {best} of its task with the same "
-    "seed (in percent of that {kind}'s distance)"
-)
+def ranking_table(study: Study, tasks: Sequence[str] = ()) -> Table:
+    """The columns of `ranking` over some tasks."""
+    saved, best = study.saved(tasks), "best baseline" if study.baselines else "best"
+    return Table((
+        *csv_only("reading", "over"), Column("rank", "rank"), optimizer_column(study),
+        *csv_only("family", "tasks"), Column("runs", "runs"),
+        Column("score", f"{saved} than {best} (%)",
+               lambda row: with_interval(row.score, row.score_low, row.score_high, "+.1f")),
+        *csv_only("score_low", "score_high"),
+        Column("mean_rank", "mean rank", lambda row: with_interval(
+            row.mean_rank, row.mean_rank_low, row.mean_rank_high, ".1f"
+        )),
+        *csv_only("mean_rank_low", "mean_rank_high"),
+        Column("beats_best_baseline", f"beats {best}",
+               lambda row: f"{row.beats_best_baseline} of {row.tasks}"),
+        Column("diverged_runs", "diverged runs"),
+    ))  # fmt: skip
 
 
 class Field(NamedTuple):
@@ -110,7 +109,7 @@ def ranking(
     tasks: list[str],
     reading: str = HEADLINE,
 ) -> pd.DataFrame:
-    """The ranking of the optimizers measured on all of some tasks, best first (`COLUMNS`).
+    """The ranking of the optimizers measured on all of some tasks, best first (`ranking_table`).
 
     ``mean_rank`` is the mean over tasks of the rank by mean value; ``beats_best_baseline``
     counts tasks.
@@ -125,7 +124,7 @@ def ranking(
     whole = field(study, rows, summary, reading)
     inside = np.isin(whole.tasks, tasks)
     if not inside.any():
-        return pd.DataFrame(columns=COLUMNS)
+        return ranking_table(study).empty()
     ranked = [o for o, row in enumerate(_measured(whole)[:, inside]) if row.all()]
     table = pd.DataFrame([_scored(whole, o, inside) for o in ranked])
     places = ["mean_rank", "mean_rank_low", "mean_rank_high"]
@@ -133,8 +132,8 @@ def ranking(
     table["family"] = table.optimizer.map(rows.groupby("optimizer").family.first())
     table["diverged_runs"] = table.optimizer.map(_diverged(rows, reading, tasks))
     table = table.sort_values("score", ascending=False, kind="stable")
-    table["rank"] = range(1, len(table) + 1)
-    return table[COLUMNS].reset_index(drop=True)
+    table = table.assign(rank=range(1, len(table) + 1), reading=reading, over=" ".join(tasks))
+    return table[ranking_table(study).names].reset_index(drop=True)
 
 
 def task_sets(study: Study, whole: Field) -> list[list[str]]:
@@ -218,9 +217,9 @@ def _diverged(rows: pd.DataFrame, reading: str, tasks: list[str]) -> pd.Series:
     return (here.status == "diverged").groupby(here.optimizer).sum()
 
 
-def to_markdown(
+def page(
     study: Study,
-    tables: list[tuple[list[str], pd.DataFrame]],
+    ranked: list[tuple[list[str], pd.DataFrame]],
     reading: str = HEADLINE,
     left_out: Sequence[str] = (),
 ) -> str:
@@ -228,38 +227,12 @@ def to_markdown(
 
     Args:
       study: whose names.
-      tables: sets of tasks (`task_sets`) with their `ranking`.
+      ranked: sets of tasks (`task_sets`) with their `ranking`.
       reading: stopping point.
       left_out: measured tasks that are not ranked over, since rates come from short grids.
     """
-    saved = study.saved(task for tasks, _ in tables for task in tasks)
-    best, kind = ("best baseline", "baseline") if study.baselines else ("best", "optimizer")
-    score = (_ERRORS if saved == "fewer errors" else _DISTANCE).format(best=best, kind=kind)
-    parts = [_INTRO.format(reading=reading, score=score)]
-    if left_out:
-        names = study.titles(left_out)
-        parts.append(f"Left out, since rates come from short grids: {names}.")
-    for tasks, table in tables:
-        heading = f"## {study.titles(tasks)}: {len(table)} optimizers"
-        parts += [heading, _table(study, table, f"{saved} than {best} (%)", f"beats {best}")]
-    return "\n\n".join(parts if tables else [*parts, "Not yet measured."]) + "\n"
-
-
-def _table(study: Study, table: pd.DataFrame, score: str, beats: str) -> str:
-    head = ["rank", "optimizer", "runs", score, "mean rank", beats, "diverged runs"]
-    body = [
-        [
-            row.rank, study.pretty(row.optimizer), row.runs,
-            _with_interval(row.score, row.score_low, row.score_high, "+.1f"),
-            _with_interval(row.mean_rank, row.mean_rank_low, row.mean_rank_high, ".1f"),
-            f"{row.beats_best_baseline} of {row.tasks}", row.diverged_runs,
-        ]
-        for row in table.itertuples()
-    ]  # fmt: skip
-    return markdown_table(head, body)
-
-
-def _with_interval(value: float, low: float, high: float, form: str) -> str:
-    if pd.isna(value):
-        return "–"
-    return f"{value:{form}}" + ("" if pd.isna(low) else f" [{low:{form}}, {high:{form}}]")
+    return render(
+        __file__, "ranking.md", study=study, reading=reading, left_out=left_out,
+        saved=study.saved(task for tasks, _ in ranked for task in tasks),
+        sections=[(tasks, rows, ranking_table(study, tasks)) for tasks, rows in ranked],
+    )  # fmt: skip

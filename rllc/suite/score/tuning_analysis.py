@@ -11,6 +11,7 @@ from rllc.suite.score import comparisons
 from rllc.suite.score.provenance import SCREEN_STEPS
 from rllc.suite.score.statistics import divergence_rate, expected_best, sensitivity, steps_to_target
 from rllc.suite.study import Study
+from rllc.suite.table import Table, csv_only
 
 
 def loss_points(study: Study, runs: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
@@ -71,13 +72,13 @@ def sensitivity_table(points: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
         }
         for cell, members in widest(points).groupby(CELL, sort=True)
     ]
-    return pd.DataFrame(rows, columns=SENSITIVITY)
+    return pd.DataFrame(rows, columns=SENSITIVITY.names)
 
 
-SENSITIVITY = [
+SENSITIVITY = Table(csv_only(
     *CELL, "steps", "grid_points", "best", "within_1_percent", "within_5_percent", "diverged_share",
-]  # fmt: skip
-BUDGET = [*CELL, "steps", "trials", "expected_best"]
+))  # fmt: skip
+BUDGET = Table(csv_only(*CELL, "steps", "trials", "expected_best"))
 
 
 def budget_table(study: Study, points: pd.DataFrame) -> pd.DataFrame:
@@ -100,7 +101,7 @@ def budget_table(study: Study, points: pd.DataFrame) -> pd.DataFrame:
         trials = np.arange(1, len(best) + 1)
         row = {"steps": members.steps.iloc[0], "trials": trials, "expected_best": best}
         parts.append(pd.DataFrame({"task": task, "optimizer": optimizer, **row}))
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=BUDGET)
+    return pd.concat(parts, ignore_index=True) if parts else BUDGET.empty()
 
 
 def target_steps(
@@ -139,16 +140,16 @@ def _reached(curves: pd.DataFrame, metric: Metric, target: float) -> pd.Series:
     return pd.Series(steps, wide.index)
 
 
-TARGET = [
+TARGET = Table(csv_only(
     *CELL, "baseline", "target", "runs", "reached_runs", "median_steps", "fewest_steps",
     "baseline_median_steps",
-]  # fmt: skip
+))  # fmt: skip
 
 
 def target_table(table: pd.DataFrame) -> pd.DataFrame:
     """`target_steps` summarised, one row per cell; medians count a miss as ``inf``."""
     if table.empty:
-        return pd.DataFrame(columns=TARGET)
+        return TARGET.empty()
     grouped = table.groupby(CELL, sort=True)
     out = grouped.agg(
         baseline=("baseline", "first"),
@@ -161,4 +162,4 @@ def target_table(table: pd.DataFrame) -> pd.DataFrame:
     medians = out.set_index(CELL).median_steps
     keys = zip(out.task, out.baseline, strict=True)
     out["baseline_median_steps"] = [medians[key] for key in keys]
-    return out[TARGET]
+    return out[TARGET.names]

@@ -17,11 +17,12 @@ from rllc.suite.show import analysis, figures, sweep_figures, tables, typesettin
 from rllc.suite.show.analysis import Analysis
 from rllc.suite.show.rank_figure import rank_figure
 from rllc.suite.study import Study
+from rllc.suite.table import Table, csv_only
 
-COMPARISONS = [
+COMPARISONS = Table(csv_only(
     "reading", "metric", "optimizer", "task", "baseline", "difference", "low", "high", "n",
     "p_value", "p_holm",
-]  # fmt: skip
+))  # fmt: skip
 
 
 def write(records: Any, study: Study, output: Path, defaults: Defaults | None = None) -> Analysis:
@@ -47,52 +48,46 @@ def write_tables(a: Analysis, output: Path) -> None:
     made = tables.ordered(a.study, a.made) if len(a.made) else a.made
     left = provenance.unused(a.every, a.final)
     against = tables.ordered(a.study, a.against) if len(a.against) else a.against
-    _csv(a, made, list(made.columns), folder / "provenance.csv")
-    write_text(folder / "provenance.md", provenance.to_markdown(a.study, made, left))
-    _csv(a, against, COMPARISONS, folder / "comparisons.csv")
+    fine = a.study.is_fine
+    provenance.provenance_table(a.study).to_csv(made, folder / "provenance.csv", fine)
+    write_text(folder / "provenance.md", provenance.page(a.study, made, left))
+    COMPARISONS.to_csv(against, folder / "comparisons.csv", fine)
     targets = tuning_analysis.target_table(a.targets)
-    _csv(a, targets, tuning_analysis.TARGET, folder / "steps_to_target.csv")
+    tuning_analysis.TARGET.to_csv(targets, folder / "steps_to_target.csv", fine)
     _write_ranking(a, folder)
     if len(a.points):
         sensitivity = tuning_analysis.sensitivity_table(a.points, a.runs)
-        _csv(a, sensitivity, tuning_analysis.SENSITIVITY, folder / "sensitivity.csv")
+        tuning_analysis.SENSITIVITY.to_csv(sensitivity, folder / "sensitivity.csv", fine)
         budget = tuning_analysis.budget_table(a.study, a.points)
-        _csv(a, budget, tuning_analysis.BUDGET, folder / "tuning_budget.csv")
-    _csv(a, a.early, short_tuning.COLUMNS, folder / "tuning_steps.csv")
-    _csv(a, a.screens, screens.COLUMNS, folder / "screens.csv")
-
-
-def _csv(a: Analysis, table: pd.DataFrame, columns: list[str], path: Path) -> None:
-    tables.write_csv(table, columns, path, a.study.is_fine)
+        tuning_analysis.BUDGET.to_csv(budget, folder / "tuning_budget.csv", fine)
+    short_tuning.EARLY.to_csv(a.early, folder / "tuning_steps.csv", fine)
+    screens.SCREENS.to_csv(a.screens, folder / "screens.csv", fine)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes UTF-8."""
-    path.write_text(text, encoding="utf-8")
+    """Writes UTF-8 with one newline at its end."""
+    path.write_text(text.rstrip("\n") + "\n", encoding="utf-8")
 
 
 def _write_cells(a: Analysis, folder: Path) -> None:
-    columns = (tables.metrics_columns(a.study, a.cells), tables.results_columns(a.study, a.cells))
-    for number, (name, wanted) in enumerate(zip(a.study.files, columns, strict=True), 1):
-        _csv(a, a.cells, wanted, folder / f"{name}.csv")
-        write_text(folder / f"{name}.md", typesetting.to_markdown(a.study, a.cells, number))
-        write_text(folder / f"{name}.tex", typesetting.to_latex(a.study, a.cells, number))
+    columns = (tables.metrics_table(a.study, a.cells), tables.results_table(a.study, a.cells))
+    for number, (name, table) in enumerate(zip(a.study.files, columns, strict=True), 1):
+        table.to_csv(a.cells, folder / f"{name}.csv", a.study.is_fine)
+        write_text(folder / f"{name}.md", typesetting.in_one_page(a.study, a.cells, number))
+        write_text(folder / f"{name}.tex", typesetting.in_latex_tables(a.study, a.cells, number))
 
 
 def _write_ranking(a: Analysis, folder: Path) -> None:
     """``ranking.csv`` holds every reading, ``ranking.md`` the headline."""
     rows, summary, left = _from_whole_grids(a)
     sets = ranking.task_sets(a.study, ranking.field(a.study, rows, summary))
+    columns = ranking.ranking_table(a.study)
     ranked = [
-        ranking.ranking(a.study, rows, summary, tasks, r).assign(reading=r, over=" ".join(tasks))
-        for r in READINGS
-        for tasks in sets
-    ]
-    columns = ["reading", "over", *ranking.COLUMNS]
-    table = pd.concat(ranked, ignore_index=True) if ranked else pd.DataFrame(columns=columns)
-    tables.write_csv(table, columns, folder / "ranking.csv")
+        ranking.ranking(a.study, rows, summary, tasks, r) for r in READINGS for tasks in sets
+    ]  # fmt: skip
+    columns.to_csv(pd.concat(ranked) if ranked else columns.empty(), folder / "ranking.csv")
     headline = [(tasks, ranking.ranking(a.study, rows, summary, tasks)) for tasks in sets]
-    write_text(folder / "ranking.md", ranking.to_markdown(a.study, headline, left_out=left))
+    write_text(folder / "ranking.md", ranking.page(a.study, headline, left_out=left))
     _write_over_tasks(a, ranking.field(a.study, rows, summary), sets, folder)
 
 
@@ -101,13 +96,11 @@ def _write_over_tasks(
 ) -> None:
     """The headline: ``task_effects.csv``, ``over_tasks.csv`` and both in ``over_tasks.md``."""
     every = sorted({task for tasks in sets for task in tasks}, key=field.tasks.index)
-    each = over_tasks.effects(field, every)
-    tables.write_csv(each, over_tasks.EFFECTS, folder / "task_effects.csv")
-    columns = ["over", *over_tasks.COLUMNS]
-    found = [over_tasks.table(field, tasks).assign(over=" ".join(tasks)) for tasks in sets]
-    table = pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=columns)
-    tables.write_csv(table, columns, folder / "over_tasks.csv")
-    write_text(folder / "over_tasks.md", over_tasks.to_markdown(a.study, field, sets))
+    over_tasks.EFFECTS.to_csv(over_tasks.effects(field, every), folder / "task_effects.csv")
+    columns = over_tasks.columns(a.study)
+    found = [over_tasks.estimates(field, tasks) for tasks in sets]
+    columns.to_csv(pd.concat(found) if found else columns.empty(), folder / "over_tasks.csv")
+    write_text(folder / "over_tasks.md", over_tasks.page(a.study, field, sets))
 
 
 def _from_whole_grids(a: Analysis) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:

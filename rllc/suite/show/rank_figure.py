@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rllc.suite.plotting import BLACK, RC, grid_figure, style
-from rllc.suite.score import over_tasks
+from rllc.suite.score import meta_analysis, over_tasks
 from rllc.suite.score.ranking import Field
 from rllc.suite.study import Study
 
@@ -20,7 +20,7 @@ def rank_figure(study: Study, field: Field, names: list[str], tasks: list[str]) 
       names: three optimizers or more.
       tasks: two or more.
     """
-    found = over_tasks.friedman(over_tasks.means(field, names, tasks))
+    found = meta_analysis.friedman(over_tasks.means(field, names, tasks))
     order = np.argsort(found.mean_ranks, kind="stable")
     ranks = found.mean_ranks[order]
     groups = alike(ranks, found.critical)

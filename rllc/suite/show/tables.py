@@ -3,7 +3,6 @@
 Numbers live in data frames (written as CSV); `typesetting` turns them into Markdown and LaTeX.
 """
 
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -14,9 +13,10 @@ from rllc.suite.score import comparisons
 from rllc.suite.score.provenance import FULL
 from rllc.suite.score.readings import READINGS
 from rllc.suite.study import Study
+from rllc.suite.table import Table, csv_only
 
 
-def metrics_columns(study: Study, table: pd.DataFrame) -> list[str]:
+def metrics_table(study: Study, table: pd.DataFrame) -> Table:
     """Columns of the first table: every metric.
 
     Args:
@@ -32,10 +32,10 @@ def metrics_columns(study: Study, table: pd.DataFrame) -> list[str]:
     if study.published is not None:
         columns += [*(f"{study.source}_{name}" for name in names)]
         columns += [*(f"{name}_difference" for name in names), f"excludes_{study.source}", "agrees"]
-    return columns
+    return Table(csv_only(*columns))
 
 
-def results_columns(study: Study, table: pd.DataFrame) -> list[str]:
+def results_table(study: Study, table: pd.DataFrame) -> Table:
     """Columns of the second table: the leading metric, its spread and its interval.
 
     Args:
@@ -54,7 +54,7 @@ def results_columns(study: Study, table: pd.DataFrame) -> list[str]:
         columns.append(f"{study.source}_std")
         columns += [f"{name}_difference" for name in _leading(study, table)]
         columns += [f"excludes_{study.source}", "tolerance", "agrees"]
-    return columns
+    return Table(csv_only(*columns))
 
 
 def _leading(study: Study, table: pd.DataFrame) -> list[str]:
@@ -145,24 +145,3 @@ def is_reduced(row: pd.Series) -> bool:
 def has_short_grid(row: pd.Series) -> bool:
     """Whether a cell's rates come from part of its grid, or from shorter runs."""
     return bool(row.short_grid)
-
-
-def write_csv(table: pd.DataFrame, columns: list[str], path: Path, fine: bool = False) -> None:
-    """Writes the columns with fixed digits, or significant ones: the same table, the same bytes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    out = table.reindex(columns=columns).copy()
-    for column in out:
-        if pd.api.types.is_float_dtype(out[column]):
-            out[column] = [number(x, str(column), fine) for x in out[column]]
-    out.to_csv(path, index=False, lineterminator="\n")
-
-
-def number(value: float, column: str = "", fine: bool = False) -> str:
-    """A number as the CSV files write it; empty where there is none.
-
-    >>> number(98.12345, "test_accuracy_mean"), number(0.003, "learning_rate")
-    ('98.1235', '0.003')
-    """
-    if pd.isna(value):
-        return ""
-    return f"{value:.6g}" if fine or "rate" in column or "p_" in column else f"{value:.4f}"

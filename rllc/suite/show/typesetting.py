@@ -4,16 +4,18 @@ Colours of LaTeX become signs in Markdown, which has no colours: a blue diamond 
 baseline, a green square for an optimizer that beats it; bold is bold in both.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import pandas as pd
 
-from rllc.suite.markdown import MISSING, markdown_table
+from rllc.suite.markdown import MISSING
 from rllc.suite.metrics import Metric
 from rllc.suite.score.readings import HEADLINE, READINGS
 from rllc.suite.show.tables import Mark, has_short_grid, is_reduced, marks
-from rllc.suite.study import Study, tex
+from rllc.suite.study import Study
+from rllc.suite.table import Column, Table, optimizer_column
+from rllc.suite.templates import render
 
 ORDER = (HEADLINE, *(reading for reading in READINGS if reading != HEADLINE))
 SPREAD = "spread"  # what a cell of the second table shows: mean and deviation of the leading metric
@@ -50,28 +52,7 @@ def title(study: Study, tasks: Iterable[str], number: int) -> str:
 
 def legend(study: Study) -> str:
     """What the signs of the Markdown tables mean."""
-    source, published = study.source, study.published is not None
-    theirs = f", then the {source}'s number in brackets" if published else ""
-    marked = (
-        "🔷 best baseline; 🟩 better than the best baseline; **bold** best of the column (none of "
-        "these where a baseline is missing)."
-        if study.baselines
-        else "**Bold**: best of the column."
-    )
-    compared = (
-        f" ≠ the 95 % interval of the difference of the two means excludes 0 (Welch; both in the "
-        f"{source}'s metric, the mean over test batches of {study.batch_size}; accuracies shown "
-        f"are over the whole test set). Δ: our mean minus the {source}'s, in its metric."
-        if published
-        else ""
-    )
-    return (
-        f"Each cell: our mean over seeds{theirs}. {marked} † fewer seeds or steps than the "
-        f"{source}'s protocol; § rates from part of the {source}'s grid, or from shorter runs (see "
-        "[provenance](provenance.md)). ‡n: n runs diverged and are not in the mean. ∅n: n runs "
-        f"ended at chance and are in the mean.{compared} The number of seeds stands in "
-        f"{study.tables[1]}. {MISSING} not yet measured."
-    )
+    return render(__file__, "legend.md", study=study, missing=MISSING)
 
 
 class Entry(NamedTuple):
@@ -203,34 +184,38 @@ def _notes(entry: Entry, signs: _Signs) -> str:
     return reduced + count + (signs.excludes if entry.excludes_published else "")
 
 
-def _grid(
-    study: Study,
-    table: pd.DataFrame,
-    number: int,
-    reading: str,
-    write: Callable[[Entry], str],
-    label: Callable[[str], str],
-) -> tuple[list[str], list[list[str]]]:
-    """Head and body of table `number` for one reading."""
+def wide(study: Study, table: pd.DataFrame, number: int) -> Table:
+    """The columns of table 1 or 2 as text: one per task, its cells `Entry` values."""
+    tasks = study.task_order([*study.tasks, *table.task])
+    return Table((
+        optimizer_column(study), *([Column("value", "value")] if number == 1 else []),
+        *(_entries_column(study, task) for task in tasks),
+    ))  # fmt: skip
+
+
+def _entries_column(study: Study, task: str) -> Column:
+    return Column(
+        task, study.title(task),
+        lambda row: in_markdown(getattr(row, task)), lambda row: in_latex(getattr(row, task)),
+    )  # fmt: skip
+
+
+def rows(study: Study, table: pd.DataFrame, number: int, reading: str) -> pd.DataFrame:
+    """The rows of `wide` for one reading."""
     optimizers = study.row_order([*study.optimizers, *table.optimizer])
     tasks = study.task_order([*study.tasks, *table.task])
     metrics = [metric.name for metric in reversed(study.union(tasks))]
     quantities = metrics if number == 1 else [SPREAD]
     found = {quantity: entries(study, table, reading, quantity) for quantity in quantities}
-    body = [
-        [
-            label(name),
-            *([quantity.replace("_", " ")] if number == 1 else []),
-            *(write(found[quantity].get((name, task), _nothing(study))) for task in tasks),
-        ]
+    return pd.DataFrame([
+        {"optimizer": name, "value": quantity.replace("_", " ")}
+        | {task: found[quantity].get((name, task), _nothing(study)) for task in tasks}
         for name in optimizers
         for quantity in quantities
-    ]
-    extra = ["value"] if number == 1 else []
-    return ["optimizer", *extra, *(study.title(task) for task in tasks)], body
+    ])  # fmt: skip
 
 
-def to_markdown(study: Study, table: pd.DataFrame, number: int) -> str:
+def in_one_page(study: Study, table: pd.DataFrame, number: int) -> str:
     """Table 1 or 2 in Markdown, one section per reading.
 
     Args:
@@ -238,57 +223,26 @@ def to_markdown(study: Study, table: pd.DataFrame, number: int) -> str:
       table: from `tables.cells`.
       number: 1 or 2.
     """
-    parts = [f"# {title(study, table.task, number)}", legend(study)]
-    for reading in ORDER:
-        head, body = _grid(study, table, number, reading, in_markdown, study.pretty)
-        parts += [
-            f"## {reading_title(study, table.task, reading)}", markdown_table(head, body)
-        ]  # fmt: skip
-    return "\n\n".join(parts) + "\n"
+    columns = wide(study, table, number)
+    sections = [
+        (reading_title(study, table.task, reading),
+         columns.to_markdown(rows(study, table, number, reading)))
+        for reading in ORDER
+    ]  # fmt: skip
+    heading = title(study, table.task, number)
+    return render(__file__, "cells.md", title=heading, legend=legend(study), sections=sections)
 
 
-def latex_table(head: Sequence[str], body: Sequence[Sequence[str]], caption: str) -> str:
-    """A booktabs table scaled to the text width."""
-    lines = [" & ".join(row) + r" \\" for row in body]
-    return "\n".join(
-        [
-            r"\begin{table}[t]\centering",
-            rf"\caption{{{caption}}}",
-            rf"\resizebox{{\textwidth}}{{!}}{{\begin{{tabular}}{{l{'c' * (len(head) - 1)}}}",
-            r"\toprule",
-            " & ".join(head) + r" \\",
-            r"\midrule",
-            *lines,
-            r"\bottomrule",
-            r"\end{tabular}}",
-            r"\end{table}",
-        ]
-    )
-
-
-def _latex_legend(study: Study) -> str:
-    source, published = study.source, study.published is not None
-    marked = "Blue: best baseline; green: better than it; bold" if study.baselines else "Bold"
-    excluded = (
-        r"; $\neq$: the 95 % interval of the difference of the two means excludes 0"
-        if published
-        else ""
-    )
-    return (
-        f"{f'In brackets the {source}. ' if published else ''}{marked}: best of the column; "
-        rf"$\dagger$: fewer seeds or steps than the {source}; $\S$: rates from part of its grid, "
-        r"or from shorter runs; $\ddagger n$: $n$ runs diverged; $\emptyset n$: $n$ ended at chance"
-        f"{excluded}."
-    )
-
-
-def to_latex(study: Study, table: pd.DataFrame, number: int) -> str:
+def in_latex_tables(study: Study, table: pd.DataFrame, number: int) -> str:
     """Table 1 or 2 in LaTeX (packages booktabs, graphicx, xcolor), one table per reading."""
-    parts = ["% Generated from the records. Needs the packages booktabs, graphicx and xcolor."]
+    columns, parts = wide(study, table, number), []
     for reading in ORDER:
-        head, body = _grid(study, table, number, reading, in_latex, study.latex)
-        head = [tex(text) for text in head]
-        what = f"{title(study, table.task, number)}; {reading_title(study, table.task, reading)}"
-        caption = f"{what}. {_latex_legend(study)}".replace("%", r"\%")
-        parts.append(latex_table(head, body, caption))
-    return "\n\n".join(parts) + "\n"
+        caption = render(
+            __file__, "caption.tex", title=title(study, table.task, number), study=study,
+            reading=reading_title(study, table.task, reading),
+        ).replace("%", r"\%")  # fmt: skip
+        parts.append(columns.to_latex(rows(study, table, number, reading), caption))
+    return "\n\n".join([_NEEDS, *parts])
+
+
+_NEEDS = "% Generated from the records. Needs the packages booktabs, graphicx and xcolor."

@@ -1,15 +1,17 @@
 """Summary and Markdown, made of the measured tables alone."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from rllc.suite.markdown import markdown_table
+from rllc.suite.markdown import shown
 from rllc.suite.speed import store, update
 from rllc.suite.speed.setups import UNITS
 from rllc.suite.speed.throughput import ENGINE
 from rllc.suite.study import Study
+from rllc.suite.table import Column, Table, optimizer_column, task_column
+from rllc.suite.templates import render
 
 HEADLINE = "Momentum SGD"  # the optimizer that all peers have
 SUMMARY = ["metric", "case", "value", "device"]
@@ -65,87 +67,64 @@ def write(study: Study, folder: Path, device: str) -> None:
     """Writes summary.csv, step_time.csv and README.md."""
     store.save(summary(study, folder), folder / "summary.csv")
     store.save(step_times(folder, device), folder / "step_time.csv")
-    (folder / "README.md").write_text(to_markdown(study, folder))
+    (folder / "README.md").write_text(page(study, folder) + "\n")
 
 
-def to_markdown(study: Study, folder: Path) -> str:
+def page(study: Study, folder: Path) -> str:
     """All tables, device by device."""
     tables = {name: store.read(folder, name) for name in store.TABLES}
     known = sorted({d for table in tables.values() if len(table) for d in table.device})
-    parts = ["# Benchmarks", _INTRO]
-    for device in known:
-        parts.append(f"## {device}")
-        here = {k: t[t.device == device] if len(t) else t for k, t in tables.items()}
-        parts += [
-            f"### {title}\n\n{section(study, here[name])}"
-            for name, title, section in _SECTIONS
-            if len(here[name])
+    devices = {
+        device: [
+            (title, section(study, table[table.device == device]))
+            for name, (title, section) in _SECTIONS.items()
+            for table in [tables[name]]
+            if len(table) and (table.device == device).any()
         ]
-    return "\n\n".join(parts) + "\n"
-
-
-_INTRO = (
-    "Made by `make benchmark`. Within a table all cases took turns (A B C A B C …) in one run, and "
-    "medians over the rounds are shown. GFLOP/s counts the products of the plain network; "
-    "Winograd convolutions need fewer, so a fraction may exceed 100 %; "
-    "`summary.csv` holds one row per headline figure, the other CSV files every number here, the "
-    "JSON files versions, dates and notes, among them on what was measured otherwise."
-)
+        for device in known
+    }
+    return render(__file__, "benchmarks.md", devices=devices)
 
 
 def _update(study: Study, table: pd.DataFrame) -> str:
-    head = ["case", "numbers moved per parameter", *[f"n = {n:.0e}" for n in _sizes(table)]]
-    head = [text.replace("e+0", "e") for text in head] + ["× Adam", "× copy"]
-    body = []
-    for case, rows in table.groupby("case", sort=False):
-        times = [f"{t:.2f}" for t in rows.sort_values("size").ns_per_parameter]
-        at = rows[rows["size"] == update.REFERENCE]
-        ratios = [f"{at[c].iloc[0]:.2f}" if len(at) else "–" for c in ("over_adam", "over_copy")]
-        body.append([_case(case), rows.numbers_per_parameter.iloc[0], *times, *ratios])
-    note = (
-        "Nanoseconds per parameter, parameters and state in place; ratios at n = 10⁷. Small "
-        "trees take several steps in one call. Numbers moved: 3 k + 4 for k memory units, 7 for "
-        "Adam."
-    )
-    return f"{note}\n\n{markdown_table(head, body)}"
+    sizes = sorted(set(table["size"]))
+    columns = Table((
+        Column("case", "case", lambda row: _case(row.case)),
+        Column("numbers_per_parameter", "numbers moved per parameter"),
+        *(Column(str(n), f"n = {n:.0e}".replace("e+0", "e"), ".2f") for n in sizes),
+        Column("over_adam", "× Adam", ".2f"), Column("over_copy", "× copy", ".2f"),
+    ))  # fmt: skip
+    times = table.pivot(index="case", columns="size", values="ns_per_parameter").rename(columns=str)
+    at = table[table["size"] == update.REFERENCE].set_index("case")[["over_adam", "over_copy"]]
+    rows = table.drop_duplicates("case")[["case", "numbers_per_parameter"]]
+    return columns.to_markdown(rows.join(times, on="case").join(at, on="case"))
 
 
 def _case(case: str) -> str:
     return f"{case}: {UNITS[int(case[2:])]}" if case.startswith("k=") else case
 
 
-def _sizes(table: pd.DataFrame) -> list[int]:
-    return sorted(set(table["size"]))
-
-
 def _steps(study: Study, table: pd.DataFrame) -> str:
     tasks = study.task_order(table.task)
-    names = study.row_order(table.optimizer)
-    cells = table.set_index(["optimizer", "task"])
-    body = []
-    for name in names:
-        found = [cells.loc[(name, t)] if (name, t) in cells.index else None for t in tasks]
-        texts = ["–" if r is None else f"{r.milliseconds_per_step:.3g} ms" for r in found]
-        body.append([study.pretty(name), *texts])
-    work = table.drop_duplicates("task").set_index("task")
-    body.append(["GFLOP, network", *[f"{work.gflop_network[t]:.3g}" for t in tasks]])
-    body.append(["GFLOP, compiler", *[f"{work.gflop_per_step[t]:.3g}" for t in tasks]])
-    note = "One run alone. Fashion-MNIST has MNIST's shapes, and so its times."
-    return f"{note}\n\n{markdown_table(['optimizer', *map(study.title, tasks)], body)}"
+    columns = Table((
+        optimizer_column(study), *(Column(task, study.title(task)) for task in tasks),
+    ))  # fmt: skip
+    texts = table.assign(text=[shown(x, ".3g", " ms") for x in table.milliseconds_per_step])
+    times = texts.pivot(index="optimizer", columns="task", values="text")
+    work = table.drop_duplicates("task").set_index("task")[["gflop_network", "gflop_per_step"]]
+    work = work.map(lambda x: shown(x, ".3g")).T.set_axis(["GFLOP, network", "GFLOP, compiler"])
+    rows = pd.concat([times.reindex(study.row_order(table.optimizer)), work])
+    return columns.to_markdown(rows.rename_axis("optimizer").reset_index())
 
 
 def _throughput(study: Study, table: pd.DataFrame) -> str:
-    head = ["task", "optimizer", "case", "runs", "run-steps/s", "GFLOP/s", "of matmul", "× loop"]
-    body: list[list[Any]] = [
-        [
-            study.title(row.task), study.pretty(row.optimizer), row.case, row.runs,
-            f"{row.run_steps_per_second:.4g}", f"{row.gflops:.3g}",
-            f"{100 * row.matmul_fraction:.0f} %",
-            "–" if pd.isna(row.over_loop) else f"{row.over_loop:.2f}",
-        ]
-        for row in table.itertuples()
-    ]  # fmt: skip
-    return f"{markdown_table(head, body)}\n\n{_projection(study, table)}"
+    columns = Table((
+        task_column(study), optimizer_column(study), Column("case", "case"), Column("runs", "runs"),
+        Column("run_steps_per_second", "run-steps/s", ".4g"), Column("gflops", "GFLOP/s", ".3g"),
+        Column("matmul_fraction", "of matmul", lambda row: f"{100 * row.matmul_fraction:.0f} %"),
+        Column("over_loop", "× loop", ".2f"),
+    ))  # fmt: skip
+    return f"{columns.to_markdown(table)}\n\n{_projection(study, table)}"
 
 
 def _projection(study: Study, table: pd.DataFrame) -> str:
@@ -154,11 +133,7 @@ def _projection(study: Study, table: pd.DataFrame) -> str:
     hours = {r.task: runs * study.steps / r.run_steps_per_second / 3600 for r in best.itertuples()}
     if not hours or not runs:
         return ""
-    parts = ", ".join(f"{study.title(task)} {value:.3g}" for task, value in hours.items())
-    return (
-        f"The {study.source}'s protocol ({runs} runs of {study.steps} steps per task) at these "
-        f"rates, evaluation not counted, in hours: {parts}; together {sum(hours.values()):.3g}."
-    )
+    return render(__file__, "projection.md", study=study, runs=runs, hours=hours)
 
 
 def _grid_runs(study: Study) -> int:
@@ -173,55 +148,44 @@ def _grid_runs(study: Study) -> int:
 
 def batching(study: Study, table: pd.DataFrame) -> str:
     """One device's ways of training several runs; runs and processes in all."""
-    head = ["task", "way", "processes", "runs", "run-steps/s", "GFLOP/s", "× alone"]
+    columns = Table((
+        task_column(study), Column("way", "way"), Column("processes", "processes"),
+        Column("runs", "runs"), Column("run_steps_per_second", "run-steps/s", ",.0f"),
+        Column("gflops", "GFLOP/s", ",.0f"), Column("over_alone", "× alone", ".2f"),
+    ))  # fmt: skip
     alone = table[table.way == "alone"].set_index("task").run_steps_per_second
-    body = [
-        [
-            study.title(row.task), row.way, row.processes, row.runs,
-            f"{row.run_steps_per_second:,.0f}", f"{row.gflops:,.0f}",
-            f"{row.run_steps_per_second / alone[row.task]:.2f}" if row.task in alone else "–",
-        ]
-        for row in table.itertuples()
-    ]  # fmt: skip
+    rows = table.assign(over_alone=table.run_steps_per_second / table.task.map(alone))
     optimizers = ", ".join(map(study.pretty, table.optimizer.unique()))
-    note = (
-        f"{optimizers}; several runs as one program, its convolutions grouped (what `vmap` makes "
-        "of them) or unrolled run by run, or the runs taking turns; or as processes of their own."
-    )
-    return f"{note}\n\n{markdown_table(head, body)}"
+    return render(
+        __file__, "batching.md", optimizers=optimizers, table=columns.to_markdown(rows)
+    )  # fmt: skip
 
 
 def _scaling(study: Study, table: pd.DataFrame) -> str:
     units = {"runs": "step of the group", "width": "step of the group", "units": "update"}
-    body = [
-        [row["axis"], row["size"], units[row["axis"]], f"{row['milliseconds']:.3g}"]
-        for row in table.to_dict("records")
-    ]
-    return markdown_table(["what grows", "to", "of what", "milliseconds"], body)
+    columns = Table((
+        Column("axis", "what grows"), Column("size", "to"),
+        Column("", "of what", lambda row: units[row.axis]),
+        Column("milliseconds", "milliseconds", ".3g"),
+    ))  # fmt: skip
+    return columns.to_markdown(table)
 
 
 def _compilation(study: Study, table: pd.DataFrame) -> str:
-    head = ["task", "optimizer", "runs", "first time", "second time", "peak memory"]
-    body = [
-        [
-            study.title(row.task), study.pretty(row.optimizer), row.runs,
-            f"{row.compile_seconds:.1f} s", f"{row.compile_seconds_again:.1f} s",
-            f"{row.peak_gigabytes:.2f} GB",
-        ]
-        for row in table.itertuples()
-    ]  # fmt: skip
-    note = (
-        "All programs of a group; the second process finds them in the persistent cache. Memory: "
-        "most that the process held, data set and JAX included."
-    )
-    return f"{note}\n\n{markdown_table(head, body)}"
+    columns = Table((
+        task_column(study), optimizer_column(study), Column("runs", "runs"),
+        Column("", "first time", lambda row: f"{row.compile_seconds:.1f} s"),
+        Column("", "second time", lambda row: f"{row.compile_seconds_again:.1f} s"),
+        Column("", "peak memory", lambda row: f"{row.peak_gigabytes:.2f} GB"),
+    ))  # fmt: skip
+    return columns.to_markdown(table)
 
 
-_SECTIONS: tuple[tuple[str, str, Any], ...] = (
-    ("update", "Update alone", _update),
-    ("training_step", "Whole training step", _steps),
-    ("throughput", "Sweep throughput", _throughput),
-    ("batching", "Several runs on one accelerator", batching),
-    ("scaling", "How cost grows", _scaling),
-    ("compilation", "Compile time and memory", _compilation),
-)
+_SECTIONS: dict[str, tuple[str, Callable[[Study, pd.DataFrame], str]]] = {
+    "update": ("Update alone", _update),
+    "training_step": ("Whole training step", _steps),
+    "throughput": ("Sweep throughput", _throughput),
+    "batching": ("Several runs on one accelerator", batching),
+    "scaling": ("How cost grows", _scaling),
+    "compilation": ("Compile time and memory", _compilation),
+}

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rllc.suite.engine import capacity
 from rllc.suite.execute import execution
 from rllc.suite.speed import engine, flops, processes, rates, setups
 from rllc.suite.speed.timing import Times, interleave
@@ -76,10 +75,3 @@ def _rows(
             "over_loop": rate / loop, "version": versions.get(key, ""),
         })  # fmt: skip
     return rows
-
-
-def engine_choice(task: str) -> int:
-    """Runs per program that the engine would take by itself on this machine."""
-    run = setups.runs(task, setups.UNITS[2], 1)[0]
-    made = execution.make_task(run)
-    return capacity.group_size(run, made, made.synthetic())

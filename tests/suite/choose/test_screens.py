@@ -95,7 +95,7 @@ def test_lost_runs_neither_gain_nor_threaten():
 
 def test_whole_grids_have_no_row_and_no_sentence():
     table = checked(grid({}))
-    assert list(table.columns) == screens.COLUMNS
+    assert list(table.columns) == screens.SCREENS.names
     assert table.empty
     assert screens.sentence(STUDY, table) == ""
 
@@ -129,6 +129,6 @@ def test_a_screen_in_doubt_is_a_short_grid_to_every_table(tmp_path):
         assert (row.grid == "whole grid for 3000 steps, its best points to the end") is not doubt
         aggregation.write_tables(a, tmp_path)
         written = pd.read_csv(tmp_path / "tables" / "screens.csv")
-        assert list(written.columns) == screens.COLUMNS
+        assert list(written.columns) == screens.SCREENS.names
         assert list(written.in_doubt) == [doubt]
     assert provenance.SCREEN_KEPT == 3

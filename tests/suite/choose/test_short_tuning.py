@@ -90,7 +90,7 @@ def test_only_whole_grids_of_whole_runs_tell(change):
     }
     table = short_tuning.table(STUDY, short[change], curves)
     assert table.empty
-    assert list(table.columns) == short_tuning.COLUMNS
+    assert list(table.columns) == short_tuning.EARLY.names
     assert early_choice.sentence(table) == ""
 
 

@@ -15,7 +15,7 @@ from rllc.suite.engine import checkpoint, sources, stopping, training
 from rllc.suite.plan import plan
 from rllc.suite.plan.targets import resolve
 from tests.suite import toy
-from tests.suite.engine.test_training import runs_of
+from tests.suite.engine.toy_runs import runs_of
 from tests.suite.toy import SGD
 
 TASK, DATA = toy.make(), toy.data()

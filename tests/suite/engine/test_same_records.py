@@ -59,6 +59,6 @@ def test_dense_and_convolutional_networks():
     compare("cifar10_mlp", "mnist_conv")
 
 
-@pytest.mark.slow
+@pytest.mark.minutes
 def test_all_tasks():
     compare(*short.TASKS)

@@ -14,21 +14,11 @@ from rllc.suite.choose import selection
 from rllc.suite.engine import batching, evaluation, header, program, training
 from rllc.suite.plan import plan
 from tests.suite import toy
-from tests.suite.toy import RLLC as UNOBSERVED
+from tests.suite.engine.toy_runs import runs_of
+from tests.suite.toy import OBSERVED as RLLC
 from tests.suite.toy import SGD
 
-RLLC = {**UNOBSERVED, "probes": {"law": "rllc.get_law"}}
 TOY = toy.make()
-PROTOCOL = {"steps": 60, "eval_every": 25, "batch_size": 16, "law_every": 10, "data": "synthetic"}
-TASK = {"_target_": "tests.suite.toy.make", "name": "toy"}
-
-
-def runs_of(optimizer, seeds=(0, 1, 2), rates=(0.1, 0.03), protocol=PROTOCOL):
-    return [
-        plan.make_run(TASK, {**optimizer, "learning_rate": lr}, s, protocol)
-        for lr in rates
-        for s in seeds
-    ]
 
 
 def train(runs, folder, task=None, data=None):
@@ -194,7 +184,16 @@ def interrupting(function, at):
     return interrupted
 
 
+@pytest.fixture
+def ctrl_c():
+    """As in a terminal: a job in the background of a script has Ctrl-C ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("part", ["train", "evaluate"])
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_within_a_call_loses_nothing(tmp_path, monkeypatch, part):
     """The call has taken the arrays of the carry by then; an evaluation is made up for."""
     whole = train(runs_of(RLLC), tmp_path / "whole" / "records").with_suffix(".parquet")

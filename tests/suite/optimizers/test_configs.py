@@ -1,12 +1,10 @@
 """Every ``conf/optimizer/*.yaml``: complete, of the promised budget, trained for 20 steps."""
 
 import csv
-import functools
 import inspect
 import math
 import pkgutil
 from pathlib import Path
-from typing import Any
 
 import hydra
 import jax
@@ -14,33 +12,16 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from omegaconf import OmegaConf
 
 import rllc
 from rllc.suite.engine import optimizers
-from rllc.suite.plan.plan import make_run
 from rllc.suite.records.identity import RESERVED
+from tests.suite.optimizers.configs import CONF, load, traced_defaults
 
-CONF = Path(__file__).parents[3] / "conf"
 NAMES = sorted(path.stem for path in (CONF / "optimizer").glob("*.yaml"))
 STEPS = 20
 # Estimate their rate from a first one of about 1e-6: given more steps, at rates near the paper's.
 PARAMETER_FREE = ("dadapt_adamw", "dog", "prodigy")
-
-
-@functools.cache
-def load(name: str, *overrides: str) -> dict[str, Any]:
-    """The resolved config of one optimizer, as Hydra composes it."""
-    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-        config = hydra.compose(overrides=[f"+optimizer={name}", *overrides])
-    resolved: Any = OmegaConf.to_container(config.optimizer, resolve=True, throw_on_missing=True)
-    return resolved
-
-
-def traced_defaults(config: dict[str, Any]) -> tuple[dict[str, Any], dict[str, jax.Array]]:
-    """(static part, traced numbers) of a config at its untuned values, as the engine plans them."""
-    run = make_run({"name": "quadratic", "_target_": "none"}, config, seed=0)
-    return run.optimizer, {key: jnp.asarray(value) for key, value in run.traced.items()}
 
 
 @pytest.mark.parametrize("name", NAMES)

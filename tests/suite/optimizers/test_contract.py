@@ -6,55 +6,16 @@ import optax
 import orbax.checkpoint as ocp
 import pytest
 
-from rllc.suite.optimizers.adabound import adabound
-from rllc.suite.optimizers.cautious import cautious_adamw, cautious_lion
-from rllc.suite.optimizers.critical_gradients import critical_adam, critical_sgd
-from rllc.suite.optimizers.diffgrad import diffgrad
-from rllc.suite.optimizers.dog import averaged
-from rllc.suite.optimizers.fixed_laws import aggmo, qhm
-from rllc.suite.optimizers.hypergradient import adam_hd, hdm, sgd_hd
-from rllc.suite.optimizers.mada import mada
-from rllc.suite.optimizers.mars import mars_adamw
-from rllc.suite.optimizers.muon import muon
-from rllc.suite.optimizers.muon_split import muon_split
-from rllc.suite.optimizers.soap import soap
-from rllc.suite.optimizers.swats import swats
-from rllc.suite.optimizers.wrapped import wrap_adam, wrap_momentum
-from tests.method.test_contract import assert_close, start, steps
+from tests.method.contract import assert_close, start, steps
 from tests.processes import output_on_two_devices
+from tests.suite.optimizers.neighbours import NEIGHBOURS, gradients
 
-NEIGHBOURS = {
-    "adabound": adabound,
-    "critical_adam": critical_adam,
-    "critical_sgd": lambda rate: critical_sgd(rate, momentum=0.9, capacity=2),
-    "diffgrad": diffgrad,
-    "swats": lambda rate: swats(rate, switch_tolerance=10.0, b2=0.9),  # SGD from the third step on
-    "hdm": hdm,
-    "sgd_hd": sgd_hd,
-    "adam_hd": lambda rate: adam_hd(rate, 0.01),
-    "aggmo": aggmo,
-    "qhm": qhm,
-    "averaged": lambda rate: averaged(optax.sgd(rate)),
-    "cautious_adamw": lambda rate: cautious_adamw(rate, weight_decay=0.1),
-    "cautious_lion": lambda rate: cautious_lion(rate, weight_decay=0.1),
-    "mars_adamw": mars_adamw,
-    "mada": mada,
-    "soap": lambda rate: soap(rate, frequency=2),
-    "wrap_adam": wrap_adam,
-    "wrap_momentum": wrap_momentum,
-    "muon_split": lambda rate: muon_split(rate, rate),
-    "muon": muon,
-}
 OF_OPTAX = ("muon", "muon_split")
 every_neighbour = pytest.mark.parametrize("make", NEIGHBOURS.values(), ids=NEIGHBOURS)
 OURS = {name: make for name, make in NEIGHBOURS.items() if name not in OF_OPTAX}
 ours_alone = pytest.mark.parametrize(  # Muon's bf16 and its masked leaves are optax's own
     "make", OURS.values(), ids=OURS
 )
-
-
-def gradients(count):
-    return [start()[1](t) for t in range(count)]
 
 
 @every_neighbour
@@ -142,8 +103,8 @@ def test_tree_map_params_and_orbax(make, tmp_path):
 SHARDED = """
 import jax, numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from tests.method.test_contract import start, steps, assert_close
-from tests.suite.optimizers.test_contract import NEIGHBOURS, gradients
+from tests.method.contract import start, steps, assert_close
+from tests.suite.optimizers.neighbours import NEIGHBOURS, gradients
 
 mesh = Mesh(np.array(jax.devices()), ("model",))
 place = lambda tree: jax.device_put(tree, NamedSharding(mesh, PartitionSpec("model")))

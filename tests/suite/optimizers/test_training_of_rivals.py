@@ -7,7 +7,7 @@ import optax
 import pytest
 
 from rllc.suite.engine import optimizers
-from tests.suite.optimizers.test_configs import load, traced_defaults
+from tests.suite.optimizers.configs import load, traced_defaults
 
 STEPS = 200
 # Whose updates we make ourselves; bf16 of the others is optax's own.

@@ -152,7 +152,7 @@ def test_optimizers_that_lack_tasks_are_ranked_on_those_they_share():
     assert list(whole["rank"]) == list(range(1, 12))
     assert shared.optimizer[0] == "Neighbour"
     assert (len(shared), set(shared.tasks)) == (12, {1})
-    text = ranking.to_markdown(STUDY, list(zip(sets, (whole, shared), strict=True)))
+    text = ranking.page(STUDY, list(zip(sets, (whole, shared), strict=True)))
     assert text.index("11 optimizers") < text.index("## MNIST Conv: 12 optimizers")
 
 
@@ -170,7 +170,7 @@ def test_tasks_with_rates_from_short_grids_are_not_ranked_over(tmp_path):
 def test_a_ranking_without_runs_says_so():
     empty = analysis.analyse(STUDY, made.nothing())
     assert ranking.task_sets(STUDY, ranking.field(STUDY, empty.rows, empty.summary)) == []
-    assert "Not yet measured" in ranking.to_markdown(STUDY, [])
+    assert "Not yet measured" in ranking.page(STUDY, [])
 
 
 def test_steps_to_the_best_baselines_final_accuracy(known):

@@ -6,7 +6,7 @@ import scikit_posthocs
 from scipy import stats
 from statsmodels.stats.meta_analysis import combine_effects
 
-from rllc.suite.score import over_tasks
+from rllc.suite.score import meta_analysis, over_tasks
 from rllc.suite.score.ranking import Field
 
 
@@ -18,7 +18,7 @@ def rng():
 def test_random_effects_are_those_of_statsmodels(seed):
     draw = np.random.default_rng(seed)
     effects, errors = draw.normal(1, 3, 7), draw.uniform(0.3, 1.5, 7)
-    ours = over_tasks.random_effects(effects, errors)
+    ours = meta_analysis.random_effects(effects, errors)
     theirs = combine_effects(effects, errors**2, method_re="iterated", use_t=True, atol=1e-14)
     assert ours.between**2 == pytest.approx(theirs.tau2, rel=1e-6)
     assert ours.mean.estimate == pytest.approx(theirs.mean_effect_re, rel=1e-6)
@@ -29,7 +29,7 @@ def test_random_effects_are_those_of_statsmodels(seed):
 
 
 def test_tasks_that_agree_too_well_do_not_narrow_the_interval():
-    ours = over_tasks.random_effects([1.0, 1.0, 1.0, 1.0], [2.0] * 4)
+    ours = meta_analysis.random_effects([1.0, 1.0, 1.0, 1.0], [2.0] * 4)
     # τ = 0; the mean of four with error 2 has error 1; t(0.975, 3) = 3.1824, t(0.975, 2) = 4.3027
     assert (ours.between, ours.mean.estimate) == (0.0, 1.0)
     assert ours.mean.high == pytest.approx(1 + 3.1824, abs=1e-4)
@@ -38,16 +38,16 @@ def test_tasks_that_agree_too_well_do_not_narrow_the_interval():
 
 def test_between_tasks_by_hand():
     # Equal errors 1 and effects 0, 4, 8 with variance 16: τ² = 16 - 1
-    ours = over_tasks.random_effects([0.0, 4.0, 8.0], [1.0] * 3)
+    ours = meta_analysis.random_effects([0.0, 4.0, 8.0], [1.0] * 3)
     assert ours.between == pytest.approx(np.sqrt(15))
     assert ours.mean[:2] == pytest.approx((4.0, 4 - 4.30265 * 4 / np.sqrt(3)), abs=1e-4)
 
 
 def test_one_or_two_tasks():
-    alone = over_tasks.random_effects([1.0], [1.0])
+    alone = meta_analysis.random_effects([1.0], [1.0])
     assert alone.mean.estimate == 1.0
     assert np.isnan([alone.mean.low, alone.between, *alone.following]).all()
-    pair = over_tasks.random_effects([1.0, 3.0], [1.0, 1.0])
+    pair = meta_analysis.random_effects([1.0, 3.0], [1.0, 1.0])
     assert pair.mean.low < 2 < pair.mean.high
     assert np.isnan(pair.following).all()
 
@@ -58,7 +58,7 @@ def test_random_effects_cover():
     for seed in range(400):
         draw = np.random.default_rng(seed)
         true = draw.normal(2, 1, 7)
-        ours = over_tasks.random_effects(true[:6] + draw.normal(0, 0.5, 6), [0.5] * 6)
+        ours = meta_analysis.random_effects(true[:6] + draw.normal(0, 0.5, 6), [0.5] * 6)
         hits.append(ours.mean.low <= 2 <= ours.mean.high)
         ahead.append(ours.following[0] <= true[6] <= ours.following[1])
     assert 0.93 < np.mean(hits) < 0.98
@@ -67,7 +67,7 @@ def test_random_effects_cover():
 
 def test_friedman_and_nemenyi_are_those_of_scikit_posthocs():
     means = rng().normal(size=(5, 12)) + np.arange(5)[:, None] * 0.7
-    ours = over_tasks.friedman(means)
+    ours = meta_analysis.friedman(means)
     assert ours.p_value == pytest.approx(stats.friedmanchisquare(*means).pvalue)
     theirs = scikit_posthocs.posthoc_nemenyi_friedman(means.T).to_numpy()
     apart = np.abs(ours.mean_ranks[:, None] - ours.mean_ranks) > ours.critical
@@ -81,19 +81,19 @@ def test_critical_difference_of_demsars_table():
     # Demšar (2006), table 5: q = 2.728 for 5 classifiers; on 30 data sets
     means = rng().normal(size=(5, 30))
     expected = 2.728 * np.sqrt(5 * 6 / (6 * 30))
-    assert over_tasks.friedman(means).critical == pytest.approx(expected, abs=1e-3)
+    assert meta_analysis.friedman(means).critical == pytest.approx(expected, abs=1e-3)
 
 
 def test_friedman_refuses_what_it_cannot_test():
     with pytest.raises(ValueError, match=r"2 optimizers on 3 tasks; .* needs 3 on 2"):
-        over_tasks.friedman(np.zeros((2, 3)))
+        meta_analysis.friedman(np.zeros((2, 3)))
 
 
 def test_improvement_by_hand():
     # task 1: of 3 × 3 pairs 2 wins and 2 ties, 3 / 9; task 2: all nine
     ours = np.array([[1.0, 2.0, 3.0], [5.0, 6.0, 7.0]])
     theirs = np.array([[2.0, 3.0, 9.0], [1.0, 2.0, 3.0]])
-    found = over_tasks.improvement(ours, theirs, rng())
+    found = meta_analysis.improvement(ours, theirs, rng())
     assert found.estimate == pytest.approx((2 / 9 + 1) / 2)
     assert found.low < found.estimate < found.high
     assert found.n == 2
@@ -102,11 +102,11 @@ def test_improvement_by_hand():
 def test_improvement_agrees_with_mann_whitney_and_covers_few_runs():
     ours, theirs = rng().normal(0.5, 1, (1, 40)), rng().normal(0, 1, (1, 50))[:, ::-1]
     u = stats.mannwhitneyu(ours[0], theirs[0]).statistic
-    assert over_tasks.improvement(ours, theirs, rng()).estimate == pytest.approx(u / 2000)
-    few = over_tasks.improvement([[1.0, 2.0, np.nan]], [[0.0, 0.0, 0.0]], rng())
+    assert meta_analysis.improvement(ours, theirs, rng()).estimate == pytest.approx(u / 2000)
+    few = meta_analysis.improvement([[1.0, 2.0, np.nan]], [[0.0, 0.0, 0.0]], rng())
     assert few.estimate == 1.0
     assert np.isnan(few.low)
-    assert over_tasks.improvement([[np.nan]], [[1.0]], rng()).n == 0
+    assert meta_analysis.improvement([[np.nan]], [[1.0]], rng()).n == 0
 
 
 def made_up():
@@ -137,10 +137,10 @@ def test_effects_by_hand():
 
 
 def test_table_holds_those_measured_on_all_tasks_best_first():
-    table = over_tasks.table(made_up(), ["one", "two"])
+    table = over_tasks.estimates(made_up(), ["one", "two"])
     assert list(table.optimizer) == ["A", "B"]
     assert list(table.tasks) == [2, 2]
-    whole = over_tasks.table(made_up(), ["one"])
+    whole = over_tasks.estimates(made_up(), ["one"])
     assert list(whole.optimizer) == ["C", "B", "A"]
     assert list(whole.mean_rank) == [1, 2, 3]
     assert whole.improvement[0] == 1.0 - (0.5 + 0) / 9  # C's 84 ties with B's 84

@@ -57,18 +57,18 @@ def test_nothing_is_marked_while_a_baseline_is_missing():
 
 def test_rates_from_a_short_grid_are_marked(known):
     assert (
-        "§" in markdown_rows(typesetting.to_markdown(STUDY, known.cells, 1), "SGD")[1]
+        "§" in markdown_rows(typesetting.in_one_page(STUDY, known.cells, 1), "SGD")[1]
     )  # one point
     pairs = [made.run(TASK, "SGD", seed) for seed in range(3)]
     untuned = analysis.analyse(STUDY, made.gather(pairs)).cells
-    assert "§" not in markdown_rows(typesetting.to_markdown(STUDY, untuned, 1), "SGD")[1]
+    assert "§" not in markdown_rows(typesetting.in_one_page(STUDY, untuned, 1), "SGD")[1]
     pairs += [made.run(TASK, "SGD", 100, made.BEST_RATE * 2.0**i) for i in range(15)]
     whole = analysis.analyse(STUDY, made.gather(pairs)).cells
-    assert "§" not in markdown_rows(typesetting.to_markdown(STUDY, whole, 1), "SGD")[1]
+    assert "§" not in markdown_rows(typesetting.in_one_page(STUDY, whole, 1), "SGD")[1]
 
 
 def test_markdown_shows_ours_the_papers_and_what_is_missing(known):
-    text = typesetting.to_markdown(STUDY, known.cells, 1)
+    text = typesetting.in_one_page(STUDY, known.cells, 1)
     loss, accuracy = markdown_rows(text, "Adam")
     assert re.fullmatch(r"🔷0\.0\d{3}§ \(0\.0758\)", loss)
     assert re.fullmatch(r"🔷9[78]\.\d\d§≠? \(97\.83\)", accuracy)
@@ -80,35 +80,35 @@ def test_markdown_shows_ours_the_papers_and_what_is_missing(known):
 
 def test_an_interval_that_excludes_the_paper_is_marked():
     far = analysed({"SGD": 0.05})  # 95 % where the paper has 98.16
-    assert "≠" in markdown_rows(typesetting.to_markdown(STUDY, far.cells, 1), "SGD")[1]
+    assert "≠" in markdown_rows(typesetting.in_one_page(STUDY, far.cells, 1), "SGD")[1]
     near = analysed({"SGD": 1 - 0.981573}, noise=0.005)
-    assert "≠" not in markdown_rows(typesetting.to_markdown(STUDY, near.cells, 1), "SGD")[1]
+    assert "≠" not in markdown_rows(typesetting.in_one_page(STUDY, near.cells, 1), "SGD")[1]
     alone = analysed({"SGD": 0.05}, seeds=[0])  # one seed has no interval
-    assert "≠" not in markdown_rows(typesetting.to_markdown(STUDY, alone.cells, 1), "SGD")[1]
+    assert "≠" not in markdown_rows(typesetting.in_one_page(STUDY, alone.cells, 1), "SGD")[1]
 
 
 def test_reduced_and_diverged_runs_are_said_to_be():
     reduced = analysed({"SGD": 0.03}, steps=2_000)
-    assert "†" in markdown_rows(typesetting.to_markdown(STUDY, reduced.cells, 1), "SGD")[1]
+    assert "†" in markdown_rows(typesetting.in_one_page(STUDY, reduced.cells, 1), "SGD")[1]
     pairs = [made.run(TASK, "SGD", seed) for seed in (0, 1)]
     pairs.append(made.run(TASK, "SGD", 2, status="diverged"))
     cells = analysis.analyse(STUDY, made.gather(pairs)).cells
-    assert "‡1" in markdown_rows(typesetting.to_markdown(STUDY, cells, 1), "SGD")[1]
+    assert "‡1" in markdown_rows(typesetting.in_one_page(STUDY, cells, 1), "SGD")[1]
     cells = cells.assign(at_chance=1)
-    assert "‡1∅1" in markdown_rows(typesetting.to_markdown(STUDY, cells, 1), "SGD")[1]
+    assert "‡1∅1" in markdown_rows(typesetting.in_one_page(STUDY, cells, 1), "SGD")[1]
     gone = [made.run(TASK, "SGD", seed, status="diverged") for seed in range(3)]
     cells = analysis.analyse(STUDY, made.gather(gone)).cells
-    assert "diverged‡3" in markdown_rows(typesetting.to_markdown(STUDY, cells, 1), "SGD")[1]
+    assert "diverged‡3" in markdown_rows(typesetting.in_one_page(STUDY, cells, 1), "SGD")[1]
 
 
 def test_table2_has_deviation_and_number_of_seeds(known):
-    (cell,) = markdown_rows(typesetting.to_markdown(STUDY, known.cells, 2), "SGD")
+    (cell,) = markdown_rows(typesetting.in_one_page(STUDY, known.cells, 2), "SGD")
     assert re.fullmatch(r"96\.\d\d ± 0\.\d\d, n=3§≠? \(98\.16 ± 0\.03; Δ -1\.\d\d\)", cell)
 
 
 @pytest.mark.parametrize("number", [1, 2])
 def test_latex_is_balanced_and_coloured(known, number):
-    text = typesetting.to_latex(STUDY, known.cells, number)
+    text = typesetting.in_latex_tables(STUDY, known.cells, number)
     assert text.count("{") == text.count("}")
     assert text.count(r"\begin") == text.count(r"\end")
     assert r"\textcolor{blue}" in text
@@ -123,7 +123,7 @@ def test_latex_is_balanced_and_coloured(known, number):
 
 def test_optimizers_the_paper_has_not_follow_its_own():
     cells = analysed({"SGD": 0.03, "Neighbour": 0.02}).cells
-    text = typesetting.to_markdown(STUDY, cells, 1)
+    text = typesetting.in_one_page(STUDY, cells, 1)
     assert markdown_rows(text, "Neighbour")[0].endswith("(–)")
     assert text.index("CM(0.9i)") < text.index("| Neighbour")
 
