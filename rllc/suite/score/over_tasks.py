@@ -58,9 +58,10 @@ def effects(field: Field, tasks: list[str]) -> pd.DataFrame:
 
     Returns:
       The columns of `EFFECTS`: percent of the best baseline's distance saved, with its standard
-      error and its 95 % interval; ``n`` runs. The best baseline is level with itself, with the error of a second
-      sample of its runs. Cells with a diverged run are left out of the pooled deviation; a pair
-      with such a cell has its own. Without a second run anywhere on a task, errors are NaN.
+      error and its 95 % interval; ``n`` runs. The best baseline is level with itself, with the
+      error of a second sample of its runs. Cells with a diverged run are left out of the pooled
+      deviation; a pair with such a cell has its own. Without a second run anywhere on a task,
+      errors are NaN.
     """
     rows = []
     for task in tasks:
