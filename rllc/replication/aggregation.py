@@ -18,6 +18,7 @@ from rllc.replication import (
     question_figures,
     question_report,
     question_verdicts,
+    reach,
     report,
     reported,
     search,
@@ -50,21 +51,20 @@ def write_tables(r: Replication, output: Path) -> None:
     accuracies = initial_laws.accuracies(r.elsewhere, a.records.curves, a.summary)
     questions = question_report.page(r.deviations, r.witnesses, accuracies, r.law_rates)
     write_text(folder / "questions.md", questions)
-    _write_readings(a, folder)
+    _write_readings(r, folder)
     _write_search(a, folder)
 
 
-def _write_readings(a: Analysis, folder: Path) -> None:
+def _write_readings(r: Replication, folder: Path) -> None:
     """What the paper may have run and reported, and its claims in every world."""
-    tried = hypotheses.table(a.every, a.runs, a.records)
-    hypotheses.POINTS.to_csv(tried, folder / "hypotheses.csv")
-    write_text(folder / "hypotheses.md", hypotheses.page(tried))
-    cells = reported.table(a.final, a.records.curves)
+    hypotheses.POINTS.to_csv(r.tried, folder / "hypotheses.csv")
+    write_text(folder / "hypotheses.md", hypotheses.page(r.tried))
+    reach.REACH.to_csv(r.reach, folder / "reach.csv")
+    cells = reported.table(r.measured.final, r.measured.records.curves)
     reported.REPORTED_CELLS.to_csv(cells, folder / "reported.csv")
     write_text(folder / "reported.md", reported.page(cells))
-    worlds = multiverse.table(a)
-    multiverse.WORLDS.to_csv(worlds, folder / "multiverse.csv")
-    write_text(folder / "multiverse.md", multiverse.page(worlds))
+    multiverse.WORLDS.to_csv(r.worlds, folder / "multiverse.csv")
+    write_text(folder / "multiverse.md", multiverse.page(r.worlds))
 
 
 def _write_search(a: Analysis, folder: Path) -> None:

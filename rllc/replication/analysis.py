@@ -4,7 +4,14 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from rllc.replication import deviations, initial_laws, law_rates
+from rllc.replication import (
+    deviations,
+    hypotheses,
+    initial_laws,
+    law_rates,
+    multiverse,
+    reach,
+)
 from rllc.replication.paper import STUDY
 from rllc.suite.choose.selection import Defaults
 from rllc.suite.show import analysis
@@ -20,6 +27,9 @@ class Replication(NamedTuple):
       elsewhere: final runs from other initial laws than the default, by answer (`initial_laws`).
       witnesses: the law of Figure 2a from each initial law (`initial_laws.witnesses`).
       law_rates: accuracy and what is left of the law, by law rate (`law_rates.table`).
+      tried: what the authors may have run on Conv (`hypotheses.table`).
+      worlds: the headline claims in every world (`multiverse.table`).
+      reach: what the paper's grid can reach on Conv (`reach.table`).
     """
 
     measured: Analysis
@@ -27,6 +37,9 @@ class Replication(NamedTuple):
     elsewhere: dict[str, pd.DataFrame]
     witnesses: pd.DataFrame
     law_rates: pd.DataFrame
+    tried: pd.DataFrame
+    worlds: pd.DataFrame
+    reach: pd.DataFrame
 
 
 def analyse(
@@ -43,4 +56,7 @@ def analyse(
         initial_laws.finals_from_elsewhere(a.every, a.runs, records.curves),
         initial_laws.witnesses(a.every, a.runs, records),
         law_rates.table(a.runs, records),
+        hypotheses.table(a.every, a.runs, records),
+        multiverse.table(a),
+        reach.table(a),
     )

@@ -193,15 +193,20 @@ def overall(worlds: pd.DataFrame) -> str:
     return f"hinges on {', '.join(on)}" if on and main != NO_RUNS else str(main)
 
 
+def shown(found: pd.DataFrame) -> str:
+    """The table of `page`."""
+    rows = [_overall(part) for _, part in found.groupby(["claim", "task"], sort=False)]
+    return SHOWN.to_markdown(pd.DataFrame(rows))
+
+
 def page(found: pd.DataFrame) -> str:
     """One row per claim and task, in Markdown.
 
     Args:
       found: from `table`.
     """
-    rows = [_overall(part) for _, part in found.groupby(["claim", "task"], sort=False)]
     return render(
-        __file__, "multiverse.md", table=SHOWN.to_markdown(pd.DataFrame(rows)), main=MAIN,
+        __file__, "multiverse.md", table=shown(found), main=MAIN,
         selections=SELECTIONS, stops=STOPS, tests=TESTS, power=verdicts.POWER,
     )  # fmt: skip
 

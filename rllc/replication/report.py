@@ -9,6 +9,8 @@ from rllc.replication import (
     claims,
     family_claims,
     law_claims,
+    multiverse,
+    opening,
     paper,
     question_report,
     search,
@@ -61,9 +63,10 @@ def all_claims(r: Replication) -> list[tuple[str, list[Claim]]]:
     """Every claim by section."""
     a = r.measured
     return [
-        ("RLLC's best against the best baseline", claims.best_of_task(a)),
-        ("Adaptive momentum against momentum", claims.adaptive_momentum(a)),
-        ("Kinds of optimizers over tasks", family_claims.over_tasks(a)),
+        (
+            "Kinds of optimizers over tasks",
+            [claims.adaptive_momentum(a), *family_claims.over_tasks(a)],
+        ),
         ("Convergence on ResNet-20", behaviour.convergence(a)),
         ("The learning law over training", law_claims.law(a)),
         (
@@ -134,6 +137,7 @@ def page(r: Replication, sections: list[tuple[str, list[Claim]]]) -> str:
     known = rows.p_holm[rows.verdict == SUPPORTED].dropna() if sections else []
     return render(
         __file__, "replication.md", headline=headline(a), provenance=provenance,
+        opening=opening.page(r), worlds=multiverse.shown(r.worlds),
         readings=[reading_title(STUDY, STUDY.tasks, reading) for reading in ORDER],
         coverage=COVERAGE.to_markdown(coverage(a)), verdicts=COUNTS.to_markdown(_counts(sections)),
         reading=HEADLINE, partly=PARTLY, screens=screens.sentence(STUDY, a.screens),

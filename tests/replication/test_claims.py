@@ -2,7 +2,14 @@
 
 import pytest
 
-from rllc.replication import analysis, claims, family_claims, law_claims, paper, report
+from rllc.replication import (
+    analysis,
+    claims,
+    family_claims,
+    law_claims,
+    paper,
+    report,
+)
 from rllc.replication.claims import NOT_MEASURED, NOT_SUPPORTED, PARTLY, SUPPORTED, Claim
 from rllc.replication.paper import STUDY
 from rllc.suite.score import ranking
@@ -26,15 +33,9 @@ def test_the_papers_own_numbers_support_its_claims(as_printed):
     sections = dict(report.all_claims(as_printed))
     green = sections["Green cells of the paper's Table 1: test accuracy"]
     assert len(green) == 30
-    verdicts = [claim.verdict for claim in green]
-    assert verdicts.count(SUPPORTED) == 30
+    assert [claim.verdict for claim in green] == [SUPPORTED] * 30
     assert all("best: yes" in claim.note for claim in green)
-    best = sections["RLLC's best against the best baseline"]
-    assert [claim.verdict for claim in best] == [SUPPORTED] * 7
-    momentum = {c.claim: c.verdict for c in sections["Adaptive momentum against momentum"]}
-    assert momentum["M(0.9) beats Momentum SGD on CIFAR-10 ResNet-20"] == SUPPORTED
-    assert momentum["M(0.9) beats Momentum SGD on MNIST MLP"] == NOT_SUPPORTED
-    assert momentum["M(0.9) beats momentum SGD over all tasks"] == SUPPORTED
+    assert claims.adaptive_momentum(as_printed.measured).verdict == SUPPORTED
     faster, better = sections["Convergence on ResNet-20"]
     assert (faster.verdict, better.verdict) == (SUPPORTED, SUPPORTED)
     variation, gains = sections["Spread over seeds"]
@@ -87,14 +88,12 @@ def test_a_short_grid_is_told_from_a_whole_one():
     assert "1 of them tuned on the paper's whole grid, 0 with 3 seeds" in report.headline(
         found.measured
     )
-    rows = {claim.claim: claim for claim in claims.adaptive_momentum(found.measured)}
-    conv = rows["M(0.9) beats Momentum SGD on MNIST Conv"]
-    assert conv.note.startswith("no verdict: a short grid does not tell the best rates; reduced")
-    assert conv.note.endswith("reduced: tuned on 2 of 15 grid points; 1000 of 10000 steps")
-    assert (conv.verdict, conv.n) == (PARTLY, "3")
-    mlp = rows["M(0.9) beats Momentum SGD on MNIST MLP"]
-    assert mlp.verdict != NOT_MEASURED
-    assert "reduced" not in mlp.note
+    pair = ("M(0.9)", "Momentum SGD")
+    assert claims.withheld(found.measured, "mnist_conv", *pair) == claims.SHORT_GRID
+    assert not claims.withheld(found.measured, "mnist_mlp", *pair)
+    note = claims.reduced_note(found.measured, "mnist_conv", "M(0.9)", "Momentum SGD")
+    assert note == "reduced: tuned on 2 of 15 grid points; 1000 of 10000 steps"
+    assert not claims.reduced_note(found.measured, "mnist_mlp", "M(0.9)", "Momentum SGD")
     assert claims.errors_saved(found.measured, "M(0.9)", "Momentum SGD")[1] == 1
 
 
@@ -119,11 +118,10 @@ def test_rates_from_a_screened_grid_settle_a_claim_and_are_called_reduced():
     assert (table.full, table.whole_grid, table.screened_grid) == (2, 0, 1)
     text = "; 1 more with all its points trained for at least 3,000 steps and the best 3 or more to"
     assert text in (report.headline(found.measured))
-    rows = {claim.claim: claim for claim in claims.adaptive_momentum(found.measured)}
-    conv = rows["M(0.9) beats Momentum SGD on MNIST Conv"]
-    assert conv.verdict in (SUPPORTED, NOT_SUPPORTED)
+    assert not claims.withheld(found.measured, "mnist_conv", "M(0.9)", "Momentum SGD")
     steps = "whole grid for 3000 steps, its best points to the end"
-    assert conv.note.endswith(f"reduced: tuned on {steps}")
+    note = claims.reduced_note(found.measured, "mnist_conv", "M(0.9)", "Momentum SGD")
+    assert note == f"reduced: tuned on {steps}"
 
 
 def test_rates_from_short_grids_settle_no_claim():
@@ -247,63 +245,6 @@ def finals(tasks, errors, seeds=3, noise=1e-5, **settings):
         for name in paper.OPTIMIZERS
         for seed in range(seeds)
     ]
-
-
-def test_any_short_grid_withholds_the_verdict_on_the_best_of_a_task():
-    pairs = finals(["mnist_mlp"], {"M(0.9)": 0.001})
-    best = claims.best_of_task(made.analysed(made.gather(pairs)))[0]
-    assert best.verdict == SUPPORTED
-    for short in ("Momentum SGD", "M2(0.6)"):  # neither is the best of its kind
-        more = [*pairs, made.run("mnist_mlp", short, 100, steps=300)]
-        best = claims.best_of_task(made.analysed(made.gather(more)))[0]
-        assert (best.verdict, "reduced: tuned on 1 of" in best.note) == (PARTLY, True)
-
-
-def test_the_best_of_a_task_waits_for_all_rllc_optimizers():
-    runs = made.gather(finals(["mnist_mlp"], {"M(0.9)": 0.001}))
-    some = runs._replace(runs=runs.runs[runs.runs.optimizer != "M3(0.6)"])
-    best = claims.best_of_task(made.analysed(some))[0]
-    assert best.verdict == PARTLY
-    assert best.note.startswith("no verdict: the best may be missing; M(0.9) against")
-    assert best.note.endswith("; 1 of 8 RLLC optimizers not measured")
-
-
-def test_the_best_of_a_task_says_beside_a_short_grid_how_many_are_missing():
-    pairs = finals(["mnist_mlp"], {"M(0.9)": 0.001})
-    runs = made.gather([*pairs, made.run("mnist_mlp", "Momentum SGD", 100, steps=300)])
-    some = runs._replace(runs=runs.runs[runs.runs.optimizer != "M3(0.6)"])
-    note = claims.best_of_task(made.analysed(some))[0].note
-    assert note.startswith(f"{claims.SHORT_GRID}; ")
-    assert "; 1 of 8 RLLC optimizers not measured; reduced: " in note
-
-
-def test_a_baseline_that_diverges_at_times_is_not_the_hardest():
-    pairs = finals(["mnist_mlp"], {"SGD": 0.001, "M(0.9)": 0.01}, seeds=4)
-    runs = made.gather(pairs)
-    lost = (runs.runs.optimizer == "SGD") & (runs.runs.seed == 0)
-    status = runs.runs.status.mask(lost, "diverged")
-    best = claims.best_of_task(made.analysed(runs._replace(runs=runs.runs.assign(status=status))))
-    assert "against Momentum SGD" in best[0].note
-    assert best[0].value.startswith("+0.")
-
-
-def test_an_rllc_optimizer_that_diverges_at_times_is_not_the_best_of_its_kind():
-    runs = made.gather(finals(["mnist_mlp"], {"M2(0.6)": 0.001, "M(0.9)": 0.01}, seeds=4))
-    lost = (runs.runs.optimizer == "M2(0.6)") & (runs.runs.seed == 0)
-    status = runs.runs.status.mask(lost, "diverged")
-    best = claims.best_of_task(made.analysed(runs._replace(runs=runs.runs.assign(status=status))))
-    assert best[0].note.startswith("M(0.9) against")
-
-
-def test_holm_corrects_for_all_tasks(as_printed):
-    rows = claims.with_holm([{"p_value": 0.01}, None, {"p_value": 0.04}, {"p_value": float("nan")}])
-    assert rows[1] is None
-    assert [row["p_holm"] for row in rows if row][:2] == pytest.approx([0.02, 0.04])
-    found = claims.best_of_task(as_printed.measured)
-    assert all(0 <= claim.p_holm <= 1 for claim in found)
-    text = report.page(as_printed, report.all_claims(as_printed))
-    assert "supported differences" in text
-    assert "| Holm p |" in text
 
 
 def test_competitive_with_adam_needs_more_than_ignorance():
