@@ -23,6 +23,7 @@ def final_loss(rate, make):
     return jnp.sum(CURVATURE * params**2) / 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OPTIMIZERS)
 @pytest.mark.parametrize("jit", [True, False], ids=["jit", "eager"])
 def test_the_derivative_with_respect_to_the_rate(name, jit):

@@ -43,6 +43,7 @@ print("equal")
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(2, 2), (4, 2)], ids=str)
 @pytest.mark.parametrize("kind", ["Auto", "Explicit"])
 def test_a_mesh_gives_the_numbers_of_one_device(kind, shape):

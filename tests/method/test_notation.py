@@ -81,6 +81,7 @@ def test_what_cannot_be_meant_is_refused(make, message):
         make()
 
 
+@pytest.mark.slow
 def test_rows_of_the_law_are_in_the_order_of_their_labels():
     """Labels that come in another order along the tree than sorted."""
     params = {"a": jnp.ones(2), "b": jnp.ones(2)}

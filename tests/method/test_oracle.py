@@ -43,6 +43,7 @@ def both(name, dtype, **options):
     return ours, theirs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("name", oracle.TABLES)
 def test_follows_the_paper(name, dtype):

@@ -22,6 +22,7 @@ def as_printed() -> analysis.Replication:
     return analysis.analyse(made.gather(pairs))
 
 
+@pytest.mark.slow
 def test_the_papers_own_numbers_support_its_claims(as_printed):
     sections = dict(report.all_claims(as_printed))
     green = sections["Green cells of the paper's Table 1: test accuracy"]
@@ -41,6 +42,7 @@ def test_the_papers_own_numbers_support_its_claims(as_printed):
     assert (variation.verdict, gains.verdict) == (SUPPORTED, SUPPORTED)
 
 
+@pytest.mark.slow
 def test_all_cells_at_full_protocol_agree_with_themselves(as_printed):
     table = report.coverage(as_printed.measured)
     assert list(table.cells) == list(table.measured) == list(table.full) == [77] * 3
@@ -53,6 +55,7 @@ def test_all_cells_at_full_protocol_agree_with_themselves(as_printed):
     assert "77 (validated)" in text
 
 
+@pytest.mark.slow
 def test_reduced_runs_do_not_count_as_full_and_are_said_to_be_reduced():
     pairs = [
         made.run("mnist_mlp", name, seed, steps=2_000, noise=1e-5)
@@ -126,6 +129,7 @@ def test_rates_from_a_screened_grid_settle_a_claim_and_are_called_reduced():
     assert conv.note.endswith(f"reduced: tuned on {steps}")
 
 
+@pytest.mark.slow
 def test_rates_from_short_grids_settle_no_claim():
     """The paper's own numbers everywhere, with rates from two short runs each."""
     pairs = [
@@ -229,6 +233,7 @@ def multi_momentum(winner="M(0.9)+M(0.0)", seeds=3):
     ]
 
 
+@pytest.mark.slow
 def test_most_reliable_needs_the_most_wins():
     def verdict(winner):
         pairs = multi_momentum(winner, seeds=2)
@@ -249,6 +254,7 @@ def finals(tasks, errors, seeds=3, noise=1e-5, **settings):
     ]
 
 
+@pytest.mark.slow
 def test_any_short_grid_withholds_the_verdict_on_the_best_of_a_task():
     pairs = finals(["mnist_mlp"], {"M(0.9)": 0.001})
     best = claims.best_of_task(made.analysed(made.gather(pairs)))[0]
@@ -287,6 +293,7 @@ def test_a_baseline_that_diverges_at_times_is_not_the_hardest():
     assert best[0].value.startswith("+0.")
 
 
+@pytest.mark.slow
 def test_an_rllc_optimizer_that_diverges_at_times_is_not_the_best_of_its_kind():
     runs = made.gather(finals(["mnist_mlp"], {"M2(0.6)": 0.001, "M(0.9)": 0.01}, seeds=4))
     lost = (runs.runs.optimizer == "M2(0.6)") & (runs.runs.seed == 0)
@@ -295,6 +302,7 @@ def test_an_rllc_optimizer_that_diverges_at_times_is_not_the_best_of_its_kind():
     assert best[0].note.startswith("M(0.9) against")
 
 
+@pytest.mark.slow
 def test_holm_corrects_for_all_tasks(as_printed):
     rows = claims.with_holm([{"p_value": 0.01}, None, {"p_value": 0.04}, {"p_value": float("nan")}])
     assert rows[1] is None
@@ -306,6 +314,7 @@ def test_holm_corrects_for_all_tasks(as_printed):
     assert "| Holm p |" in text
 
 
+@pytest.mark.slow
 def test_competitive_with_adam_needs_more_than_ignorance():
     def verdict(noise):
         errors = {"Adam": 0.02, "M(0.9)+M(0.0)": 0.021}
@@ -316,6 +325,7 @@ def test_competitive_with_adam_needs_more_than_ignorance():
     assert verdict(0.02) == NOT_SUPPORTED  # nobody knows
 
 
+@pytest.mark.slow
 def test_the_best_of_a_kind_is_chosen_on_validation_data():
     """M3(0.6) is best on test data, M2(0.6) on validation data, where M(0.9)+M(0.0) wins."""
     errors = {"M2(0.6)": 0.02, "M3(0.6)": 0.03, "M(0.9)+M2(0.6)": 0.05, "M(0.9)+M(0.0)": 0.015}
@@ -327,6 +337,7 @@ def test_the_best_of_a_kind_is_chosen_on_validation_data():
     assert (found.verdict, found.value) == (NOT_SUPPORTED, "0 of 4 tasks")
 
 
+@pytest.mark.slow
 def test_the_best_of_a_kind_waits_for_the_whole_kind():
     runs = made.gather(finals(paper.TASKS[:4], {"M2(0.6)": 0.001}))
     found = family_claims.over_tasks(made.analysed(runs))[-1]
@@ -359,6 +370,7 @@ def test_most_reliable_takes_no_short_grids():
     assert next(c for c in found if "most reliable" in c.claim).verdict == NOT_MEASURED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lost", [paper.BASELINES, ("M2(0.6)", "M3(0.6)", "M(0.9)+M2(0.6)")])
 def test_a_kind_that_diverges_everywhere_still_gives_a_report(lost):
     runs = made.gather(finals(["mnist_mlp"], {}))
@@ -370,6 +382,7 @@ def test_a_kind_that_diverges_everywhere_still_gives_a_report(lost):
     ) == [["mnist_mlp"]]
 
 
+@pytest.mark.slow
 def test_law_claims(as_printed):
     found = law_claims.law(as_printed.measured)
     assert len(found) == 3 * len(paper.TASKS)

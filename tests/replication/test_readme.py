@@ -61,6 +61,7 @@ def row_of(text, title):
     return [cell.strip() for cell in row.strip("|").split("|")]
 
 
+@pytest.mark.slow
 def test_a_measured_task_has_our_gain_and_the_verdict(page):
     text = written(page, analysis.analyse(made.gather(everything_on("mnist_mlp"))))
     task, paper_gain, gain, interval, seeds, verdict = row_of(text, "MNIST MLP")
@@ -72,6 +73,7 @@ def test_a_measured_task_has_our_gain_and_the_verdict(page):
     assert readme.MARK not in text
 
 
+@pytest.mark.slow
 def test_reduced_tuning_is_marked_and_gives_no_verdict(page):
     short = [made.run("mnist_mlp", "Adam", 100, learning_rate=rate) for rate in (0.03, 0.1)]
     text = written(page, analysis.analyse(made.gather(everything_on("mnist_mlp") + short)))

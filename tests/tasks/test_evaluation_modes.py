@@ -23,6 +23,7 @@ def found():
     return plain, task, params, state, raw, batch, key, after, metrics
 
 
+@pytest.mark.slow
 def test_every_mode_is_the_plain_loss_of_its_images_and_statistics(found):
     plain, task, params, state, raw, batch, key, after, metrics = found
     augmented = plain.prepare(raw, key)

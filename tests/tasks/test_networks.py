@@ -44,6 +44,7 @@ def network(name, **settings):
     return modules.functions(module, SPECS[dataset_of(name)].image_shape)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [4, networks.NARROW + 8])
 @pytest.mark.parametrize("axes", [(None, 0), (0, 0), (0, None)])
 def test_product_of_dense_layers_has_the_derivatives_of_a_product(axes, width):
@@ -74,6 +75,7 @@ def test_names_are_the_papers_tasks():
     assert set(tasks.names()) == set(COUNTS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", tasks.names())
 def test_parameter_counts_and_output(name):
     task = tasks.make(name)
@@ -87,6 +89,7 @@ def test_parameter_counts_and_output(name):
     assert jax.tree.structure(new_state) == jax.tree.structure(state)
 
 
+@pytest.mark.slow
 def test_projection_shortcuts_add_their_weights():
     params, _ = tasks.make("cifar10_resnet20", shortcut="projection").init(jax.random.key(0))
     extra = 16 * 32 + 32 * 64 + 2 * (32 + 64)

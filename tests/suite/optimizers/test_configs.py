@@ -49,6 +49,7 @@ def test_grid_has_the_promised_number_of_points(name):
         assert low <= value <= high
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_config_trains_a_quadratic_under_jit_and_vmap(name):
     """Two learning rates in one program; each loss falls, as with the rate as a plain number."""
