@@ -27,6 +27,7 @@ def recorded(tmp_path, monkeypatch):
     return folder, run, call
 
 
+@pytest.mark.slow
 def test_a_record_is_verified_and_a_false_one_is_not(recorded, monkeypatch, capsys):
     _, run, call = recorded
     assert call(run, "--steps", "all", "--tolerance", "1e-5") == 0

@@ -10,6 +10,8 @@ from tasks import modules, networks
 from tasks.datasets import SPECS
 from tasks.images import CONSTANTS, NETWORKS
 
+pytestmark = pytest.mark.slow
+
 # MLP: in·128+128 + 2·(128²+128) + 1,290. Conv: 9·in·32+32 + 18,496 + 36,928 + 650.
 # ResNet-20: 269,072 of convolutions and batch norm (He et al.'s 0.27 M) + 650.
 COUNTS = {
@@ -44,7 +46,6 @@ def network(name, **settings):
     return modules.functions(module, SPECS[dataset_of(name)].image_shape)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("width", [4, networks.NARROW + 8])
 @pytest.mark.parametrize("axes", [(None, 0), (0, 0), (0, None)])
 def test_product_of_dense_layers_has_the_derivatives_of_a_product(axes, width):
@@ -75,7 +76,6 @@ def test_names_are_the_papers_tasks():
     assert set(tasks.names()) == set(COUNTS)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", tasks.names())
 def test_parameter_counts_and_output(name):
     task = tasks.make(name)
@@ -89,7 +89,6 @@ def test_parameter_counts_and_output(name):
     assert jax.tree.structure(new_state) == jax.tree.structure(state)
 
 
-@pytest.mark.slow
 def test_projection_shortcuts_add_their_weights():
     params, _ = tasks.make("cifar10_resnet20", shortcut="projection").init(jax.random.key(0))
     extra = 16 * 32 + 32 * 64 + 2 * (32 + 64)

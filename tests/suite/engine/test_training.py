@@ -61,6 +61,7 @@ def test_laws_of_groups_are_recorded_one_after_the_other(tmp_path):
     assert len(np.unique(laws[-1])) == 6
 
 
+@pytest.mark.slow
 def test_training_learns(rllc_records):
     last = rllc_records.curves[rllc_records.curves.step == 60]
     assert (last.test_accuracy > 0.9).mean() > 0.5  # chance is 0.25
@@ -142,6 +143,7 @@ def test_a_run_follows_a_plain_optax_loop(tmp_path):
     np.testing.assert_allclose(curve[[25, 50, 60]], expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_rerun_gives_identical_bytes(tmp_path):
     once = train(runs_of(RLLC), tmp_path / "a" / "records").with_suffix(".parquet")
     again = train(runs_of(RLLC), tmp_path / "b" / "records").with_suffix(".parquet")
@@ -200,6 +202,7 @@ def ctrl_c():
     signal.signal(signal.SIGINT, before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ["train", "evaluate"])
 @pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_within_a_call_loses_nothing(tmp_path, monkeypatch, part):

@@ -156,6 +156,7 @@ def test_hdm_follows_the_paper():
     assert_same(hdm(0.1, 0.5), hdm_paper(0.1, 0.5))
 
 
+@pytest.mark.slow
 def test_rllc_with_the_gradient_as_memory_is_hdm():
     exact = trajectory(rllc.lm_rllc("M(0.0)", 0.1, 0.5, epsilon=0))
     np.testing.assert_allclose(exact, trajectory(hdm(0.1, 0.5)), **ROUNDING)
@@ -202,6 +203,7 @@ def test_wrapped_optimizers_follow_the_law_of_their_last_step():
 INSIDE = (0.9, 0.95, 0.3, 0.6, 0.6, 0.8)  # all five optimizers have a share
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start", [(0.9, 0.99, 0.0, 1.0, 1.0, 1.0), INSIDE])
 def test_mada_follows_the_paper(start):
     log = []
@@ -214,6 +216,7 @@ def test_mada_follows_the_paper(start):
     assert np.all(moved > 1e-4), moved  # the comparison is about coefficients that moved
 
 
+@pytest.mark.slow
 def test_mada_at_its_start_is_adam_with_its_floor():
     still = trajectory(mada(0.05, 0.0, b2=0.99))
 
