@@ -125,6 +125,7 @@ def test_the_guard_changes_no_bit_where_it_does_not_act(name):
         np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.slow
 def test_the_largest_step_of_a_law():
     gradients, params = trees.random_gradients(30, 10, "float32"), trees.zeros("float32")
     tx = rllc.lm_rllc("M(0.9)+M(0.0)", 0.05, 1.0, max_law_step=0.02)
@@ -156,6 +157,7 @@ def test_the_bare_wrap_is_one_argument_away():
     assert np.abs(laws).max() > 1000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("law_groups", [None, "leaf", lambda tree: tree])
 def test_an_empty_tree_has_nothing_to_do(law_groups):
     tx = rllc.lm_rllc("M(0.9)", 0.1, law_groups=law_groups)

@@ -4,6 +4,8 @@ import pytest
 
 from tests.processes import output_on_devices
 
+pytestmark = pytest.mark.slow
+
 ON_A_MESH = """
 import re
 import jax, numpy as np

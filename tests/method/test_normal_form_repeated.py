@@ -46,6 +46,7 @@ def test_close_eigenvalues_stay_apart_where_their_units_differ():
             np.testing.assert_allclose(sorted(found), sorted(parts), rtol=0, atol=1e-8)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::rllc.NonDecayingMemoryWarning")
 @pytest.mark.parametrize("name", ["M2(0.9)+M2(0.5)", "M3(1.0)+M3(0.99)"])
 def test_units_no_gradient_reaches_are_left_out_or_refused(name):

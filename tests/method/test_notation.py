@@ -22,6 +22,7 @@ complex_blocks = st.builds(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None, derandomize=True)
 @given(st.lists(st.one_of(real_blocks, complex_blocks), min_size=1, max_size=4))
 def test_what_is_printed_is_read_back_however_it_is_spaced_and_signed(blocks):

@@ -196,6 +196,7 @@ def test_without_a_verdict_other_stopping_points_give_their_differences():
     assert f"best: {row.difference:+.2f}" in claim.note
 
 
+@pytest.mark.slow
 def test_one_pair_does_not_make_a_task_of_a_claim_over_tasks():
     seeds = dict(zip(paper.TASKS, (3, 2, 2, 1), strict=False))
     pairs = [
@@ -265,6 +266,7 @@ def test_any_short_grid_withholds_the_verdict_on_the_best_of_a_task():
         assert (best.verdict, "reduced: tuned on 1 of" in best.note) == (PARTLY, True)
 
 
+@pytest.mark.slow
 def test_the_best_of_a_task_waits_for_all_rllc_optimizers():
     runs = made.gather(finals(["mnist_mlp"], {"M(0.9)": 0.001}))
     some = runs._replace(runs=runs.runs[runs.runs.optimizer != "M3(0.6)"])
@@ -274,6 +276,7 @@ def test_the_best_of_a_task_waits_for_all_rllc_optimizers():
     assert best.note.endswith("; 1 of 8 RLLC optimizers not measured")
 
 
+@pytest.mark.slow
 def test_the_best_of_a_task_says_beside_a_short_grid_how_many_are_missing():
     pairs = finals(["mnist_mlp"], {"M(0.9)": 0.001})
     runs = made.gather([*pairs, made.run("mnist_mlp", "Momentum SGD", 100, steps=300)])
@@ -283,6 +286,7 @@ def test_the_best_of_a_task_says_beside_a_short_grid_how_many_are_missing():
     assert "; 1 of 8 RLLC optimizers not measured; reduced: " in note
 
 
+@pytest.mark.slow
 def test_a_baseline_that_diverges_at_times_is_not_the_hardest():
     pairs = finals(["mnist_mlp"], {"SGD": 0.001, "M(0.9)": 0.01}, seeds=4)
     runs = made.gather(pairs)

@@ -57,6 +57,7 @@ def test_every_figure_is_drawn_twice_the_same(known, tmp_path):
             assert b"CreationDate" not in one.read_bytes()
 
 
+@pytest.mark.slow
 def test_panels_without_records_say_so(known):
     curves = suite_figures.curve_table(STUDY, known.final, known.records.curves, known.made)
     text = words(figures.figure4(curves))

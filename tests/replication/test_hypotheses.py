@@ -73,6 +73,7 @@ def test_without_runs_nothing_is_measured():
     assert "None yet." in hypotheses.page(found)
 
 
+@pytest.mark.slow
 def test_confirmed_where_all_runs_are_within_their_bounds():
     found = table(whole(3, 84.0))
     assert word(found, "e1_3") == CONFIRMED
