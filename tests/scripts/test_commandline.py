@@ -268,6 +268,7 @@ def test_a_word_that_is_no_truth_value_is_refused(tmp_path, inside):
         assert str(code) == f"error: force={word!r} must be true or false"
 
 
+@pytest.mark.slow
 def test_a_home_is_expanded(tmp_path, monkeypatch, inside):
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     code, _, err = inside(tmp_path, "optimizer=sgd", "records='~/r'")

@@ -101,6 +101,7 @@ def test_processes_train_what_one_process_does(tune, tmp_path, tmp_path_factory)
     np.testing.assert_allclose(merged.test_loss_x, merged.test_loss_y, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_runs_that_diverge_are_reported_and_a_screen_of_them_is_an_error(tune):
     code, out, err = tune("--screen", "2", settings=("optimizer.grid.learning_rate=[1e30,1e31]",))
     assert code == 1

@@ -174,6 +174,7 @@ def test_adam_hd_follows_the_paper():
     assert_same(adam_hd(0.05, 1e-3, b1=0.8, b2=0.99), adam_hd_paper(0.05, 1e-3, 0.8, 0.99))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("velocities", [1, 2, 3, 4])
 def test_aggmo_is_a_fixed_law(velocities):
     betas = [0, 0.9, 0.99, 0.999][:velocities]
@@ -193,6 +194,7 @@ def test_qhm_is_a_fixed_law(nu, beta):
     assert_same(qhm(0.5, nu, beta), qhm_paper(0.5, nu, beta))
 
 
+@pytest.mark.slow
 def test_wrapped_optimizers_follow_the_law_of_their_last_step():
     momentum = wrapped_paper(momentum_steps(0.03, 0.9), 0.2 * 0.03)
     assert_same(wrap_momentum(0.03, 0.2, max_law_step=None), momentum)
@@ -231,6 +233,7 @@ def test_mada_at_its_start_is_adam_with_its_floor():
     np.testing.assert_allclose(still, path(adam()), **ROUNDING)
 
 
+@pytest.mark.slow
 def test_mada_survives_parameters_without_gradient():
     """Pixels at the edge: v decays below float32 there, where a root has no derivative."""
     tx, params = mada(0.1, hyper_rate=0.0, b2=0.6), jnp.ones(2)
