@@ -12,6 +12,8 @@ import pytest
 
 import rllc
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 METHOD = {path.name for path in (ROOT / "rllc").glob("*.py")} | {"py.typed"}
 

@@ -10,6 +10,8 @@ from tests.method import contract
 from tests.method.contract import CLAUSES, OPTIMIZERS
 from tests.processes import output_on_two_devices
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 @pytest.mark.parametrize("clause", CLAUSES, ids=lambda clause: clause.__name__)

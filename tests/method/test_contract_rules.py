@@ -11,6 +11,8 @@ from tests.method import contract
 from tests.method.contract import CLAUSES, RULES, optimizer
 from tests.processes import output_on_two_devices
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("name", RULES)
 @pytest.mark.parametrize("clause", CLAUSES, ids=lambda clause: clause.__name__)

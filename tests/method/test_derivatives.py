@@ -23,6 +23,7 @@ def final_loss(rate, make):
     return jnp.sum(CURVATURE * params**2) / 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OPTIMIZERS)
 @pytest.mark.parametrize("jit", [True, False], ids=["jit", "eager"])
 def test_the_derivative_with_respect_to_the_rate(name, jit):
@@ -37,6 +38,7 @@ def test_the_derivative_with_respect_to_the_rate(name, jit):
     np.testing.assert_allclose(forward, derivative, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_derivative_with_respect_to_the_law_rate_and_the_start():
     def loss(law_rate, first):
         return final_loss(0.05, lambda rate: rllc.lm_rllc("M2(0.6)", rate, law_rate, (first, 1.0)))
@@ -51,6 +53,7 @@ def test_the_derivative_with_respect_to_the_law_rate_and_the_start():
             np.testing.assert_allclose(derivative, difference, rtol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", [1e-4, 10.0], ids=["limited", "free"])
 def test_the_derivative_with_respect_to_the_law_rate_of_wrap(limit):
     def loss(law_rate):

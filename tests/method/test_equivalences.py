@@ -9,6 +9,8 @@ import pytest
 import rllc
 from tests.method import trees
 
+pytestmark = pytest.mark.slow
+
 STEPS = 60
 
 

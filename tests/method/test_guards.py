@@ -38,6 +38,7 @@ def test_the_law_survives_convergence(name, dtype):
     np.testing.assert_array_equal(laws[-1000:], np.broadcast_to(laws[-1], (1000, *laws[0].shape)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("exponent", [-40, 40])
 def test_the_scale_of_gradients_does_not_matter_to_the_last_bit(name, exponent):
@@ -50,6 +51,7 @@ def test_the_scale_of_gradients_does_not_matter_to_the_last_bit(name, exponent):
     np.testing.assert_array_equal(other, plain * 2.0**exponent)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", rllc.law.EPSILON_MODES)
 def test_no_part_of_the_solution_under_or_overflows(mode):
     gram, projection = jnp.array([[2.0, 1.0], [1.0, 2.0]]), jnp.array([1.0, 0.5])
@@ -61,6 +63,7 @@ def test_no_part_of_the_solution_under_or_overflows(mode):
         np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_spike_does_not_ruin_the_law(name):
     def scale(t):
@@ -82,6 +85,7 @@ def test_where_the_memory_passes_zero_the_law_does_not_run_away():
     assert np.abs(bare).max() > 100
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [1e-25, 1e25, np.inf, np.nan])
 @pytest.mark.parametrize("gram", ["exact", "recursive"])
 def test_products_that_mean_nothing_leave_the_law_alone(gram, size):
@@ -110,6 +114,7 @@ def test_what_is_trusted_by_hand():
     assert not is_trusted(gram, projection.at[1].set(jnp.nan), jnp.float32(1), None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*NAMES, "M3(0.6)", "M(0.9)+M(-0.9)+CM(0.9i)"])
 def test_the_guard_changes_no_bit_where_it_does_not_act(name):
     gradients, params = trees.random_gradients(60, 4, "float32"), trees.zeros("float32")
@@ -120,6 +125,7 @@ def test_the_guard_changes_no_bit_where_it_does_not_act(name):
         np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.slow
 def test_the_largest_step_of_a_law():
     gradients, params = trees.random_gradients(30, 10, "float32"), trees.zeros("float32")
     tx = rllc.lm_rllc("M(0.9)+M(0.0)", 0.05, 1.0, max_law_step=0.02)
@@ -151,6 +157,7 @@ def test_the_bare_wrap_is_one_argument_away():
     assert np.abs(laws).max() > 1000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("law_groups", [None, "leaf", lambda tree: tree])
 def test_an_empty_tree_has_nothing_to_do(law_groups):
     tx = rllc.lm_rllc("M(0.9)", 0.1, law_groups=law_groups)

@@ -4,6 +4,8 @@ import pytest
 
 from tests.processes import output_on_devices
 
+pytestmark = pytest.mark.slow
+
 ON_A_MESH = """
 import re
 import jax, numpy as np
@@ -43,6 +45,7 @@ print("equal")
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(2, 2), (4, 2)], ids=str)
 @pytest.mark.parametrize("kind", ["Auto", "Explicit"])
 def test_a_mesh_gives_the_numbers_of_one_device(kind, shape):

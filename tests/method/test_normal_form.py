@@ -104,6 +104,7 @@ def test_unions_of_equal_eigenvalues_keep_the_largest_block():
     assert same_trajectory(p, form, 3) < 1e-9
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(
     eigenvalues=st.lists(
@@ -135,6 +136,7 @@ def test_form_and_original_follow_the_same_trajectory(eigenvalues, redundant, se
     assert same_trajectory(p, form, seed) < 1e-8
 
 
+@pytest.mark.slow
 def test_the_optimizer_itself_follows_its_form():
     p = rllc.Propagator(CYCLE, [1, 0, 0, 0])
     form, law = rllc.normal_form(p), np.array([1.0, 0.3, -0.2, 0.5])
@@ -161,6 +163,7 @@ def test_eigenvalues_too_close_to_decide_are_refused_with_their_distance(distanc
         rllc.normal_form(changed_basis(union, random_basis(2, 5)))
 
 
+@pytest.mark.slow
 def test_script_prints_blocks_and_rules_and_draws(tmp_path):
     plot = tmp_path / "form.png"
     matrix = "[[0,1,0,0],[0,0,1,0],[0,0,0,1],[1,0,0,0]]*0.9"
@@ -171,6 +174,7 @@ def test_script_prints_blocks_and_rules_and_draws(tmp_path):
     assert plot.read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_script_reads_numbers_only():
     result = run_script("__import__('os').getcwd()")
     assert result.returncode != 0

@@ -46,6 +46,7 @@ def test_close_eigenvalues_stay_apart_where_their_units_differ():
             np.testing.assert_allclose(sorted(found), sorted(parts), rtol=0, atol=1e-8)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::rllc.NonDecayingMemoryWarning")
 @pytest.mark.parametrize("name", ["M2(0.9)+M2(0.5)", "M3(1.0)+M3(0.99)"])
 def test_units_no_gradient_reaches_are_left_out_or_refused(name):
@@ -90,6 +91,7 @@ def test_the_distance_is_that_of_the_reachable_pair():
         rllc.normal_form(changed_basis(p, random_basis(4, 2)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["M(0.9)+M2(0.9)+M(0.5)", "CM2(0.3+0.4i)", "M3(0.0)"])
 def test_the_optimizer_follows_its_form_for_repeated_and_redundant_units(name):
     k = rllc.parse(name).num_units
@@ -108,6 +110,7 @@ def test_the_optimizer_follows_its_form_for_repeated_and_redundant_units(name):
     assert trees.relative_error(paths[1], paths[0]) < 1e-8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -127,6 +130,7 @@ def test_script_ends_bad_input_with_one_message(arguments, message):
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.slow
 def test_script_warns_once_and_without_code():
     result = run_script("[[1,0],[0,1]]")
     assert result.stderr.splitlines()[0].startswith("warning: memory does not decay")

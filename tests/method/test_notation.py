@@ -22,6 +22,7 @@ complex_blocks = st.builds(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None, derandomize=True)
 @given(st.lists(st.one_of(real_blocks, complex_blocks), min_size=1, max_size=4))
 def test_what_is_printed_is_read_back_however_it_is_spaced_and_signed(blocks):
@@ -81,6 +82,7 @@ def test_what_cannot_be_meant_is_refused(make, message):
         make()
 
 
+@pytest.mark.slow
 def test_rows_of_the_law_are_in_the_order_of_their_labels():
     """Labels that come in another order along the tree than sorted."""
     params = {"a": jnp.ones(2), "b": jnp.ones(2)}

@@ -22,6 +22,7 @@ def run(tx, dtype="float32", seed=10):
     return trees.trajectory(tx, trees.random_gradients(STEPS, seed, dtype), trees.zeros(dtype))
 
 
+@pytest.mark.slow
 def test_law_per_leaf_is_an_optimizer_per_leaf():
     tx = rllc.lm_rllc(NAME, 0.05, 0.03, law_groups="leaf")
     thetas, laws, _ = run(tx)
@@ -37,6 +38,7 @@ def test_law_per_leaf_is_an_optimizer_per_leaf():
     assert np.isfinite(thetas).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("as_callable", [False, True])
 def test_law_per_label_is_multi_transform(as_callable):
     labels = {"dense": "matrices", "more": ["vectors", "vectors"], "empty": {}}
@@ -76,6 +78,7 @@ def test_labels_in_a_tree_that_can_be_called_are_read():
     assert rllc.law_labels(by_rank, params) == ("1", "2")
 
 
+@pytest.mark.slow
 def test_a_label_without_parameters_is_fine():
     per_leaf = rllc.lm_rllc(NAME, 0.1, law_groups="leaf")
     tx = optax.partition({"conv": per_leaf, "rest": optax.sgd(0.1)}, {"a": "rest"})
@@ -84,6 +87,7 @@ def test_a_label_without_parameters_is_fine():
     np.testing.assert_allclose(updates["a"], -0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("decay", [0.1, jnp.float32(0.1), np.float64(0.1), lambda step: 0.1])
 def test_weight_decay_keeps_the_dtype_of_the_step(decay):
     tx = rllc.lm_rllc("M(0.9)", 0.1, weight_decay=decay)
@@ -130,6 +134,7 @@ def test_weight_decay_is_decoupled():
     np.testing.assert_array_equal(params["b"], 1.0)
 
 
+@pytest.mark.slow
 def test_law_bounds_and_largest_correction():
     _, free, _ = run(rllc.lm_rllc(NAME, 0.05, 1.0))
     assert free.min() < 0.5
@@ -141,6 +146,7 @@ def test_law_bounds_and_largest_correction():
     assert 0.0099 < change.max() < 0.0101  # c₂ = 1: the bound itself, up to float32 rounding
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "limits",
     [
@@ -161,6 +167,7 @@ def test_an_accumulating_optimizer_can_be_wrapped():
     assert rllc.get_law(tx.init(jnp.zeros(2))).tolist() == [1.0]
 
 
+@pytest.mark.slow
 def test_memory_in_bfloat16():
     reference, law, _ = run(rllc.lm_rllc(NAME, 0.05, 0.03))
     rounded, rounded_law, state = run(rllc.lm_rllc(NAME, 0.05, 0.03, memory_dtype=jnp.bfloat16))
@@ -196,6 +203,7 @@ def test_schedules_see_the_step_number_from_zero():
     np.testing.assert_allclose(steps, [-0.1, 0.0, -0.2 * 1.75 * 1.5], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_traced_rates_laws_and_runs_in_one_program():
     gradients, params = trees.random_gradients(STEPS, 11, "float32"), trees.zeros("float32")
 
@@ -299,6 +307,7 @@ def test_a_state_without_its_types_is_told_apart():
         rllc.get_law(state)
 
 
+@pytest.mark.slow
 def test_import_needs_jax_numpy_and_optax_only():
     heavy = ["flax", "hydra", "omegaconf", "pandas", "pyarrow", "matplotlib", "tensorflow", "tqdm"]
     code = f"import sys, rllc; print([m for m in {heavy} if m in sys.modules])"

@@ -43,6 +43,7 @@ def both(name, dtype, **options):
     return ours, theirs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("name", oracle.TABLES)
 def test_follows_the_paper(name, dtype):
@@ -62,6 +63,7 @@ def test_tables_are_the_papers(name):
     np.testing.assert_array_equal(p.injection, injection)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "options"),
     [
@@ -80,6 +82,7 @@ def test_every_relaxation_follows_its_formula(name, options):
         assert trees.relative_error(mine, true) < 1e-9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["M(0.9)", "M(0.9)+M(0.0)", "M3(0.6)", "M(0.9)+M2(0.6)"])
 def test_the_updated_memory_may_correct_the_law(name):
     ours, theirs = both(name, "float64", correct_with="updated")
@@ -89,6 +92,7 @@ def test_the_updated_memory_may_correct_the_law(name):
     assert trees.relative_error(theirs[1], papers) > 1e-2  # another reading, not the same one
 
 
+@pytest.mark.slow
 def test_the_first_correction_with_updated_memory_by_hand():
     # M(0.5): M_1 = g_1, so M_1^+ g_1 = 1. M_2 = (2.5, 4), g_2 = (1, 2): (2.5 + 8)/(6.25 + 16).
     tx = rllc.scale_by_rllc("M(0.5)", 0.1, epsilon=0, correct_with="updated")
@@ -98,6 +102,7 @@ def test_the_first_correction_with_updated_memory_by_hand():
     np.testing.assert_allclose(state.law, [1.1 + 0.1 * 10.5 / 22.25], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_law_stays_while_the_memory_is_empty():
     for options in ({}, {"epsilon": 0}, {"epsilon_mode": "absolute"}, {"gram": "recursive"}):
         tx = rllc.scale_by_rllc("M(0.9)+M2(0.6)", 0.1, (0.3, -0.2, 0.7), **options)

@@ -8,6 +8,7 @@ import pytest
 import rllc
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("dtype", "kept", "dropped"), [("float64", 1e-12, 1e-15), ("float32", 1e-4, 1e-7)]
 )

@@ -68,5 +68,6 @@ print("stayed")
 """
 
 
+@pytest.mark.slow
 def test_a_sharded_leaf_is_not_gathered():
     assert output_on_two_devices(GATHERED) == "stayed"

@@ -9,6 +9,8 @@ import pytest
 import rllc
 from tests.method import oracle, trees
 
+pytestmark = pytest.mark.slow
+
 STEPS, RATE, LAW_RATE = 60, 0.05, 0.02
 
 

@@ -65,6 +65,7 @@ def call(folder, *words):
     return done.returncode, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_a_job_from_the_queue_to_a_record_and_back_from_the_archive(tmp_path):
     words = ("--only", "per_layer", "--archive", str(tmp_path / "all.tar"))
     code, said = call(tmp_path / "first", *words)
@@ -81,6 +82,7 @@ def test_a_job_from_the_queue_to_a_record_and_back_from_the_archive(tmp_path):
     assert row.split()[1:4] == ["1", "1", "0"]  # nothing is left of it on the other machine
 
 
+@pytest.mark.slow
 def test_nothing_starts_after_the_budget(tmp_path):
     code, said = call(tmp_path, "--only", "per_layer", "--budget", "0.001s")
     assert code == 0, said

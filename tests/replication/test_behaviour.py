@@ -7,6 +7,8 @@ from rllc.replication import behaviour, paper
 from rllc.replication.claims import NOT_MEASURED, NOT_SUPPORTED, PARTLY, SUPPORTED
 from tests.suite import synthetic_records as made
 
+pytestmark = pytest.mark.slow
+
 
 def finals(tasks, seeds=3):
     """Final runs of all optimizers on some tasks, with the paper's errors."""

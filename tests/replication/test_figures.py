@@ -39,6 +39,7 @@ def words(figure):
     return "\n".join(found)
 
 
+@pytest.mark.slow
 def test_every_figure_is_drawn_twice_the_same(known, tmp_path):
     assert "profiles" not in aggregation.all_figures(
         whole_of(known)
@@ -56,6 +57,7 @@ def test_every_figure_is_drawn_twice_the_same(known, tmp_path):
             assert b"CreationDate" not in one.read_bytes()
 
 
+@pytest.mark.slow
 def test_panels_without_records_say_so(known):
     curves = suite_figures.curve_table(STUDY, known.final, known.records.curves, known.made)
     text = words(figures.figure4(curves))
@@ -157,6 +159,7 @@ def test_figure2_draws_no_direction_where_the_law_has_vanished(known):
         assert (np.isnan(line.get_ydata()) == (line.get_xdata() > 5_000)).all()
 
 
+@pytest.mark.slow
 def test_laws_from_a_short_grid_say_so(known):
     assert "rates from a short grid" in words(aggregation.all_figures(whole_of(known))["figure2"]())
     whole = known._replace(made=known.made.assign(short_grid=False))

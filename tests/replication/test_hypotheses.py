@@ -73,6 +73,7 @@ def test_without_runs_nothing_is_measured():
     assert "None yet." in hypotheses.page(found)
 
 
+@pytest.mark.slow
 def test_confirmed_where_all_runs_are_within_their_bounds():
     found = table(whole(3, 84.0))
     assert word(found, "e1_3") == CONFIRMED
@@ -91,6 +92,7 @@ def test_one_run_too_few_confirms_nothing(missing):
     assert word(found, "e1_3") == UNDECIDED
 
 
+@pytest.mark.slow
 def test_rejected_where_m2_is_high_for_every_x_that_serves_m():
     both = [*whole(3, 89.0), *whole(5, 88.5)]
     assert hypotheses.scaled_verdict(table(both)) == REJECTED
@@ -119,6 +121,7 @@ def test_with_one_unit_ones_is_e1():
     assert found[(found.hypothesis == "e1_3") & (found.optimizer == ALONE)].seeds.sum() == 1
 
 
+@pytest.mark.slow
 def test_runs_that_differ_otherwise_or_diverged_give_no_number():
     rates = hypotheses.queue.RATES_3[0]
     other = run(DOUBLE, rates, 84.0, epsilon_mode="absolute")
@@ -131,6 +134,7 @@ def test_runs_that_differ_otherwise_or_diverged_give_no_number():
     assert np.isnan(row.highest)
 
 
+@pytest.mark.slow
 def test_updated_memory_is_rejected_unless_confirmed():
     points = NAMED["updated"].points[ALONE]
     low = [run(ALONE, p, 89.0, "ones", correct_with="updated") for p in points]
@@ -192,6 +196,7 @@ def _settings(run):
     return json.dumps({k: v for k, v in varied.items() if v != 1e-6}, sort_keys=True)
 
 
+@pytest.mark.slow
 def test_the_experiments_are_the_queues_runs():
     from rllc.suite.plan import sweep as sweeps
 

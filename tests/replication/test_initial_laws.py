@@ -147,6 +147,7 @@ def test_accuracies_stand_beside_the_defaults_and_the_papers(found):
     assert "No final runs from another initial law" in text
 
 
+@pytest.mark.slow
 def test_claims_from_another_law_have_a_section_of_their_own(found):
     def verdicts(a):
         return {c.verdict for c in law_claims.law(a.measured) if paper.pretty(MIXED) in c.claim}

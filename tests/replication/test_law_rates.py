@@ -80,6 +80,7 @@ def test_only_full_length_runs_on_question_seeds_of_cells_with_several_law_rates
     assert law_rates.summary(short.law_rates) == ""
 
 
+@pytest.mark.slow
 def test_a_diverged_run_is_counted_and_gives_no_number():
     lost = made.run(TASK, NAME, 201, 0.1, 0.0003, status="diverged")
     both = analysed([*swept(), lost]).law_rates.iloc[0]

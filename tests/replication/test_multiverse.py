@@ -10,6 +10,8 @@ from rllc.replication.paper import STUDY
 from rllc.suite.show import analysis
 from tests.suite import synthetic_records as made
 
+pytestmark = pytest.mark.slow
+
 TASK = "cifar10_mlp"
 
 

@@ -67,6 +67,7 @@ def searched(floors, second=(), tested=(), seeds=range(10)):
     return analysis.analyse(made.SyntheticRecords(runs, curves))
 
 
+@pytest.mark.slow
 def test_candidates_stay_out_of_every_other_table():
     a = searched({"M(0.5)": 0.05}, ["M(0.5)"], ["M(0.5)"])
     m = a.measured
@@ -77,6 +78,7 @@ def test_candidates_stay_out_of_every_other_table():
     assert set(a.measured.candidates.optimizer) == {"M(0.5)"}
 
 
+@pytest.mark.slow
 def test_the_winner_is_chosen_on_validation_and_tested_against_the_best():
     a = searched(
         {"M(0.5)": 0.100, "M(0.6)": 0.095, "M(0.7)": 0.2}, ["M(0.5)", "M(0.6)"], ["M(0.6)"]
@@ -93,11 +95,13 @@ def test_the_winner_is_chosen_on_validation_and_tested_against_the_best():
     assert set(table.index) >= set(paper.OPTIMIZERS)
 
 
+@pytest.mark.slow
 def test_a_winner_that_gains_nothing_is_said_to():
     (found,) = search.found(searched({"M(0.5)": 0.1075}, ["M(0.5)"], ["M(0.5)"]).measured)
     assert "not better than both" in search.sentence(found)
 
 
+@pytest.mark.slow
 def test_an_unfinished_search_has_no_winner():
     (found,) = search.found(searched({"M(0.5)": 0.05, "M(0.6)": 0.2}).measured)
     assert found.winner == ""
@@ -115,6 +119,7 @@ def test_a_search_on_a_task_without_the_papers_optimizers():
     assert found.rivals == []
 
 
+@pytest.mark.slow
 def test_the_script_trains_three_rounds(monkeypatch, tmp_path):
     """Made-up training: the second round goes to the three best, the third to the best of them."""
     trained = []

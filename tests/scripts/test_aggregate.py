@@ -72,6 +72,7 @@ def call(monkeypatch, *words):
     aggregate.main()
 
 
+@pytest.mark.slow
 def test_everything_is_rebuilt_byte_for_byte(results, monkeypatch, capsys):
     arguments = ("--records", results / "records", "--output", results)
     call(monkeypatch, *arguments)
@@ -86,6 +87,7 @@ def test_everything_is_rebuilt_byte_for_byte(results, monkeypatch, capsys):
     assert {p: p.read_bytes() for p in (written | pictures)} == written | pictures
 
 
+@pytest.mark.slow
 def test_local_results_stand_beside_the_committed_and_the_papers(results, monkeypatch, capsys):
     call(monkeypatch, "--records", results / "records", "--output", results)
     local = results / "local"
@@ -103,6 +105,7 @@ def test_local_results_stand_beside_the_committed_and_the_papers(results, monkey
     assert (local / "results" / "figures" / "figure4.png").exists()
 
 
+@pytest.mark.slow
 def test_local_without_records_says_so(results, capsys):
     aggregate.local(results / "nothing", results / "out", results)
     assert "no final runs on this machine yet" in capsys.readouterr().out

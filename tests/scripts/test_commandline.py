@@ -70,6 +70,7 @@ def test_only_bare_propagators_are_quoted(word, quoted):
     assert quote_propagators([word]) == [quoted]
 
 
+@pytest.mark.slow
 def test_a_multirun_is_grouped_skips_recorded_runs_and_survives_bad_jobs(tmp_path, inside):
     sweep = ["-m", "optimizer=sgd,m_0.9", "seed=0,1", "optimizer.learning_rate=0.01,0.1"]
     code, out, _ = inside(tmp_path, *sweep)
@@ -84,6 +85,7 @@ def test_a_multirun_is_grouped_skips_recorded_runs_and_survives_bad_jobs(tmp_pat
     assert "optimizer.learning_rate=-1 must be finite and not negative" in err
 
 
+@pytest.mark.slow
 def test_any_propagator_trains_and_a_second_call_is_a_no_op(tmp_path):
     words = ["optimizer=rllc", "optimizer.propagator=M(0.95)+CM(0.5i)"]
     first = train(tmp_path, *words)
@@ -93,6 +95,7 @@ def test_any_propagator_trains_and_a_second_call_is_a_no_op(tmp_path):
     assert run.optimizer == "M(0.95)+CM(0.5i)"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "told"),
     [([], True), (["optimizer.learning_rate=0.1", "optimizer.law_learning_rate=0.01"], False)],
@@ -143,6 +146,7 @@ def broken(tmp_path, monkeypatch):
     return ["optimizer=sgd", "optimizer._target_=users_module.broken"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flag", [[], ["-m"]])
 def test_an_error_inside_a_users_optimizer_shows_its_type_and_place(tmp_path, inside, broken, flag):
     code, _, err = inside(tmp_path, *flag, *broken)
@@ -151,6 +155,7 @@ def test_an_error_inside_a_users_optimizer_shows_its_type_and_place(tmp_path, in
     assert "users_module.py" in err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flag", [[], ["-m"]])
 def test_a_run_that_diverges_is_said_to(tmp_path, inside, flag):
     code, _, err = inside(tmp_path, *flag, "optimizer=sgd", "optimizer.learning_rate=1e30")
@@ -171,6 +176,7 @@ def test_a_note_on_divergence_names_the_rates_a_run_has(tmp_path):
     assert execution.diverged_note([execution.Outcome([], error=ValueError())]) == ""
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("srun") is not None, reason="a machine with Slurm")
 def test_a_cluster_that_is_not_there(tmp_path):
     done = train(tmp_path, "-m", "optimizer=sgd", "hydra/launcher=grouped_slurm")
@@ -189,6 +195,7 @@ def test_bad_input_of_a_multirun_is_one_line(tmp_path, inside, word):
     assert "\n" not in str(code)
 
 
+@pytest.mark.slow
 def test_an_unknown_option_gets_hydras_message_and_exit_status(tmp_path):
     done = train(tmp_path, "optimizer=nope")
     assert done.returncode == 1
@@ -202,6 +209,7 @@ def test_an_unwritable_records_folder(tmp_path, inside):
     assert "is not writable" in code
 
 
+@pytest.mark.slow
 def test_groups_run_through_submitit(tmp_path):
     done = train(
         tmp_path,
@@ -216,6 +224,7 @@ def test_groups_run_through_submitit(tmp_path):
     assert len(records.load(tmp_path / "records").runs) == 4
 
 
+@pytest.mark.slow
 def test_few_groups_are_handed_over_at_once(tmp_path, monkeypatch):
     """The second starts when the first has ended."""
 
@@ -259,6 +268,7 @@ def test_a_word_that_is_no_truth_value_is_refused(tmp_path, inside):
         assert str(code) == f"error: force={word!r} must be true or false"
 
 
+@pytest.mark.slow
 def test_a_home_is_expanded(tmp_path, monkeypatch, inside):
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     code, _, err = inside(tmp_path, "optimizer=sgd", "records='~/r'")
@@ -273,6 +283,7 @@ def test_checkpoints_that_cannot_be_written_are_said_before_training(tmp_path, i
     assert not list(tmp_path.glob("records/*/*"))
 
 
+@pytest.mark.slow
 def test_a_platform_that_is_not_there_is_named(tmp_path):
     words = arguments(tmp_path, "optimizer=m_0.9")
     command = [sys.executable, str(ROOT / "scripts" / "train.py"), *words]
@@ -291,6 +302,7 @@ def test_a_users_caches_are_theirs(monkeypatch):
     assert devices.cache_folder() == Path("~/.cache/rllc").expanduser()
 
 
+@pytest.mark.slow
 def test_a_searching_sweeper_gets_a_number_to_minimise(tmp_path, inside):
     code, _, err = inside(tmp_path, "-m", "optimizer=sgd", "optimizer.learning_rate=0.1,1e30")
     assert code is None, err
@@ -303,6 +315,7 @@ def test_a_searching_sweeper_gets_a_number_to_minimise(tmp_path, inside):
     assert list(values.values()) == [float("inf")]
 
 
+@pytest.mark.slow
 def test_a_sweep_composes_every_job_once(tmp_path):
     code = """
         import sys

@@ -44,6 +44,7 @@ def tune(monkeypatch, capsys, tmp_path):
     return run
 
 
+@pytest.mark.slow
 def test_a_screened_grid_trains_only_its_best_points_to_the_end(tune, tmp_path):
     words = ("--screen", "2", "--keep", "2", "--best", "1", "--more-seeds", "101", "102")
     code, out, _ = tune(*words)
@@ -67,6 +68,7 @@ def test_a_screened_grid_trains_only_its_best_points_to_the_end(tune, tmp_path):
     assert tune(*words)[1].count(" 0 to train as 0 programs") == 3
 
 
+@pytest.mark.slow
 def test_dropped_points_that_could_draw_level_are_trained_to_the_end(tune, tmp_path):
     """Two rates next to each other, of which one is kept, and one that learns nothing."""
     close = ("optimizer.grid.learning_rate=[1e-6,0.1,0.101]",)
@@ -80,6 +82,7 @@ def test_dropped_points_that_could_draw_level_are_trained_to_the_end(tune, tmp_p
     assert tune("--screen", "2", "--keep", "1", settings=close)[1].count(" 0 to train") == 2
 
 
+@pytest.mark.slow
 def test_processes_train_what_one_process_does(tune, tmp_path, tmp_path_factory):
     """Groups of two of four points, two at a time; a second call finds all of them recorded."""
     folder = tmp_path_factory.mktemp("of_processes")
@@ -98,6 +101,7 @@ def test_processes_train_what_one_process_does(tune, tmp_path, tmp_path_factory)
     np.testing.assert_allclose(merged.test_loss_x, merged.test_loss_y, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_runs_that_diverge_are_reported_and_a_screen_of_them_is_an_error(tune):
     code, out, err = tune("--screen", "2", settings=("optimizer.grid.learning_rate=[1e30,1e31]",))
     assert code == 1

@@ -27,6 +27,7 @@ def recorded(tmp_path, monkeypatch):
     return folder, run, call
 
 
+@pytest.mark.slow
 def test_a_record_is_verified_and_a_false_one_is_not(recorded, monkeypatch, capsys):
     _, run, call = recorded
     assert call(run, "--steps", "all", "--tolerance", "1e-5") == 0
@@ -44,5 +45,6 @@ def test_a_record_is_verified_and_a_false_one_is_not(recorded, monkeypatch, caps
     assert "NOT verified" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_run_that_is_not_recorded(recorded):
     assert "0 runs in" in recorded[2]("no-such-run")

@@ -89,6 +89,7 @@ def test_without_baselines_the_best_other_is_the_reference(records):
     assert pairs.difference["rain", "Mine"] == -pairs.difference["rain", "Plain"] > 0
 
 
+@pytest.mark.slow
 def test_a_diverged_run_counts_with_the_guess_or_with_the_worst():
     lost = {("Mine", 1): "diverged"}
     floors = {"Plain": 2e-4, "Mine": 1.5e-4}
@@ -109,6 +110,7 @@ def test_a_run_no_better_than_a_guess_is_counted():
     assert at_chance["Plain", "rain", "last"] == 0
 
 
+@pytest.mark.slow
 def test_everything_is_written_into_the_users_folder(records, tmp_path):
     aggregation.write(records, study(), tmp_path)
     written_tables = {path.name for path in (tmp_path / "tables").iterdir()}
@@ -143,6 +145,7 @@ def test_everything_is_written_into_the_users_folder(records, tmp_path):
     assert "nearer to a perfect test value" in ranked
 
 
+@pytest.mark.slow
 def test_the_same_records_give_the_same_bytes(records, tmp_path):
     for name in ("a", "b"):
         aggregation.write(records, study(), tmp_path / name)
@@ -153,6 +156,7 @@ def test_the_same_records_give_the_same_bytes(records, tmp_path):
         assert path.read_bytes() == other.read_bytes(), path.name
 
 
+@pytest.mark.slow
 def test_tasks_of_different_metrics_stand_in_one_table_and_ranking(tmp_path):
     ours = regression({"Plain": 2e-4, "Mine": 1.5e-4}, tasks=("rain",))
     pairs = [
@@ -182,6 +186,7 @@ def test_tasks_of_different_metrics_stand_in_one_table_and_ranking(tmp_path):
     assert [row.split("|")[2].strip() for row in rows] == ["loss", "accuracy", "mse"]
 
 
+@pytest.mark.slow
 def test_a_task_without_records_adds_no_metrics(tmp_path):
     ours = regression({"Plain": 2e-4, "Mine": 1.5e-4}, tasks=("rain",))
     aggregation.write(ours, study(), tmp_path)

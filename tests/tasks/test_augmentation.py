@@ -8,6 +8,8 @@ import pytest
 import tasks
 from tasks.augmentation import Augmentation, resample
 
+pytestmark = pytest.mark.slow
+
 STILL = {"zoom": (1.0, 1.0), "rotation": 0.0, "flip": False}
 BLACK = jnp.array([-2.0, -1.0, -3.0])
 

@@ -9,6 +9,8 @@ import pytest
 
 from tasks.convolution import by_hand, convolution, in_turn, patches, plain
 
+pytestmark = pytest.mark.slow
+
 # (b, h, w, c, o, stride): the layers of Conv and ResNet-20 with fewer images, and odd sizes.
 SHAPES = [
     (4, 28, 28, 1, 32, 2),

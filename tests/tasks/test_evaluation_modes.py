@@ -23,6 +23,7 @@ def found():
     return plain, task, params, state, raw, batch, key, after, metrics
 
 
+@pytest.mark.slow
 def test_every_mode_is_the_plain_loss_of_its_images_and_statistics(found):
     plain, task, params, state, raw, batch, key, after, metrics = found
     augmented = plain.prepare(raw, key)
@@ -40,6 +41,7 @@ def test_every_mode_is_the_plain_loss_of_its_images_and_statistics(found):
     assert jax.tree.all(jax.tree.map(lambda a, b: bool((a == b).all()), state, after))
 
 
+@pytest.mark.slow
 def test_the_modes_differ_and_training_is_that_of_the_plain_task(found):
     plain, task, params, state, _, batch, key, _, metrics = found
     means = {mode: float(metrics["loss" + mode].mean()) for mode in MODES}

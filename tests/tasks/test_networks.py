@@ -10,6 +10,8 @@ from tasks import modules, networks
 from tasks.datasets import SPECS
 from tasks.images import CONSTANTS, NETWORKS
 
+pytestmark = pytest.mark.slow
+
 # MLP: in·128+128 + 2·(128²+128) + 1,290. Conv: 9·in·32+32 + 18,496 + 36,928 + 650.
 # ResNet-20: 269,072 of convolutions and batch norm (He et al.'s 0.27 M) + 650.
 COUNTS = {

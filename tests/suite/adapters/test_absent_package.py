@@ -22,6 +22,7 @@ def absent(monkeypatch):
     monkeypatch.setitem(sys.modules, PACKAGE, None)
 
 
+@pytest.mark.slow
 def test_importing_the_bridge_imports_no_framework():
     code = (
         "import sys, rllc.suite.adapters.learned_optimization\n"

@@ -115,6 +115,7 @@ def test_the_sentence_counts_and_names_those_in_doubt():
     assert screens.doubtful(table) == {(TASK, "M2(0.6)")}
 
 
+@pytest.mark.slow
 def test_a_screen_in_doubt_is_a_short_grid_to_every_table(tmp_path):
     pairs = [made.run(TASK, "M(0.9)", seed, 0.1, 0.003) for seed in range(3)]
     final = pd.DataFrame([row for row, _ in pairs]), pd.concat([curve for _, curve in pairs])

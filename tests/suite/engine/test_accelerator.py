@@ -13,6 +13,8 @@ from rllc.suite.engine import evaluation, program
 from rllc.suite.execute import execution, launcher
 from rllc.suite.speed import batching
 
+pytestmark = pytest.mark.slow
+
 OPTIMIZER = json.dumps(
     {
         "_target_": "rllc.lm_rllc", "propagator": "M(0.9)+M(0.0)",

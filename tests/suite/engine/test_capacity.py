@@ -9,6 +9,8 @@ from rllc.suite.plan import plan
 from tests.suite import toy
 from tests.suite.toy import SGD
 
+pytestmark = pytest.mark.slow
+
 PROTOCOL = {"steps": 10, "eval_every": 5, "batch_size": 16, "data": "synthetic"}
 RUN = plan.make_run({"_target_": "tests.suite.toy.make", "name": "toy"}, SGD, 0, PROTOCOL)
 DATA = toy.data()

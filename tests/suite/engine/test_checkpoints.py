@@ -18,6 +18,8 @@ from tests.suite import toy
 from tests.suite.engine.toy_runs import runs_of
 from tests.suite.toy import SGD
 
+pytestmark = pytest.mark.slow
+
 TASK, DATA = toy.make(), toy.data()
 
 

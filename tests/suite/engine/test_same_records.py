@@ -55,6 +55,7 @@ def near(ours, theirs, deep, counted, where):
     np.testing.assert_allclose(ours, theirs, rtol=relative, atol=absolute, err_msg=where)
 
 
+@pytest.mark.slow
 def test_dense_and_convolutional_networks():
     compare("cifar10_mlp", "mnist_conv")
 

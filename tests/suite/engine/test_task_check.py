@@ -37,6 +37,7 @@ def runs_of(task, optimizer=SGD, seeds=(0,), rates=(0.1,), **protocol):
     ]
 
 
+@pytest.mark.slow
 def test_a_noisy_quadratic_is_thousands_of_runs_without_data(tmp_path):
     """2,000 runs in one program, against gradient descent written out in NumPy."""
     rates = np.linspace(0.01, 1.0, 200)
@@ -66,6 +67,7 @@ def descent(seed, rate):
     return x, losses
 
 
+@pytest.mark.slow
 def test_generated_tasks_resume_and_take_turns_alike(tmp_path):
     """Chunks of another length, and runs one after another, see the same noise."""
     whole = train(runs_of(QUADRATIC, RLLC, seeds=(0, 1)), tmp_path / "a")
@@ -75,6 +77,7 @@ def test_generated_tasks_resume_and_take_turns_alike(tmp_path):
     assert len(np.unique(merged[0])) == 2
 
 
+@pytest.mark.slow
 def test_evaluation_of_generated_batches_is_the_same_every_time(tmp_path, monkeypatch):
     """Metrics that depend on the batch alone: eight fixed batches, others for each split."""
     task = toy.quadratic()
@@ -90,6 +93,7 @@ def test_evaluation_of_generated_batches_is_the_same_every_time(tmp_path, monkey
     assert 0.05 < curves.test_distance[0] < 0.2  # mean of 80 squares of variance 0.01, times 10
 
 
+@pytest.mark.slow
 def test_records_say_how_a_task_is_judged(tmp_path):
     train(runs_of(QUADRATIC), tmp_path)
     task = {"_target_": "tests.suite.toy.make", "name": "toy"}
@@ -107,6 +111,7 @@ def test_records_say_how_a_task_is_judged(tmp_path):
     assert "validation_loss_batch_mean" not in found.curves
 
 
+@pytest.mark.slow
 def test_records_without_metrics_are_of_classification(tmp_path):
     task = {"_target_": "tests.suite.toy.make", "name": "toy"}
     train(runs_of(task), tmp_path)
@@ -118,6 +123,7 @@ def test_records_without_metrics_are_of_classification(tmp_path):
     assert records.load(tmp_path).metrics == {"toy": metrics.CLASSIFICATION}
 
 
+@pytest.mark.slow
 def test_probes_are_recorded_by_name_and_leave_the_run_its_name(tmp_path):
     counted = {
         "_target_": "optax.adam", "name": "Adam", "traced": ["learning_rate"],
@@ -143,6 +149,7 @@ def test_a_probe_that_finds_nothing_is_named():
         optimizers.check(run.optimizer, run.traced)
 
 
+@pytest.mark.slow
 def test_a_task_is_one_file_of_the_users(tmp_path, monkeypatch):
     """Anywhere on the disk, with the whole contract and `tasks.Task`'s defaults."""
     (tmp_path / "sines.py").write_text(
@@ -249,6 +256,7 @@ def bad_tasks():
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mistake", bad_tasks())
 def test_a_mistake_in_a_task_is_one_line_before_training(mistake):
     task, message = bad_tasks()[mistake]

@@ -35,6 +35,7 @@ def rllc_records(tmp_path_factory):
     return records.load(folder)
 
 
+@pytest.mark.slow
 def test_records_hold_every_run_evaluation_and_law(rllc_records):
     assert len(rllc_records.runs) == 6
     assert sorted(rllc_records.curves.step.unique()) == [0, 25, 50, 60]
@@ -49,6 +50,7 @@ def test_records_hold_every_run_evaluation_and_law(rllc_records):
     assert curves.drop(columns="train_loss").notna().all(axis=None)
 
 
+@pytest.mark.slow
 def test_laws_of_groups_are_recorded_one_after_the_other(tmp_path):
     optimizer = {**RLLC, "law_groups": "leaf", "initial_law": [1.0, 0.5]}
     train(runs_of(optimizer, seeds=(0,), rates=(0.1,)), tmp_path / "records")
@@ -59,11 +61,13 @@ def test_laws_of_groups_are_recorded_one_after_the_other(tmp_path):
     assert len(np.unique(laws[-1])) == 6
 
 
+@pytest.mark.slow
 def test_training_learns(rllc_records):
     last = rllc_records.curves[rllc_records.curves.step == 60]
     assert (last.test_accuracy > 0.9).mean() > 0.5  # chance is 0.25
 
 
+@pytest.mark.slow
 def test_a_group_gives_the_curves_of_its_runs_alone(rllc_records, tmp_path):
     """Same program text, other batch shapes: sums are ordered differently, so float32 rounding
     (6e-8) differs and 60 steps of training amplify it a few hundred times."""
@@ -76,6 +80,7 @@ def test_a_group_gives_the_curves_of_its_runs_alone(rllc_records, tmp_path):
         np.testing.assert_allclose(merged[f"{metric}_x"], merged[f"{metric}_y"], rtol=2e-4)
 
 
+@pytest.mark.slow
 def test_runs_that_take_turns_give_the_same_curves(rllc_records, tmp_path):
     """One network after another, and the batched group: the tolerance is that of runs alone."""
     turns = toy.make(one_at_a_time=True)
@@ -88,6 +93,7 @@ def test_runs_that_take_turns_give_the_same_curves(rllc_records, tmp_path):
         np.testing.assert_allclose(merged[f"{metric}_x"], merged[f"{metric}_y"], rtol=2e-4)
 
 
+@pytest.mark.slow
 def test_a_network_that_takes_turns_never_sees_two_runs_at_once():
     def primitives(task):
         layout = program.Layout(3, 2, 0, 1)
@@ -107,6 +113,7 @@ def test_a_network_that_takes_turns_never_sees_two_runs_at_once():
     assert (runs_batched not in turns) == (jax.default_backend() == "cpu")
 
 
+@pytest.mark.slow
 def test_a_run_follows_a_plain_optax_loop(tmp_path):
     """The engine against the ordinary way: one jitted step at a time, with optax and NumPy."""
     task, data = TOY, toy.data()
@@ -136,12 +143,14 @@ def test_a_run_follows_a_plain_optax_loop(tmp_path):
     np.testing.assert_allclose(curve[[25, 50, 60]], expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_rerun_gives_identical_bytes(tmp_path):
     once = train(runs_of(RLLC), tmp_path / "a" / "records").with_suffix(".parquet")
     again = train(runs_of(RLLC), tmp_path / "b" / "records").with_suffix(".parquet")
     assert once.read_bytes() == again.read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("augments", [False, True])
 def test_an_interrupted_group_ends_with_the_record_of_an_undisturbed_one(tmp_path, augments):
     """Interrupted between any two calls, here after steps 7, 25 and 43."""
@@ -161,6 +170,7 @@ def test_an_interrupted_group_ends_with_the_record_of_an_undisturbed_one(tmp_pat
     assert not saved.exists()
 
 
+@pytest.mark.slow
 def test_ctrl_c_saves_a_checkpoint(tmp_path, monkeypatch):
     def interrupt(trainer, count):
         raise KeyboardInterrupt
@@ -192,6 +202,7 @@ def ctrl_c():
     signal.signal(signal.SIGINT, before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ["train", "evaluate"])
 @pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_within_a_call_loses_nothing(tmp_path, monkeypatch, part):
@@ -213,6 +224,7 @@ def test_ctrl_c_within_a_call_loses_nothing(tmp_path, monkeypatch, part):
     assert resumed.read_bytes() == whole.read_bytes()
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_starts_over(tmp_path):
     (group,) = plan.group_runs(runs_of(SGD))
     saved = tmp_path / "partial" / f"{plan.shard_name(group)}.npz"
@@ -222,6 +234,7 @@ def test_a_damaged_checkpoint_starts_over(tmp_path):
     assert len(records.load(tmp_path / "records").runs) == 6
 
 
+@pytest.mark.slow
 def test_a_diverged_run_is_a_record_and_leaves_its_neighbours_alone(tmp_path):
     train(runs_of(SGD, seeds=(0,), rates=(0.1, 1e30)), tmp_path / "records")
     loaded = records.load(tmp_path / "records")
@@ -233,6 +246,7 @@ def test_a_diverged_run_is_a_record_and_leaves_its_neighbours_alone(tmp_path):
     assert loaded.curves[loaded.curves.run == good].test_loss.notna().all()
 
 
+@pytest.mark.slow
 def test_the_header_says_how_the_record_was_made(tmp_path):
     header = json.loads(train(runs_of(SGD), tmp_path / "records").read_text())
     assert header["matmul_precision"] == "default"

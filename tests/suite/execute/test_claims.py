@@ -2,10 +2,14 @@
 
 from pathlib import Path
 
+import pytest
+
 from rllc.suite import records
 from rllc.suite.execute import claims, execution
 from rllc.suite.execute.session import Cell, Session
 from rllc.suite.plan import configuration, plan
+
+pytestmark = pytest.mark.slow
 
 CONF = Path(__file__).parents[3] / "conf"
 SHORT = ["task=mnist_mlp", "protocol=rehearsal", "protocol.steps=4", "protocol.eval_every=2"]

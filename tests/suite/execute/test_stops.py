@@ -11,6 +11,8 @@ import pytest
 
 from rllc.suite import records
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 LONG = ["protocol.steps=2000000", "protocol.eval_every=1000000", "protocol.law_every=1000000"]
 SHORT = ["protocol.steps=40", "protocol.eval_every=20"]

@@ -49,6 +49,7 @@ def test_grid_has_the_promised_number_of_points(name):
         assert low <= value <= high
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_config_trains_a_quadratic_under_jit_and_vmap(name):
     """Two learning rates in one program; each loss falls, as with the rate as a plain number."""
@@ -81,6 +82,7 @@ def test_config_trains_a_quadratic_under_jit_and_vmap(name):
         np.testing.assert_allclose(together[1], jax.jit(lambda: end(number))(), rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [n for n in NAMES if load(n)["family"] == "neighbour"])
 def test_values_of_the_second_setting_are_different_optimizers(name):
     """An equal budget needs 18 different points: 1,000 noisy steps with gradients of a network's

@@ -10,6 +10,8 @@ from tests.method.contract import assert_close, start, steps
 from tests.processes import output_on_two_devices
 from tests.suite.optimizers.neighbours import NEIGHBOURS, gradients
 
+pytestmark = pytest.mark.slow
+
 OF_OPTAX = ("muon", "muon_split")
 every_neighbour = pytest.mark.parametrize("make", NEIGHBOURS.values(), ids=NEIGHBOURS)
 OURS = {name: make for name, make in NEIGHBOURS.items() if name not in OF_OPTAX}

@@ -124,6 +124,7 @@ def soap_run(lr, decay, **settings):
         yield x
 
 
+@pytest.mark.slow
 def test_cautious_adamw_follows_the_paper():
     reference = path(cautious_paper(adam_directions(0.8, 0.99), 0.05, 0.1))
     got = trajectory(cautious_adamw(0.05, 0.1, b1=0.8, b2=0.99))
@@ -147,6 +148,7 @@ def test_mars_follows_the_paper():
     assert 0 < np.mean(log) < 1  # some gradients were clipped, some were not
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frequency", [1, 3, 100])
 def test_soap_follows_the_paper(frequency):
     reference = path(soap_run(0.1, 0.1, b1=0.8, b2=0.95, frequency=frequency))
@@ -155,6 +157,7 @@ def test_soap_follows_the_paper(frequency):
     np.testing.assert_allclose(got, reference, rtol=1e-8, atol=1e-10)
 
 
+@pytest.mark.slow
 def test_soap_turns_every_axis_but_long_ones():
     gradients = np.random.default_rng(0).normal(size=(20, 2, 3, 4))
     tx, settings = scale_by_soap(0.8, 0.9, frequency=4, max_dim=3), {"b1": 0.8, "b2": 0.9}
@@ -168,6 +171,7 @@ def test_soap_turns_every_axis_but_long_ones():
     assert [q if q is None else q.shape for q in state.bases] == [(2, 2), (3, 3), None]
 
 
+@pytest.mark.slow
 def test_soap_branches_also_where_batched_runs_are_not_in_step():
     """Two runs of one vmap, one three steps behind: each changes its bases when it is due."""
     gradients = jnp.asarray(np.random.default_rng(1).normal(size=(12, 3, 3)), jnp.float32)
@@ -197,6 +201,7 @@ def test_soap_refuses_a_frequency_below_one():
         scale_by_soap(frequency=0)
 
 
+@pytest.mark.slow
 def test_muon_split_leaves_first_and_last_layer_to_adamw():
     layers = {f"Dense_{i}": {"w": jnp.ones((4, 4)), "b": jnp.ones(4)} for i in range(12)}
     params = {"Convolution_0": {"w": jnp.ones((3, 3, 1, 4))}, **layers}

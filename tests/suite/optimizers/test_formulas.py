@@ -179,6 +179,7 @@ def test_swats_follows_the_paper(tolerance):
         assert 2 < log[0] < STEPS  # both phases are in the comparison
 
 
+@pytest.mark.slow
 def test_swats_does_not_switch_to_a_rate_that_climbs():
     """A gradient that turns against Adam's momentum gives γ < 0, and here a mean rate < 0."""
     tx = swats(0.1, switch_tolerance=100.0, b1=0.99)
@@ -189,6 +190,7 @@ def test_swats_does_not_switch_to_a_rate_that_climbs():
     assert state.sgd_rate == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("aggregation", ["sum", "mean"])
 @pytest.mark.parametrize(("capacity", "decay"), [(1, 0.9), (5, 0.7), (20, 0.99)])
 def test_critical_gradients_follow_the_paper(aggregation, capacity, decay):
@@ -236,6 +238,7 @@ def test_critical_gradients_refuse_unknown_settings(settings):
         scale_by_critical_gradients(**settings)
 
 
+@pytest.mark.slow
 def test_muon_orthogonalises_kernels_of_any_rank_and_leaves_biases_to_adam():
     params = {"conv": jnp.ones((3, 3, 2, 5)), "dense": jnp.ones((4, 3)), "bias": jnp.ones(3)}
     views = kernels_as_matrices(params)
@@ -263,6 +266,7 @@ def build(name: str) -> Callable[..., optax.GradientTransformation]:
     }[name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["diffgrad", "adabound", "swats", "critical_sgd", "critical_adam"])
 def test_neighbours_hold_their_dtype_and_vectorise(name):
     """bf16 parameters keep bf16 updates; vmap over rates equals one rate at a time."""

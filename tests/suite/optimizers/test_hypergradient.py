@@ -156,6 +156,7 @@ def test_hdm_follows_the_paper():
     assert_same(hdm(0.1, 0.5), hdm_paper(0.1, 0.5))
 
 
+@pytest.mark.slow
 def test_rllc_with_the_gradient_as_memory_is_hdm():
     exact = trajectory(rllc.lm_rllc("M(0.0)", 0.1, 0.5, epsilon=0))
     np.testing.assert_allclose(exact, trajectory(hdm(0.1, 0.5)), **ROUNDING)
@@ -173,6 +174,7 @@ def test_adam_hd_follows_the_paper():
     assert_same(adam_hd(0.05, 1e-3, b1=0.8, b2=0.99), adam_hd_paper(0.05, 1e-3, 0.8, 0.99))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("velocities", [1, 2, 3, 4])
 def test_aggmo_is_a_fixed_law(velocities):
     betas = [0, 0.9, 0.99, 0.999][:velocities]
@@ -192,6 +194,7 @@ def test_qhm_is_a_fixed_law(nu, beta):
     assert_same(qhm(0.5, nu, beta), qhm_paper(0.5, nu, beta))
 
 
+@pytest.mark.slow
 def test_wrapped_optimizers_follow_the_law_of_their_last_step():
     momentum = wrapped_paper(momentum_steps(0.03, 0.9), 0.2 * 0.03)
     assert_same(wrap_momentum(0.03, 0.2, max_law_step=None), momentum)
@@ -202,6 +205,7 @@ def test_wrapped_optimizers_follow_the_law_of_their_last_step():
 INSIDE = (0.9, 0.95, 0.3, 0.6, 0.6, 0.8)  # all five optimizers have a share
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start", [(0.9, 0.99, 0.0, 1.0, 1.0, 1.0), INSIDE])
 def test_mada_follows_the_paper(start):
     log = []
@@ -214,6 +218,7 @@ def test_mada_follows_the_paper(start):
     assert np.all(moved > 1e-4), moved  # the comparison is about coefficients that moved
 
 
+@pytest.mark.slow
 def test_mada_at_its_start_is_adam_with_its_floor():
     still = trajectory(mada(0.05, 0.0, b2=0.99))
 
@@ -228,6 +233,7 @@ def test_mada_at_its_start_is_adam_with_its_floor():
     np.testing.assert_allclose(still, path(adam()), **ROUNDING)
 
 
+@pytest.mark.slow
 def test_mada_survives_parameters_without_gradient():
     """Pixels at the edge: v decays below float32 there, where a root has no derivative."""
     tx, params = mada(0.1, hyper_rate=0.0, b2=0.6), jnp.ones(2)

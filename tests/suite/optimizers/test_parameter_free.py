@@ -173,6 +173,7 @@ def test_dowg_follows_the_paper():
     np.testing.assert_allclose(got, path(dowg_paper(1.0, 1e-2)), **ROUNDING)
 
 
+@pytest.mark.slow
 def test_prodigy_follows_the_paper():
     log = []
     reference = path(prodigy_paper(1.0, 1e-3, log=log))

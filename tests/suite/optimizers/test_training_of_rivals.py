@@ -9,6 +9,8 @@ import pytest
 from rllc.suite.engine import optimizers
 from tests.suite.optimizers.configs import load, traced_defaults
 
+pytestmark = pytest.mark.slow
+
 STEPS = 200
 # Whose updates we make ourselves; bf16 of the others is optax's own.
 # fmt: off

@@ -16,6 +16,8 @@ from rllc.suite.plan import plan
 from rllc.suite.show import sweep_figures
 from tests.suite import toy
 
+pytestmark = pytest.mark.slow
+
 TASK = {"_target_": "tests.suite.toy.make", "name": "toy"}
 PROTOCOL = {"steps": 30, "eval_every": 10, "batch_size": 16, "data": "synthetic"}
 NAG = {

@@ -37,6 +37,7 @@ def recorded_runs():
             yield row["run"], header["group"], run
 
 
+@pytest.mark.slow
 def test_every_recorded_run_keeps_its_name():
     found = list(recorded_runs())
     assert set(NAMES) <= {name for name, _, _ in found}

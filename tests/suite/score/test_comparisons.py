@@ -53,6 +53,7 @@ def test_the_hardest_baseline_is_compared_with(known):
     assert (against.p_holm >= against.p_value).all()
 
 
+@pytest.mark.slow
 def test_neighbours_do_not_touch_the_papers_p_values():
     def against(*neighbours):
         errors = ERRORS | dict.fromkeys(neighbours, 0.05)
@@ -75,6 +76,7 @@ def test_without_all_three_baselines_there_is_no_comparison():
     assert analysis.analyse(STUDY, made.gather(pairs)).against.empty
 
 
+@pytest.mark.slow
 def test_new_cells_leave_old_intervals_alone(known):
     more = [made.run("cifar10_mlp", name, s) for name in ERRORS for s in range(6)]
     records = known.records
@@ -141,6 +143,7 @@ def test_ranking_orders_by_errors_saved(known):
     assert table.score_low["M(0.9)"] <= table.score["M(0.9)"] <= table.score_high["M(0.9)"]
 
 
+@pytest.mark.slow
 def test_optimizers_that_lack_tasks_are_ranked_on_those_they_share():
     pairs = [made.run(t, name, s) for t in TASKS for name in paper.OPTIMIZERS for s in range(2)]
     pairs += [made.run("mnist_conv", "Neighbour", s, floor=0.001) for s in range(2)]
@@ -156,6 +159,7 @@ def test_optimizers_that_lack_tasks_are_ranked_on_those_they_share():
     assert text.index("11 optimizers") < text.index("## MNIST Conv: 12 optimizers")
 
 
+@pytest.mark.slow
 def test_tasks_with_rates_from_short_grids_are_not_ranked_over(tmp_path):
     pairs = [made.run(t, name, s) for t in TASKS for name in paper.OPTIMIZERS for s in range(3)]
     pairs.append(made.run("mnist_conv", "M2(0.6)", 100, steps=300))

@@ -14,6 +14,7 @@ def test_an_empty_folder_is_one_clear_line(tmp_path, monkeypatch):
         inspection.records_folder()
 
 
+@pytest.mark.slow
 def test_final_runs_come_before_tuning_runs_at_the_chosen_rates():
     tuned = made.records(["mnist_mlp"], ["SGD"], seeds=(), tuning_seeds=(100, 101)).runs
     both = made.records(["mnist_mlp"], ["Adam", "M(0.9)"], seeds=(0, 1, 2))

@@ -141,6 +141,7 @@ def test_long_form_csv(known, tmp_path):
     assert row.paper_accuracy == 98.2133
 
 
+@pytest.mark.slow
 def test_the_same_records_give_the_same_bytes_in_any_order(known, tmp_path):
     records = known.records
     shuffled = made.SyntheticRecords(

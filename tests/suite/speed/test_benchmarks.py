@@ -54,6 +54,7 @@ def test_flops_of_an_mlp_follow_its_width():
     assert flops.forward(task, 4) == 2 * 4 * (784 * 64 + 64 * 32 + 32 * 10)
 
 
+@pytest.mark.slow
 def test_flops_of_resnet20():
     """41 million multiply-accumulates per image, the count of the literature for option A."""
     level = [6 * 32**2 * 9 * 16**2, 5 * 16**2 * 9 * 32**2, 5 * 8**2 * 9 * 64**2]
@@ -63,6 +64,7 @@ def test_flops_of_resnet20():
     assert flops.forward(tasks.make("cifar10_resnet20"), 1) == 2 * macs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("task", "least"), [("mnist_mlp", 1.0), ("mnist_conv", 0.85)])
 def test_compilers_count_agrees_with_the_networks(task, least):
     """Without products with padding; with bias, loss and optimizer, which are a few percent."""
@@ -70,6 +72,7 @@ def test_compilers_count_agrees_with_the_networks(task, least):
     assert least < counted / flops.nominal(tasks.make(task), 128) < 1.1
 
 
+@pytest.mark.slow
 def test_the_peers_network_is_the_tasks():
     for name in ("mnist_mlp", "cifar10_conv", "cifar10_resnet20"):
         task = tasks.make(name)
@@ -82,6 +85,7 @@ def test_the_peers_network_is_the_tasks():
         assert shapes[0] == shapes[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("label", paper.OPTIMIZERS)
 def test_setups_are_the_configs_of_the_same_label(label):
     """The same group hash: the benchmark times the very program that sweeps train."""
@@ -105,6 +109,7 @@ def test_interleaving_gives_every_case_its_turn():
     assert times["b"].least == pytest.approx(0.02)
 
 
+@pytest.mark.slow
 def test_update_measures_the_numbers_moved(monkeypatch):
     assert {name: moved for name, (moved, _) in update.optimizers().items()} == {
         update.MOMENTUM: 5, update.ADAM: 7, "k=1": 7, "k=2": 10, "k=3": 13, "k=4": 16,
@@ -213,6 +218,7 @@ def fill(folder, device=DEVICE):
     report.write(STUDY, folder, device)
 
 
+@pytest.mark.slow
 def test_peak_memory_is_that_of_the_process_and_not_of_its_parent():
     code = (
         "import numpy as np; from rllc.suite.speed.engine import peak_gigabytes as peak;"
@@ -268,6 +274,7 @@ def test_figure_3_is_drawn_of_step_time(tmp_path):
     figures.figure3(timings)
 
 
+@pytest.mark.slow
 def test_tables_and_plots_of_all_there_is(tmp_path):
     fill(tmp_path)
     text = (tmp_path / "README.md").read_text()
@@ -283,6 +290,7 @@ def test_an_empty_folder_gives_an_empty_summary(tmp_path):
     assert pd.read_csv(tmp_path / "step_time.csv").empty
 
 
+@pytest.mark.slow
 def test_a_failed_measurement_is_reported_and_does_not_stop_the_rest(tmp_path, monkeypatch):
     def bad():
         raise RuntimeError("no luck")
@@ -315,6 +323,7 @@ def test_every_section_has_its_jobs(tmp_path, monkeypatch):
     assert named == set(tasks.names())
 
 
+@pytest.mark.slow
 def test_ways_of_batching_count_all_runs(monkeypatch):
     monkeypatch.setattr(
         setups, "task", lambda name: {"_target_": "tests.suite.toy.make", "name": name}
@@ -343,6 +352,7 @@ def test_ways_of_batching_count_all_runs(monkeypatch):
     assert notes == []
 
 
+@pytest.mark.slow
 def test_processes_work_together_or_say_what_is_wrong():
     assert batching.together("mnist_mlp", "M(0.9)", 2, 3, 0.01) > 0
     with pytest.raises(RuntimeError, match="nosuch"):
