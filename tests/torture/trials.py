@@ -1,0 +1,100 @@
+"""What a fault is, and the table of what became of thousands of them."""
+
+import json
+import os
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+COLUMNS = ("part", "fault", "times", "outcomes", "losses")
+
+
+class Trial(NamedTuple):
+    """One fault and what became of it.
+
+    Attributes:
+      fault: its kind.
+      outcome: what happened, in words.
+      lost: what was lost or silent, a traceback or a hang; "" where nothing was.
+    """
+
+    fault: str
+    outcome: str
+    lost: str = ""
+
+
+def table(part: str, trials: Iterable[Trial]) -> list[dict[str, Any]]:
+    """One row per kind of fault, in the order of their first trial (`COLUMNS`)."""
+    by_fault: dict[str, list[Trial]] = {}
+    for trial in trials:
+        by_fault.setdefault(trial.fault, []).append(trial)
+    return [
+        {
+            "part": part,
+            "fault": fault,
+            "times": len(found),
+            "outcomes": "; ".join(
+                f"{count} {outcome}"
+                for outcome, count in Counter(trial.outcome for trial in found).most_common()
+            ),
+            "losses": sum(bool(trial.lost) for trial in found),
+        }
+        for fault, found in by_fault.items()
+    ]
+
+
+def losses(trials: Iterable[Trial]) -> list[str]:
+    """What was lost, with its fault."""
+    return [f"{trial.fault}: {trial.lost}" for trial in trials if trial.lost]
+
+
+def generator(part: str, seed: int, number: int = 0) -> np.random.Generator:
+    """Random numbers of one trial, which do not depend on the trials before it."""
+    return np.random.default_rng([*part.encode(), seed, number])
+
+
+def take_turns(items: Sequence[Any], count: int) -> list[Any]:
+    """`count` items, each as often as the others, or once more."""
+    return [items[i % len(items)] for i in range(count)]
+
+
+def side_by_side(
+    work: Callable[[Any], Trial], items: Sequence[Any], file: Path, count: int = 2
+) -> Iterator[Trial]:
+    """The trials of `items`, by `count` forks of this process, as they come.
+
+    Args:
+      work: makes a trial of an item.
+      items: of all trials.
+      file: takes a line for each trial.
+      count: of processes.
+    """
+    file.touch()
+    pids = [_fork(work, items[i::count], file) for i in range(count)]
+    with file.open() as lines:
+        while pids:
+            ended, _ = os.waitpid(pids[0], 0)
+            pids.remove(ended)
+        found = [Trial(*json.loads(line)) for line in lines]
+    yield from found
+    if missing := len(items) - len(found):
+        yield Trial("a trial", "", f"{missing} trials did not end")
+
+
+def _fork(work: Callable[[Any], Trial], items: Sequence[Any], file: Path) -> int:
+    if pid := os.fork():
+        return pid
+    code = 1
+    try:
+        for item in items:
+            with file.open("a") as out:
+                out.write(json.dumps(work(item)) + "\n")
+        code = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(code)
