@@ -9,10 +9,14 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from rllc.suite.errors import PlanError
 from rllc.suite.plan.targets import resolve
 from rllc.suite.records import FIELDS, identity, roles
 
+MOST_BYTES = 100  # of a label in a file's name: systems take 255 for all of it
+FLOAT32 = float(np.finfo(np.float32).max)
 PROTOCOL = {"steps": 10_000, "batch_size": 128, "eval_every": 250, "law_every": 10, "data": "real"}
 
 
@@ -85,6 +89,10 @@ def make_run(
     Raises:
       PlanError: anything that would make training fail or mean nothing, or that no record holds.
     """
+    if not identity.is_plain(task["name"]):
+        raise PlanError(
+            f"task.name={task['name']!r} cannot be the name of a folder, where its records go"
+        )
     config = _unnested(optimizer)
     traced_names = list(config.pop("traced", ["learning_rate"]))
     missing = [key for key in ("_target_", "name", *traced_names) if config.get(key) is None]
@@ -197,7 +205,10 @@ def _split(rectangle: list[Run], most: int | None) -> list[list[Run]]:
 def shard_name(runs: list[Run]) -> str:
     """File name of the record of these runs: readable start, then a hash of the set."""
     label = str(runs[0].optimizer["name"]).lower()
-    slug = "".join(c if c.isalnum() or c in ".-" else "_" for c in label).strip("_")
+    slug = "".join(c if c.isalnum() or c in ".-" else "_" for c in label)
+    while len(slug.encode()) > MOST_BYTES:
+        slug = slug[:-1]
+    slug = slug.strip("_")
     return f"{slug}-{identity.digest(sorted(run.name for run in runs))}"
 
 
@@ -227,7 +238,7 @@ def _number(key: str, value: Any) -> float:
         number = float(value)
     except (TypeError, ValueError):
         raise PlanError(f"optimizer.{key}={value!r} is not a number") from None
-    if not math.isfinite(number):
+    if not abs(number) <= FLOAT32:  # what is traced is float32; NaN is not, either
         raise PlanError(f"optimizer.{key}={value!r} must be finite and not negative")
     return number
 

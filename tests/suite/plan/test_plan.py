@@ -106,3 +106,24 @@ def test_large_groups_are_cut_into_rectangles(most, sizes):
         seeds = {r.seed for r in group}
         points = {r.traced["learning_rate"] for r in group}
         assert len(group) == len(seeds) * len(points)
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", ".hidden", "", "damaged", "x" * 101, "a\nb"])
+def test_a_task_whose_name_is_no_folder_is_refused(name):
+    with pytest.raises(plan.PlanError, match="cannot be the name of a folder"):
+        plan.make_run({**TASK, "name": name}, SGD, 0)
+
+
+@pytest.mark.parametrize("value", [1e39, "1e300", float("nan"), "inf"])
+def test_numbers_that_are_not_finite_in_float32_are_refused(value):
+    with pytest.raises(plan.PlanError, match="must be finite"):
+        run(learning_rate=value)
+    with pytest.raises(plan.PlanError, match="must be finite"):
+        run(initial_law=[value, 1.0])
+
+
+@pytest.mark.parametrize("name", ["+".join(f"M(0.{i})" for i in range(10, 50)), "⊕" * 90])
+def test_a_long_label_leaves_room_in_the_name_of_a_file(name):
+    wanted = [run(SGD, name=name), run(SGD, name=name, seed=1)]
+    assert len(plan.shard_name(wanted).encode()) <= 117
+    assert plan.shard_name(wanted[:1]) != plan.shard_name(wanted)

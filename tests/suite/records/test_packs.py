@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from rllc.suite import metrics, records
+from rllc.suite.records.shards import seal
 
 COLUMNS = metrics.columns(metrics.CLASSIFICATION, batch_means=False)
 
@@ -166,3 +167,14 @@ def test_a_share_in_percent_is_refused(tmp_path):
 def test_hidden_files_beside_records_are_left_alone(folder):
     (folder / "local" / "toy" / "._one.json").write_text("{}")
     assert len(records.shards(folder / "local")) == 3
+
+
+@pytest.mark.parametrize("name", ["../outside", "/outside", None, 3])
+def test_a_task_that_is_a_path_is_not_followed(folder, name):
+    """As in a record that somebody else made: packing would write outside of its folder."""
+    path = folder / "local" / "toy" / "one.json"
+    header = {k: v for k, v in json.loads(path.read_text()).items() if k != "sha256"}
+    path.write_text(json.dumps(seal(header | {"task": header["task"] | {"name": name}})))
+    with pytest.raises(records.RecordsError, match=r"one.json is damaged: its task .* folder"):
+        records.move(folder / "local", folder / "kept")
+    assert not (folder / "outside").exists()
