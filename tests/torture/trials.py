@@ -2,9 +2,11 @@
 
 import json
 import os
+import signal
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -98,3 +100,19 @@ def _fork(work: Callable[[Any], Trial], items: Sequence[Any], file: Path) -> int
         traceback.print_exc()
     finally:
         os._exit(code)
+
+
+@contextmanager
+def in_time(seconds: int) -> Iterator[None]:
+    """Raises a TimeoutError where the block hangs."""
+
+    def late(*_: Any) -> None:
+        raise TimeoutError(f"nothing after {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)

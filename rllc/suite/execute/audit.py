@@ -47,19 +47,18 @@ def audit(folder: Path, conf: Conf) -> Audit:
       folder: of the records.
       conf: the suite's configs, which know how an optimizer's arguments are spelt.
     """
-    found, damage = [], []
+    found, broken = [], []
     paths = documents(folder)
     for path in paths:
         try:
             found += list(read(folder, path))
         except RecordsError as error:
-            damage.append(str(error))
+            broken.append(str(error))
     names = [row["run"] for shard in found for row in shard.header["runs"]]
     spelt = _Spelling(conf)
-    for shard in found:
-        damage += [f"{shard.name}: {text}" for text in _wrong_names(shard, spelt)]
-    if not damage:  # they are read as one table, so one damaged file hides the others
-        damage += list(_wrong_curves(folder))
+    damage = [f"{shard.name}: {text}" for shard in found for text in _wrong_names(shard, spelt)]
+    # Curves are read as one table, so one damaged file hides the others.
+    damage += broken or list(_wrong_curves(folder))
     twice = [name for name, count in Counter(names).items() if count > 1]
     return Audit(len(paths), len(found), len(names), spelt.known, damage, twice)
 
