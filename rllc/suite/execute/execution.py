@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple, overload
 from rllc.suite import records
 from rllc.suite.engine import capacity, devices, optimizers, task_check
 from rllc.suite.engine.training import train_group
+from rllc.suite.errors import first_words
 from rllc.suite.execute import claims
 from rllc.suite.plan.plan import PlanError, Run, group_runs, shard_name
 from rllc.suite.plan.targets import resolve
@@ -45,13 +46,17 @@ def options_of(cfg: Any) -> Options:
     """How the job is to be executed.
 
     Raises:
-      PlanError: group_size is neither auto nor a positive integer.
+      PlanError: group_size is neither auto nor a positive integer, force no truth value, or a
+        folder no text.
     """
     size = cfg.group_size
-    if size != "auto" and (not isinstance(size, int) or size < 1):
+    if size != "auto" and (type(size) is not int or size < 1):
         raise PlanError(f"group_size={size!r} must be auto or a positive integer")
     if not isinstance(cfg.force, bool):
         raise PlanError(f"force={cfg.force!r} must be true or false")
+    for key in ("records", "data_folder"):
+        if not (isinstance(cfg[key], str) and cfg[key]) and not (key != "records" and cfg[key] is None):
+            raise PlanError(f"{key}={cfg[key]!r} must be the path of a folder")
     return Options(
         folder=records.folder(cfg.records),
         force=cfg.force,
@@ -213,7 +218,7 @@ def _make_task(config: str) -> Any:
     except PlanError:
         raise
     except Exception as error:
-        raise PlanError(f"task {name}: {type(error).__name__}: {error}") from error
+        raise PlanError(f"task {name}: {first_words(error)}") from error
     task_check.check_task(task, name)
     return task
 

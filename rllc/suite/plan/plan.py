@@ -93,6 +93,7 @@ def make_run(
         raise PlanError(
             f"task.name={task['name']!r} cannot be the name of a folder, where its records go"
         )
+    _check_kinds(optimizer)
     config = _unnested(optimizer)
     traced_names = list(config.pop("traced", ["learning_rate"]))
     missing = [key for key in ("_target_", "name", *traced_names) if config.get(key) is None]
@@ -106,6 +107,19 @@ def make_run(
     if complaint := roles.complaint(role, _seed(seed), seeds):
         raise PlanError(complaint)
     return Run(dict(task), config, traced, seed, _protocol(protocol or {}), shown, role)
+
+
+def _check_kinds(optimizer: Any) -> None:
+    """Refuses an optimizer config whose own keys hold something of another kind."""
+    if not isinstance(optimizer, Mapping):
+        raise PlanError(f"optimizer={optimizer!r} is no config of an optimizer")
+    name = optimizer.get("name", "")
+    for key in ("grid", "untuned", "probes", "arguments"):
+        if not isinstance(optimizer.get(key) or {}, Mapping):
+            raise PlanError(f"optimizer {name}: {key}={optimizer[key]!r} must be a mapping")
+    traced = optimizer.get("traced", [])
+    if not isinstance(traced, list | tuple) or not all(isinstance(x, str) for x in traced):
+        raise PlanError(f"optimizer {name}: traced={traced!r} must be a list of names")
 
 
 def _unnested(optimizer: Mapping[str, Any]) -> dict[str, Any]:
