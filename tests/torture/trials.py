@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sys
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -65,36 +66,37 @@ def take_turns(items: Sequence[Any], count: int) -> list[Any]:
 
 
 def side_by_side(
-    work: Callable[[Any], Trial], items: Sequence[Any], file: Path, count: int = 2
+    work: Callable[[Any], Trial | Iterable[Trial]], items: Sequence[Any], file: Path, count: int = 2
 ) -> Iterator[Trial]:
-    """The trials of `items`, by `count` forks of this process, as they come.
+    """The trials of `items`, by `count` forks of this process, which has not started JAX.
 
     Args:
-      work: makes a trial of an item.
+      work: makes the trials of an item.
       items: of all trials.
-      file: takes a line for each trial.
+      file: takes a line for each item.
       count: of processes.
     """
     file.touch()
-    pids = [_fork(work, items[i::count], file) for i in range(count)]
-    with file.open() as lines:
-        while pids:
-            ended, _ = os.waitpid(pids[0], 0)
-            pids.remove(ended)
-        found = [Trial(*json.loads(line)) for line in lines]
-    yield from found
-    if missing := len(items) - len(found):
-        yield Trial("a trial", "", f"{missing} trials did not end")
+    for pid in [_fork(work, items[i::count], file) for i in range(count)]:
+        os.waitpid(pid, 0)
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    for line in lines:
+        yield from (Trial(*trial) for trial in line)
+    if missing := len(items) - len(lines):
+        yield Trial("a process of the torture", "", f"{missing} of {len(items)} items did not end")
 
 
-def _fork(work: Callable[[Any], Trial], items: Sequence[Any], file: Path) -> int:
+def _fork(work: Callable[[Any], Any], items: Sequence[Any], file: Path) -> int:
+    sys.stdout.flush()
     if pid := os.fork():
         return pid
     code = 1
     try:
         for item in items:
+            found = work(item)
+            line = json.dumps([found] if isinstance(found, Trial) else list(found))
             with file.open("a") as out:
-                out.write(json.dumps(work(item)) + "\n")
+                out.write(line + "\n")
         code = 0
     except BaseException:
         traceback.print_exc()
