@@ -32,8 +32,8 @@ def main() -> None:
     for text in wrong:
         print(text)
     print(
-        f"{found.runs} runs in {found.shards} groups and {found.files} files, {found.renamed} names "
-        f"computed anew: {f'{len(wrong)} WRONG' if wrong else 'all right'}"
+        f"{found.runs} runs in {found.shards} groups and {found.files} files, "
+        f"{found.renamed} names computed anew: {f'{len(wrong)} WRONG' if wrong else 'all right'}"
     )
     sys.exit(bool(wrong))
 

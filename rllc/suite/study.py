@@ -196,8 +196,8 @@ def read(path: str | Path) -> Study:
     folder relative to the file.
 
     Raises:
-      StudyError: an address instead of a file, no such file, an unknown key, a list that is empty or repeats itself, a baseline
-        that is no optimizer, or seeds that serve two roles.
+      StudyError: an address instead of a file, no such file, an unknown key, a list that is empty
+        or repeats itself, a baseline that is no optimizer, or seeds that serve two roles.
     """
     path = Path(path)
     check_local(path)

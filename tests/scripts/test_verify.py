@@ -62,7 +62,11 @@ def changed(folder, **changes):
 @pytest.mark.parametrize(
     ("key", "change", "message"),
     [
-        ("runs", lambda rows: [rows[0] | {"hyper": {"_target_": "os.system"}}], "number '_target_'"),
+        (
+            "runs",
+            lambda rows: [rows[0] | {"hyper": {"_target_": "os.system"}}],
+            "number '_target_'",
+        ),
         ("runs", lambda rows: [rows[0] | {"settings": {"x": "${oc.env:HOME}"}}], "has x"),
         ("runs", lambda rows: [rows[0] | {"hyper": {"x hydra.searchpath": 1}}], "has number"),
         ("runs", lambda rows: [rows[0] | {"role": "final hydra.run.dir=/x"}], "has role"),

@@ -58,7 +58,9 @@ def main() -> None:
 
 def in_columns(rows: list[dict]) -> str:
     """The table for a terminal."""
-    lines = [f"{row['times']:6d}  {row['losses']:3d}  {row['fault']}: {row['outcomes']}" for row in rows]
+    lines = [
+        f"{row['times']:6d}  {row['losses']:3d}  {row['fault']}: {row['outcomes']}" for row in rows
+    ]
     return "\n".join([" times  lost  fault: outcomes", *lines])
 
 

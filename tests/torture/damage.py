@@ -84,7 +84,7 @@ def _spec(folder: Path) -> canonical.Spec:
 
 
 def whole(place: Path) -> list[Kind]:
-    """Undamaged files of all kinds in two folders: ``all`` is recorded, ``most`` has a checkpoint."""
+    """Undamaged files of all kinds; in ``most`` one group has a checkpoint and no record."""
     runs, folder = children.runs(3), place / "all"
     groups = plan.group_runs(runs)
     _sweep(folder)

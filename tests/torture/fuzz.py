@@ -21,8 +21,24 @@ SECONDS_AT_MOST = 20
 LONGEST = 1500  # letters of a message
 ACCEPTED, REFUSED = "a value", "refused in one line"
 
-BLOCKS = ("M(0.9)", "M2(0.6)", "M_3(−0.6)", "CM(0.3+0.2i)", "CM2(.5i)", "M(0)", "M₂(1e-3)", "CM(-j)")
-LETTERS = [*"MC()+-.0123456789eij_ ⊕₂−\t\n'\"\\$\x00é∞", "nan", "inf", "1e999", "9" * 40, "  " * 500]
+BLOCKS = (
+    "M(0.9)",
+    "M2(0.6)",
+    "M_3(−0.6)",
+    "CM(0.3+0.2i)",
+    "CM2(.5i)",
+    "M(0)",
+    "M₂(1e-3)",
+    "CM(-j)",
+)
+LETTERS = [
+    *"MC()+-.0123456789eij_ ⊕₂−\t\n'\"\\$\x00é∞",
+    "nan",
+    "inf",
+    "1e999",
+    "9" * 40,
+    "  " * 500,
+]
 
 WORDS = {
     "optimizer": ("rllc", "adam", "m_0.9", "wrap_adam", "nowhere", "base/rllc", "", "../x", "[a]"),
@@ -32,8 +48,8 @@ WORDS = {
 }
 NUMBERS = (
     "0.1", "0", "-0.1", "1e20", "1e39", "1e300", "1e-50", "nan", "inf", "-inf", "auto", "null",
-    "true", "abc", "[]", "[0.1]", "[1,1]", "[1e300,0]", "{a: 1}", "''", "1_0", "0x10", "99999999999",
-    "999999999999999999999", "1.5", "ones", "mean", "${seed}", "${nowhere}", "${oc.env:HOME}",
+    "true", "abc", "[]", "[0.1]", "[1,1]", "[1e300,0]", "{a: 1}", "''", "1_0", "0x10",
+    "99999999999", "999999999999999999999", "1.5", "ones", "mean", "${seed}", "${nowhere}", "${oc.env:HOME}",
     "'a\nb'", "é", "x" * 300, "leaf", "bfloat16", "int32", "float99", "recursive", "updated",
     "relative", "[0,null]", "[2,1]", "$", "?", "???", "a=b", "(", "choice(1,2)", "range(3)",
 )  # fmt: skip

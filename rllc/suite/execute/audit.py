@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from rllc.suite import records
-from rllc.suite.errors import PlanError, RecordsError
+from rllc.suite.errors import RecordsError
 from rllc.suite.metrics import TRAIN_LOSS
 from rllc.suite.plan import targets
 from rllc.suite.plan.configuration import Conf, compose
@@ -78,7 +78,7 @@ class _Spelling:
     def traced(self, header: dict[str, Any], row: dict[str, Any]) -> dict[str, Any] | None:
         """Of a run; None where no config says how."""
         hyper, settings = _numbers(row)
-        values = {key: float(value) for key, value in hyper.items()}
+        values: dict[str, Any] = {key: float(value) for key, value in hyper.items()}
         if settings:
             path = self._path(header["optimizer"])
             if path is None:

@@ -55,7 +55,9 @@ def options_of(cfg: Any) -> Options:
     if not isinstance(cfg.force, bool):
         raise PlanError(f"force={cfg.force!r} must be true or false")
     for key in ("records", "data_folder"):
-        if not (isinstance(cfg[key], str) and cfg[key]) and not (key != "records" and cfg[key] is None):
+        if not (isinstance(cfg[key], str) and cfg[key]) and not (
+            key != "records" and cfg[key] is None
+        ):
             raise PlanError(f"{key}={cfg[key]!r} must be the path of a folder")
     return Options(
         folder=records.folder(cfg.records),

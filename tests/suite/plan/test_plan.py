@@ -10,7 +10,6 @@ from rllc.suite.execute import execution
 from rllc.suite.plan import commandline, configuration, plan
 from tests.suite.toy import RLLC, SGD, TASK
 
-
 CONF = Path(__file__).parents[3] / "conf"
 
 
