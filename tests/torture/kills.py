@@ -75,11 +75,11 @@ def _fresh(target: Target, folder: Path) -> None:
 def plans(scale: float) -> Iterator[tuple[str, signal.Signals, str]]:
     """(target, signal, time) of every kill."""
     kinds = [("sweep", number, when) for number in SIGNALS for when in TIMES]
-    yield from take_turns(kinds, round(207 * scale))
+    yield from take_turns(kinds, round(189 * scale))
     kinds = [("train.py -m", number, TIMES[0]) for number in SIGNALS]
-    yield from take_turns(kinds, round(24 * scale))
+    yield from take_turns(kinds, round(12 * scale))
     kinds = [("packing", number, TIMES[1]) for number in SIGNALS]
-    yield from take_turns(kinds, round(36 * scale))
+    yield from take_turns(kinds, round(30 * scale))
 
 
 def trial(target: Target, number: signal.Signals, when: str, rng: Any, folder: Path) -> Trial:

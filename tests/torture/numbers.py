@@ -18,7 +18,7 @@ import yaml
 import rllc
 from tests.torture.trials import Trial, side_by_side
 
-STEPS = 1200
+STEPS = 800
 DTYPES = ("float64", "float32", "bfloat16", "float16")
 CONF = Path(__file__).parents[2] / "conf" / "optimizer"
 FURTHER = ("M2(0.9)", "CM(0.3+0.2i)", "M3(0.9)+M(0.0)")

@@ -46,24 +46,28 @@ def options_of(cfg: Any) -> Options:
     """How the job is to be executed.
 
     Raises:
-      PlanError: group_size is neither auto nor a positive integer, force no truth value, or a
-        folder no text.
+      PlanError: group_size is neither auto nor a positive integer, force no truth value, a folder
+        no text, or one of them stands for something that is not there.
     """
-    size = cfg.group_size
+    try:
+        size, force, folder, data = (
+            cfg[key] for key in ("group_size", "force", "records", "data_folder")
+        )
+    except Exception as error:  # OmegaConf's
+        raise PlanError(first_words(error)) from None
     if size != "auto" and (type(size) is not int or size < 1):
         raise PlanError(f"group_size={size!r} must be auto or a positive integer")
-    if not isinstance(cfg.force, bool):
-        raise PlanError(f"force={cfg.force!r} must be true or false")
-    for key in ("records", "data_folder"):
-        if not (isinstance(cfg[key], str) and cfg[key]) and not (
-            key != "records" and cfg[key] is None
-        ):
-            raise PlanError(f"{key}={cfg[key]!r} must be the path of a folder")
+    if not isinstance(force, bool):
+        raise PlanError(f"force={force!r} must be true or false")
+    if not isinstance(folder, str) or not folder:
+        raise PlanError(f"records={folder!r} must be the path of a folder")
+    if data is not None and not isinstance(data, str):
+        raise PlanError(f"data_folder={data!r} must be the path of a folder")
     return Options(
-        folder=records.folder(cfg.records),
-        force=cfg.force,
+        folder=records.folder(folder),
+        force=force,
         group_size=None if size == "auto" else size,
-        data_folder=cfg.data_folder and str(records.folder(cfg.data_folder)),
+        data_folder=data and str(records.folder(data)),
     )
 
 

@@ -187,3 +187,10 @@ def test_a_key_that_was_deleted_is_named(key):
 def test_a_folder_is_a_path(word):
     with pytest.raises(plan.PlanError, match=r"must be the path of a folder"):
         execution.options_of(configuration.compose(CONF, [word]))
+
+
+@pytest.mark.parametrize("key", ["group_size", "force", "records", "data_folder"])
+def test_an_option_that_stands_for_nothing_is_one_line(key):
+    with pytest.raises(plan.PlanError, match="'nowhere' not found") as found:
+        execution.options_of(configuration.compose(CONF, [f"{key}=${{nowhere}}"]))
+    assert "\n" not in str(found.value)
