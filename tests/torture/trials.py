@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+PROCESSES = int(os.environ.get("RLLC_TORTURE_PROCESSES", "2"))
 COLUMNS = ("part", "fault", "times", "outcomes", "losses")
 
 
@@ -66,7 +67,10 @@ def take_turns(items: Sequence[Any], count: int) -> list[Any]:
 
 
 def side_by_side(
-    work: Callable[[Any], Trial | Iterable[Trial]], items: Sequence[Any], file: Path, count: int = 2
+    work: Callable[[Any], Trial | Iterable[Trial]],
+    items: Sequence[Any],
+    file: Path,
+    count: int | None = None,
 ) -> Iterator[Trial]:
     """The trials of `items`, by `count` forks of this process, which has not started JAX.
 
@@ -74,8 +78,9 @@ def side_by_side(
       work: makes the trials of an item.
       items: of all trials.
       file: takes a line for each item.
-      count: of processes.
+      count: of processes; None for `PROCESSES`.
     """
+    count = count or PROCESSES
     file.touch()
     for pid in [_fork(work, items[i::count], file) for i in range(count)]:
         os.waitpid(pid, 0)
