@@ -14,6 +14,7 @@ from rllc.suite.records.shards import file_digest, seal
 from scripts import audit
 from tests.suite import toy
 
+pytestmark = pytest.mark.slow
 STEPS = np.array([0, 5, 10])
 COLUMNS = metrics.columns(metrics.CLASSIFICATION, batch_means=False)
 

@@ -37,6 +37,7 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=1.0, help="share of the faults")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--record", action="store_true", help="write results/robustness")
+    parser.add_argument("--note", default="", help="what the record is to say of the machine")
     parser.add_argument("--again", action="store_true", help="also what has ended already")
     parser.add_argument("--here", type=Path, help="one part in this process; its table goes there")
     given = parser.parse_args()
@@ -52,7 +53,7 @@ def main() -> None:
     minutes = sum(part["seconds"] for part in found) / 60
     print(f"\n{times} faults in {minutes:.0f} minutes: {len(lost)} losses")
     if given.record:
-        record(found, RECORD)
+        record(found, RECORD, given.note)
     sys.exit(bool(lost))
 
 
@@ -96,7 +97,7 @@ def _here(name: str, seed: int, scale: float, path: Path) -> None:
     path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
-def record(parts: list[dict], folder: Path) -> None:
+def record(parts: list[dict], folder: Path, note: str) -> None:
     """Writes ``torture.csv``, the table, and ``torture.json``, where it comes from."""
     folder.mkdir(parents=True, exist_ok=True)
     rows = [row for part in parts for row in part["rows"]]
@@ -108,6 +109,7 @@ def record(parts: list[dict], folder: Path) -> None:
         "device": devices.describe(),
         "machine": devices.machine(),
         "versions": header.versions(),
+        "note": note,
         "parts": [{key: part[key] for key in kept} for part in parts],
     }
     (folder / "torture.json").write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")

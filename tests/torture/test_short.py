@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from tests.torture import damage, fuzz, harm, numbers, trials
 from tests.torture.trials import Trial
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 RECORD = ROOT / "results" / "robustness"
 LEAST = {"kills": 200, "damage": 2000, "fuzz": 10_000}
@@ -127,3 +129,9 @@ def test_the_committed_torture_is_whole_and_lost_nothing():
     assert [part["scale"] for part in about["parts"]] == [1.0] * 5
     sharing = found[found.part == "sharing"]
     assert sharing.fault.str.startswith("20 sweeps").all()
+
+
+def test_the_page_shows_the_record():
+    page = ROOT / "docs" / "robustness.md"
+    (shown,) = re.findall(r"^:file: (.*)$", page.read_text(), re.MULTILINE)
+    assert (page.parent / shown).resolve() == RECORD / "torture.csv"
