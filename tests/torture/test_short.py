@@ -20,6 +20,15 @@ RECORD = ROOT / "results" / "robustness"
 LEAST = {"kills": 200, "damage": 2000, "fuzz": 10_000}
 
 
+def output(code):
+    """What code prints in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
+    )  # fmt: skip
+    return done.stdout.strip() or done.stderr[-2000:]
+
+
 def without_losses(found):
     found = list(found)
     assert trials.losses(found) == []
@@ -58,11 +67,7 @@ def test_numbers_that_ruin_optimizers():
         "from tests.torture import numbers, trials; "
         "print(trials.losses(numbers.of_optimizer('lm_rllc M(0.9)+M(0.0)', ['float32'])))"
     )  # in float64, which this process does not have
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
-    )  # fmt: skip
-    assert done.stdout.strip() == "[]", done.stderr[-2000:]
+    assert output(code) == "[]"
 
 
 def test_every_propagator_of_the_configs_is_among_the_optimizers():
@@ -84,13 +89,15 @@ def test_losses_are_counted_and_shown():
 
 
 def test_a_process_of_the_torture_that_dies_is_a_loss(tmp_path):
-    def work(i):
-        if i == 3:
-            os._exit(9)
-        return Trial("x", "well")
-
-    found = list(trials.side_by_side(work, range(6), tmp_path / "lines"))
-    assert [trial.lost for trial in found if trial.lost] == ["2 of 6 items did not end"]
+    code = f"""
+import os, pathlib
+from tests.torture import trials
+def work(i):
+    return os._exit(9) if i == 3 else trials.Trial("x", "well")
+found = list(trials.side_by_side(work, range(6), pathlib.Path({str(tmp_path / "lines")!r}), 2))
+print([trial.lost for trial in found if trial.lost])
+"""
+    assert output(code) == "['2 of 6 items did not end']"
 
 
 def test_what_is_silent_or_unclear_is_a_loss(tmp_path):
