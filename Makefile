@@ -31,7 +31,7 @@ ifneq ($(strip $(UNKNOWN)),)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev data reproduce tune verify records tables benchmark test test-fast test-learned docs lock lint format clean clean-local
+.PHONY: help setup dev data reproduce tune verify audit records tables benchmark test test-fast torture test-learned docs lock lint format clean clean-local
 
 help:  ## list the targets
 	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "  %-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -69,6 +69,9 @@ tune: setup  ## train tuning grids: TASKS=… OPTIMIZERS=…
 verify: setup  ## train a recorded run again and compare: RECORD=run-name STEPS=500|all
 	$(RUN) scripts/verify.py "$(RECORD)" --steps "$(STEPS)" $(ARGS)
 
+audit: setup  ## check every committed record: checksums, values, names
+	$(RUN) scripts/audit.py $(ARGS)
+
 records: setup  ## move local records into the committed ones
 	$(RUN) scripts/move_records.py $(ARGS)
 
@@ -83,6 +86,9 @@ test: dev  ## run the tests (no data, network or GPU)
 
 test-fast: dev  ## run the tests that take less than about a second each
 	$(RUN) -m pytest -m "not slow and not minutes" $(ARGS)
+
+torture: dev  ## inject thousands of faults, 20 minutes: ARGS="--only kills" for a part
+	$(RUN) -m tests.torture $(ARGS)
 
 test-learned: $(VENV)-learned/.done  ## run the learned_optimization tests against the real package
 	$(VENV)-learned/bin/python -m pytest tests/suite/adapters $(ARGS)

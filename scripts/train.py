@@ -16,7 +16,7 @@ from omegaconf import DictConfig  # noqa: E402
 
 from rllc.suite.execute import execution  # noqa: E402
 from rllc.suite.plan import configuration  # noqa: E402
-from rllc.suite.plan.commandline import quote_propagators  # noqa: E402
+from rllc.suite.plan.commandline import check_groups, quote_propagators  # noqa: E402
 from rllc.suite.plan.plan import PlanError  # noqa: E402
 from rllc.suite.records import RecordsError  # noqa: E402
 
@@ -45,6 +45,10 @@ def main(cfg: DictConfig) -> None:
 def cli() -> None:
     """The command line; ends plainly on Ctrl-C and SIGTERM."""
     sys.argv[1:] = quote_propagators(sys.argv[1:])
+    try:
+        check_groups(sys.argv[1:], [path.name for path in (ROOT / "conf").iterdir()])
+    except PlanError as error:
+        sys.exit(f"error: {error}")
     stopping.run(main, "the same command goes on from the last checkpoint")
 
 

@@ -4,6 +4,7 @@ A study carries a benchmark through the suite. A paper that is replicated is one
 numbers); a user's is a ``study.yaml`` (see `read`).
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -195,10 +196,11 @@ def read(path: str | Path) -> Study:
     folder relative to the file.
 
     Raises:
-      StudyError: no such file, an unknown key, a list that is empty or repeats itself, a baseline
-        that is no optimizer, or seeds that serve two roles.
+      StudyError: an address instead of a file, no such file, an unknown key, a list that is empty
+        or repeats itself, a baseline that is no optimizer, or seeds that serve two roles.
     """
     path = Path(path)
+    check_local(path)
     given = _parsed(path)
     for key in given:
         _check_key(str(key), KEYS, str(path))
@@ -223,6 +225,19 @@ def read(path: str | Path) -> Study:
         budget=str(given.get("budget", "")),
         conf=_folder(path, given.get("conf")),
     )  # fmt: skip
+
+
+def check_local(path: Path) -> None:
+    """Refuses an address: the configs of a study name code that is run.
+
+    Raises:
+      StudyError: ``path`` begins as an address does; a Path has lost one of its slashes.
+    """
+    if re.match(r"\w+:/", str(path)):
+        raise StudyError(
+            f"{path}: a study is a folder on this machine, since its configs name code that is "
+            "run; download it, and read it first"
+        )
 
 
 def _parsed(path: Path) -> dict[str, Any]:

@@ -1,10 +1,12 @@
 """scripts/verify.py on a short record of our own."""
 
+import json
 import sys
 
 import pytest
 
 from rllc.suite import records
+from rllc.suite.records.shards import seal
 from scripts import train, verify
 
 
@@ -48,3 +50,48 @@ def test_a_record_is_verified_and_a_false_one_is_not(recorded, monkeypatch, caps
 @pytest.mark.slow
 def test_a_run_that_is_not_recorded(recorded):
     assert "0 runs in" in recorded[2]("no-such-run")
+
+
+def changed(folder, **changes):
+    """Changes a record as somebody would who knows how its checksum is made."""
+    (path,) = folder.glob("*/*.json")
+    header = {key: value for key, value in json.loads(path.read_text()).items() if key != "sha256"}
+    for key, value in changes.items():
+        header[key] = value(header[key])
+    path.write_text(json.dumps(seal(header)))
+
+
+@pytest.mark.parametrize(
+    ("key", "change", "message"),
+    [
+        (
+            "runs",
+            lambda rows: [rows[0] | {"hyper": {"_target_": "os.system"}}],
+            "number '_target_'",
+        ),
+        ("runs", lambda rows: [rows[0] | {"settings": {"x": "${oc.env:HOME}"}}], "has x"),
+        ("runs", lambda rows: [rows[0] | {"hyper": {"x hydra.searchpath": 1}}], "has number"),
+        ("runs", lambda rows: [rows[0] | {"role": "final hydra.run.dir=/x"}], "has role"),
+        ("runs", lambda rows: [rows[0] | {"seed": "0,1"}], "Ambiguous value"),
+        ("protocol", lambda protocol: protocol | {"steps": "${x}"}, "has steps"),
+        ("optimizer", lambda one: one | {"name": "M(0.9)' x='"}, "has optimizer"),
+        ("task", lambda task: task | {"name": "pkg:os"}, "cannot be a folder"),
+        ("task", lambda task: task | {"name": "nowhere"}, "unknown task 'nowhere'"),
+    ],
+)
+def test_nothing_of_a_record_but_names_and_numbers_is_believed(recorded, key, change, message):
+    """A record from somebody else may name any code: it is not run."""
+    folder, run, call = recorded
+    changed(folder, **{key: change})
+    assert message in call(run)
+
+
+def test_the_target_in_a_record_is_not_what_is_trained(recorded, tmp_path):
+    folder, run, call = recorded
+    mark = tmp_path / "executed"
+    (tmp_path / "evil.py").write_text(f"open({str(mark)!r}, 'w')\ndef f(**_): return None\n")
+    hostile = {"_target_": f"{tmp_path / 'evil.py'}:f", "canonical": f"{tmp_path / 'evil.py'}:f"}
+    changed(folder, optimizer=lambda one: one | hostile, task=lambda one: one | hostile)
+    assert call(run) == 0
+    records.load(folder)
+    assert not mark.exists()

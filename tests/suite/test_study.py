@@ -1,9 +1,12 @@
 """A study of one's own: read from its file, and shown on made-up records of two regressions."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from rllc.suite.execute import bench
 from rllc.suite.metrics import CLASSIFICATION, Metric
 from rllc.suite.score import comparisons, provenance, ranking
 from rllc.suite.show import aggregation, analysis, tables
@@ -277,6 +280,17 @@ def test_a_wrong_file_is_one_clear_line(tmp_path, change, message):
 def test_no_file_is_one_clear_line(tmp_path):
     with pytest.raises(StudyError, match=r"cannot read the study .*none\.yaml: No such file"):
         read(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize("place", ["https://example.org/study", "s3://bucket", "git+ssh:x"])
+def test_a_study_from_an_address_is_refused(place, tmp_path):
+    """Its configs name code that would be run."""
+    pattern = "is no folder" if place.startswith("git") else "download it, and read it first"
+    with pytest.raises(StudyError, match=pattern):
+        bench.run(Path(place), tmp_path)
+    if not place.startswith("git"):
+        with pytest.raises(StudyError, match=pattern):
+            read(f"{place}/study.yaml")
 
 
 def test_names_are_in_the_studys_order():

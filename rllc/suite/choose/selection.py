@@ -18,8 +18,10 @@ import pandas as pd
 from rllc.suite.errors import RecordsError
 from rllc.suite.metrics import Metric
 from rllc.suite.records import FIELDS, identity
+from rllc.suite.records.folders import whole
 from rllc.suite.records.identity import canonical
 from rllc.suite.records.roles import CHOOSING
+from rllc.suite.records.shards import file_digest
 from rllc.suite.study import Study
 
 LAW_RATE = "law_learning_rate"
@@ -281,23 +283,33 @@ def _edges(tried: pd.Series, chosen: float) -> list[str]:
 
 
 def write_choices(choices: pd.DataFrame, path: Path) -> None:
-    """Writes `choices.csv`: the same choices give the same bytes."""
+    """Writes `choices.csv`, its checksum beside it: the same choices give the same bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     table = choices.sort_values(CELL).reset_index(drop=True)
     for column in ("value", "runner_up_value"):
         table[column] = [f"{x:.6f}" if np.isfinite(x) else str(x) for x in table[column]]
-    table.to_csv(path, index=False, columns=CHOICE_COLUMNS, lineterminator="\n")
+    with whole(path) as beside:
+        table.to_csv(beside, index=False, columns=CHOICE_COLUMNS, lineterminator="\n")
+    with whole(_checksum(path)) as beside:
+        beside.write_text(f"{file_digest(path)}  {path.name}\n")  # as `sha256sum -c` reads it
+
+
+def _checksum(path: Path) -> Path:
+    return path.with_name(f"{path.name}.sha256")
 
 
 def read_choices(path: Path) -> pd.DataFrame:
     """Reads `choices.csv`, with a column for each hyperparameter; no file is an empty table.
 
     Raises:
-      RecordsError: the file is empty or damaged.
+      RecordsError: the file is empty or damaged, or not the one its checksum beside it is of.
     """
     if not path.exists():
         return pd.DataFrame(columns=CHOICE_COLUMNS)
+    beside = _checksum(path)
     try:
+        if beside.exists() and beside.read_bytes().split()[:1] != [file_digest(path).encode()]:
+            raise ValueError(f"its checksum is not the one in {beside.name}")
         table = pd.read_csv(path, keep_default_na=True)
         if missing := [name for name in (*CELL, "hyper") if name not in table]:
             raise ValueError(f"it has no column {missing[0]}")

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from rllc.suite.errors import PlanError
+from rllc.suite.errors import PlanError, first_words
 from rllc.suite.plan.targets import resolve
 from rllc.suite.records.identity import RESERVED
 
@@ -47,7 +47,7 @@ def check(config: Mapping[str, Any], traced: Mapping[str, Any]) -> None:
     except PlanError:
         raise
     except Exception as error:
-        raise PlanError(f"optimizer {config['name']}: {type(error).__name__}: {error}") from error
+        raise PlanError(f"optimizer {config['name']}: {first_words(error)}") from error
 
 
 def _check_probes(config: Mapping[str, Any], state: optax.OptState) -> None:
@@ -58,8 +58,9 @@ def _check_probes(config: Mapping[str, Any], state: optax.OptState) -> None:
         except PlanError:
             raise
         except Exception as error:
-            first = f"{type(error).__name__}: {error}".splitlines()[0]
-            raise PlanError(f"{where} cannot read the optimizer's state: {first}") from error
+            raise PlanError(
+                f"{where} cannot read the optimizer's state: {first_words(error)}"
+            ) from error
         if not size:
             raise PlanError(f"{where} reads nothing from the optimizer's state")
 

@@ -75,15 +75,29 @@ def run(main: Callable[[], None], goes_on: str) -> None:
     for number in SIGNALS:
         if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
             signal.signal(number, stop)
+    sys.unraisablehook = _quiet(sys.unraisablehook)
     try:
         main()
-    except KeyboardInterrupt as error:
+    except BaseException as error:
+        # Another library may turn a stop into an error of its own.
+        terminated = isinstance(error, Terminated) or signal.SIGTERM in _raised
+        if not (isinstance(error, KeyboardInterrupt) or _raised):
+            raise
         for number in SIGNALS:  # an impatient second one must not turn the line into a traceback
             signal.signal(number, signal.SIG_IGN)
         _raised.clear()
-        terminated = isinstance(error, Terminated)
         with suppress(OSError, ValueError):
             sys.stdout.flush()
             word = "terminated" if terminated else "interrupted"
             print(f"\n{word}; {goes_on}", file=sys.stderr, flush=True)
         sys.exit(128 + (signal.SIGTERM if terminated else signal.SIGINT))
+
+
+def _quiet(usual: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Says nothing of a stop that a destructor dropped: `deferred` raises it again."""
+
+    def hook(dropped: Any) -> None:
+        if not isinstance(dropped.exc_value, KeyboardInterrupt):
+            usual(dropped)
+
+    return hook

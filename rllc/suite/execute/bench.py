@@ -23,7 +23,7 @@ from rllc.suite.plan import studies, sweep
 from rllc.suite.plan.configuration import Conf
 from rllc.suite.show import aggregation
 from rllc.suite.show.analysis import Analysis
-from rllc.suite.study import Study
+from rllc.suite.study import Study, StudyError, check_local
 
 
 class Work(NamedTuple):
@@ -101,6 +101,9 @@ def run(
     Raises:
       StudyError, PlanError, RecordsError, DataError: one line for the user, before any training.
     """
+    check_local(folder)
+    if not folder.is_dir():
+        raise StudyError(f"{folder} is no folder; a study is one with a study.yaml")
     folder = folder.resolve()
     with inside(folder):
         given = studies.read(folder / "study.yaml")

@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple, overload
 from rllc.suite import records
 from rllc.suite.engine import capacity, devices, optimizers, task_check
 from rllc.suite.engine.training import train_group
+from rllc.suite.errors import first_words
 from rllc.suite.execute import claims
 from rllc.suite.plan.plan import PlanError, Run, group_runs, shard_name
 from rllc.suite.plan.targets import resolve
@@ -45,18 +46,28 @@ def options_of(cfg: Any) -> Options:
     """How the job is to be executed.
 
     Raises:
-      PlanError: group_size is neither auto nor a positive integer.
+      PlanError: group_size is neither auto nor a positive integer, force no truth value, a folder
+        no text, or one of them stands for something that is not there.
     """
-    size = cfg.group_size
-    if size != "auto" and (not isinstance(size, int) or size < 1):
+    try:
+        size, force, folder, data = (
+            cfg[key] for key in ("group_size", "force", "records", "data_folder")
+        )
+    except Exception as error:  # OmegaConf's
+        raise PlanError(first_words(error)) from None
+    if size != "auto" and (type(size) is not int or size < 1):
         raise PlanError(f"group_size={size!r} must be auto or a positive integer")
-    if not isinstance(cfg.force, bool):
-        raise PlanError(f"force={cfg.force!r} must be true or false")
+    if not isinstance(force, bool):
+        raise PlanError(f"force={force!r} must be true or false")
+    if not isinstance(folder, str) or not folder:
+        raise PlanError(f"records={folder!r} must be the path of a folder")
+    if data is not None and not isinstance(data, str):
+        raise PlanError(f"data_folder={data!r} must be the path of a folder")
     return Options(
-        folder=records.folder(cfg.records),
-        force=cfg.force,
+        folder=records.folder(folder),
+        force=force,
         group_size=None if size == "auto" else size,
-        data_folder=cfg.data_folder and str(records.folder(cfg.data_folder)),
+        data_folder=data and str(records.folder(data)),
     )
 
 
@@ -213,7 +224,7 @@ def _make_task(config: str) -> Any:
     except PlanError:
         raise
     except Exception as error:
-        raise PlanError(f"task {name}: {type(error).__name__}: {error}") from error
+        raise PlanError(f"task {name}: {first_words(error)}") from error
     task_check.check_task(task, name)
     return task
 

@@ -1,6 +1,7 @@
 """Trains a recorded run again, or its beginning, and holds the curves against the record."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,9 +14,14 @@ from rllc.suite.engine.training import Trainer
 from rllc.suite.execute import execution
 from rllc.suite.plan import configuration
 from rllc.suite.plan.configuration import Conf
-from rllc.suite.plan.plan import PlanError, Run
+from rllc.suite.plan.plan import PROTOCOL, PlanError, Run
 from rllc.suite.records import roles
 
+# A name without a leading underscore (`_target_` names code); a number, list or word in JSON; a
+# label in the notation of propagators.
+_NAME = re.compile(r"[a-z][a-z0-9_]*", re.IGNORECASE)
+_VALUE = re.compile(r"[\w\s.,+\-\[\]\"]*")
+_PROPAGATOR = re.compile(r"optimizer\.propagator='[\w\s.,+\-()⊕]*'")
 TOLERANCE = 0.01  # of a share or of a loss in nats: what other batch shapes and machines leave
 
 
@@ -68,21 +74,44 @@ def planned(conf: Conf, folder: Path, name: str) -> tuple[Run, dict[str, Any]]:
 
 
 def _words(conf: Conf, row: dict[str, Any], header: dict[str, Any]) -> list[str]:
-    label, known = header["optimizer"]["name"], conf.labels()
+    """The command line of a recorded run: names that today's configs know, and numbers.
+
+    Nothing else of a record enters, so that one from somebody else can name no code to be run.
+
+    Raises:
+      PlanError: the record holds something else.
+    """
+    label, known = str(header["optimizer"]["name"]), conf.labels()
     told = ("run", "seed", "role", "status", "diverged_at", "hyper", "settings")
     settings = row.get("settings") or {}
     bare = {key: value for key, value in row.items() if key not in told}  # format 1
     given = {**bare, **(row.get("hyper") or {}), **settings}
     chosen = [known[label]] if label in known else ["rllc", f"optimizer.propagator='{label}'"]
+    task, role = header["task"]["name"], str(row.get("role") or _role(row, header))
+    conf.check_names("task", [task])
     return [
-        f"task={header['task']['name']}",
+        f"task={task}",
         f"optimizer={chosen[0]}",
-        *chosen[1:],
-        *(f"optimizer.{key}={json.dumps(value)}" for key, value in given.items()),
-        *(f"protocol.{key}={value}" for key, value in header["protocol"].items()),
-        f"seed={row['seed']}",
-        f"role={row['role']}" if "role" in row else f"role={_role(row, header)}",
+        *(_checked("optimizer", word, _PROPAGATOR) for word in chosen[1:]),
+        *(
+            f"optimizer.{_checked('number', key, _NAME)}={_checked(key, json.dumps(value), _VALUE)}"
+            for key, value in given.items()
+        ),
+        *(
+            f"protocol.{key}={_checked(key, str(value), _VALUE)}"
+            for key, value in header["protocol"].items()
+            if key in PROTOCOL
+        ),
+        f"seed={_checked('seed', str(row['seed']), _VALUE)}",
+        f"role={_checked('role', role, _NAME)}",
     ]
+
+
+def _checked(what: str, text: str, allowed: re.Pattern[str]) -> str:
+    """`text`, if it is nothing but what is allowed."""
+    if not allowed.fullmatch(text):
+        raise PlanError(f"the record has {what} {text!r}, which is no {what} of a run; not trained")
+    return text
 
 
 def _role(row: dict[str, Any], header: dict[str, Any]) -> str:

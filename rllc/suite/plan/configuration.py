@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from omegaconf import DictConfig, OmegaConf
 
 from rllc.suite.choose import selection
+from rllc.suite.errors import first_words
 from rllc.suite.plan.plan import PlanError, Run, make_run
 from rllc.suite.records.roles import SEEDS
 
@@ -33,6 +34,8 @@ def run_of(cfg: DictConfig, tuned: Mapping | None = None, seeds: Mapping[str, An
         plain: Any = OmegaConf.to_container(ours, resolve=True, throw_on_missing=True)
     except Exception as error:  # OmegaConf's messages name the key
         raise PlanError(str(error).splitlines()[0]) from None
+    if missing := [key for key in keys if key not in plain]:
+        raise PlanError(f"the configuration has no {missing[0]}; it was deleted from it")
     known = tuned_values() if tuned is None else tuned
     task, optimizer, seed, protocol, role = (plain[key] for key in keys)
     return make_run(task, optimizer, seed, protocol, known, role, seeds)
@@ -137,8 +140,9 @@ def compose(conf: Conf | Path, overrides: Sequence[str]) -> DictConfig:
     with initialize_config_dir(str(main.resolve()), version_base="1.3"):
         try:
             return hydra_compose("config", words)
-        except HydraException as error:
-            raise PlanError(" ".join(str(error).split())) from None
+        except Exception as error:  # Hydra's own, and those of its parser and of OmegaConf
+            ours = str(error) if isinstance(error, HydraException) else first_words(error)
+            raise PlanError(" ".join(ours.split())) from None
 
 
 def jobs(words: Sequence[str]) -> Iterable[tuple[str, ...]]:

@@ -9,10 +9,14 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from rllc.suite.errors import PlanError
 from rllc.suite.plan.targets import resolve
 from rllc.suite.records import FIELDS, identity, roles
 
+MOST_BYTES = 100  # of a label in a file's name: systems take 255 for all of it
+FLOAT32 = float(np.finfo(np.float32).max)
 PROTOCOL = {"steps": 10_000, "batch_size": 128, "eval_every": 250, "law_every": 10, "data": "real"}
 
 
@@ -85,6 +89,11 @@ def make_run(
     Raises:
       PlanError: anything that would make training fail or mean nothing, or that no record holds.
     """
+    if not identity.is_plain(task["name"]):
+        raise PlanError(
+            f"task.name={task['name']!r} cannot be the name of a folder, where its records go"
+        )
+    _check_kinds(optimizer)
     config = _unnested(optimizer)
     traced_names = list(config.pop("traced", ["learning_rate"]))
     missing = [key for key in ("_target_", "name", *traced_names) if config.get(key) is None]
@@ -98,6 +107,19 @@ def make_run(
     if complaint := roles.complaint(role, _seed(seed), seeds):
         raise PlanError(complaint)
     return Run(dict(task), config, traced, seed, _protocol(protocol or {}), shown, role)
+
+
+def _check_kinds(optimizer: Any) -> None:
+    """Refuses an optimizer config whose own keys hold something of another kind."""
+    if not isinstance(optimizer, Mapping):
+        raise PlanError(f"optimizer={optimizer!r} is no config of an optimizer")
+    name = optimizer.get("name", "")
+    for key in ("grid", "untuned", "probes", "arguments"):
+        if not isinstance(optimizer.get(key) or {}, Mapping):
+            raise PlanError(f"optimizer {name}: {key}={optimizer[key]!r} must be a mapping")
+    traced = optimizer.get("traced", [])
+    if not isinstance(traced, list | tuple) or not all(isinstance(x, str) for x in traced):
+        raise PlanError(f"optimizer {name}: traced={traced!r} must be a list of names")
 
 
 def _unnested(optimizer: Mapping[str, Any]) -> dict[str, Any]:
@@ -197,7 +219,10 @@ def _split(rectangle: list[Run], most: int | None) -> list[list[Run]]:
 def shard_name(runs: list[Run]) -> str:
     """File name of the record of these runs: readable start, then a hash of the set."""
     label = str(runs[0].optimizer["name"]).lower()
-    slug = "".join(c if c.isalnum() or c in ".-" else "_" for c in label).strip("_")
+    slug = "".join(c if c.isalnum() or c in ".-" else "_" for c in label)
+    while len(slug.encode()) > MOST_BYTES:
+        slug = slug[:-1]
+    slug = slug.strip("_")
     return f"{slug}-{identity.digest(sorted(run.name for run in runs))}"
 
 
@@ -227,7 +252,7 @@ def _number(key: str, value: Any) -> float:
         number = float(value)
     except (TypeError, ValueError):
         raise PlanError(f"optimizer.{key}={value!r} is not a number") from None
-    if not math.isfinite(number):
+    if not abs(number) <= FLOAT32:  # what is traced is float32; NaN is not, either
         raise PlanError(f"optimizer.{key}={value!r} must be finite and not negative")
     return number
 

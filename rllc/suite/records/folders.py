@@ -1,5 +1,6 @@
 """Folders that are written to: probed before training, files whole or absent, leftovers removed."""
 
+import contextlib
 import os
 import re
 import time
@@ -31,8 +32,22 @@ def whole(path: Path) -> Iterator[Path]:
         with beside.open("rb") as file:
             os.fsync(file.fileno())
         beside.replace(path)
+        _sync(path.parent)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def _sync(folder: Path) -> None:
+    """Makes a renaming in a folder survive a loss of power, where the system can."""
+    try:
+        opened = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return  # Windows opens no folders
+    try:
+        with contextlib.suppress(OSError):  # some network disks sync none
+            os.fsync(opened)
+    finally:
+        os.close(opened)
 
 
 def check_writable(place: Path, what: str = "records folder") -> None:

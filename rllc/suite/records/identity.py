@@ -7,6 +7,7 @@ hashed the target they had then, so their ids stand for these targets in the has
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -36,6 +37,8 @@ _HASHED = {
     "muon": "rllc.suite.neighbours.muon.muon",
     "swats": "rllc.suite.neighbours.swats.swats",
 }
+TAKEN = ("damaged",)  # folders of a records folder that are no task's
+_PLAIN = re.compile(r"(?!\.)[^\x00-\x1f/\\:]{1,100}")
 _FORMER = {target: name for name, target in _HASHED.items()}
 
 
@@ -65,6 +68,15 @@ def hashed(determining: Mapping[str, Any]) -> dict[str, Any]:
     """The same as it enters a hash: the id under the key, and as the name, it once had there."""
     kept = {key: value for key, value in determining.items() if key != "id"}
     return {"_target_": _HASHED.get(determining["id"], determining["id"]), **kept}
+
+
+def is_plain(name: Any) -> bool:
+    r"""Whether a name may be that of a folder: no path, nothing hidden, not longer than most are.
+
+    >>> [is_plain(name) for name in ("mnist_mlp", "../x", "a/b", ".x", "", "a\n", "damaged")]
+    [True, False, False, False, False, False, False]
+    """
+    return isinstance(name, str) and bool(_PLAIN.fullmatch(name)) and name not in TAKEN
 
 
 def canonical(value: Any) -> str:

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rllc.suite.errors import RecordsError
-from rllc.suite.records.shards import FORMAT, Shard, finished, shards, write_pair
+from rllc.suite.records.shards import DAMAGED, FORMAT, Shard, finished, shards, write_pair
 
 
 class Moved(NamedTuple):
@@ -32,10 +32,13 @@ def move(source: Path, target: Path) -> Moved:
       RecordsError: a damaged shard on either side, or a folder that cannot be written; what is
         not packed yet is where it was.
     """
-    known, new, rehearsals = finished(target), [], 0
-    every = shards(source)
+    every, there = shards(source), {shard.name: shard.header for shard in shards(target)}
+    known = {row["run"] for header in there.values() for row in header["runs"]}
+    new, packed, rehearsals = [], [], 0
     for shard in every:
-        if shard.header["protocol"].get("data") == "synthetic":
+        if there.get(shard.name) == shard.header:
+            packed.append(shard)  # by a call that was killed before it removed it
+        elif shard.header["protocol"].get("data") == "synthetic":
             rehearsals += 1
         elif not {row["run"] for row in shard.header["runs"]} <= known:
             new.append(shard)
@@ -44,8 +47,10 @@ def move(source: Path, target: Path) -> Moved:
         by_task[shard.header["task"]["name"]].append(shard)
     for task, members in by_task.items():
         pack(source, members, target / task)
-    _remove(source, {shard.file for shard in new} - {s.file for s in every if s not in new})
-    return Moved(len(new), len(every) - len(new) - rehearsals, rehearsals)
+    done = [*new, *packed]
+    _remove(source, {shard.file for shard in done} - {s.file for s in every if s not in done})
+    _remove_headless(source, target)
+    return Moved(len(done), len(every) - len(done) - rehearsals, rehearsals)
 
 
 def pack(source: Path, members: list[Shard], folder: Path) -> Path:
@@ -73,6 +78,20 @@ def _rows(source: Path, shard: Shard) -> pa.Table:
     place = table.schema.get_field_index("run")
     table = table.set_column(place, "run", table["run"].cast(pa.string()))
     return table.filter(pa.compute.is_in(table["run"], pa.array(sorted(names))))
+
+
+def _remove_headless(source: Path, target: Path) -> None:
+    """Removes curves that a call that was killed packed, and of which it removed the header."""
+    packed = finished(target)
+    for parquet in sorted(source.glob("*/*.parquet")):
+        if parquet.with_suffix(".json").exists() or parquet.parent.name == DAMAGED:
+            continue
+        try:
+            runs = set(pq.read_table(parquet, columns=["run"])["run"].unique().to_pylist())
+        except (OSError, KeyError, pa.ArrowInvalid):
+            continue  # no record of ours
+        if runs <= packed:
+            parquet.unlink()
 
 
 def _remove(source: Path, files: set[str]) -> None:

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from rllc.suite.errors import RecordsError
 from rllc.suite.records.folders import whole
-from rllc.suite.records.identity import canonical
+from rllc.suite.records.identity import canonical, is_plain
 
 FORMAT = 2
 READABLE = (1, FORMAT)  # format 1 has no roles, and its runs' numbers beside their other fields
@@ -164,6 +164,11 @@ def _check_members(document: Path, header: dict[str, Any]) -> None:
         raise RecordsError(f"record header {document} is damaged: it {what}")
     if not all({"run", "seed", "status"} <= set(row) for row in rows):
         raise RecordsError(f"record header {document} is damaged: a run has no name or seed")
+    task = header["task"].get("name") if isinstance(header["task"], dict) else None
+    if not is_plain(task):
+        raise RecordsError(
+            f"record header {document} is damaged: its task {task!r} cannot be a folder"
+        )
 
 
 def set_aside(folder: Path) -> list[str]:

@@ -1,11 +1,14 @@
 """Choices on hand-made tuning runs: the rule, its ties, its edges, and the file it lives in."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from rllc.replication.paper import ACCURACY, LOSS
 from rllc.suite.choose import selection
+from rllc.suite.errors import RecordsError
 from rllc.suite.records import roles
 from tests.suite import synthetic_records as made
 
@@ -226,9 +229,28 @@ def test_nothing_is_chosen_where_every_point_diverged():
 
 @pytest.mark.parametrize("text", ["", "a,b\n1,2\n", "task,optimizer,hyper\na,b,not json\n"])
 def test_damaged_choices_are_one_line(tmp_path, text):
-    from rllc.suite.errors import RecordsError
-
     path = tmp_path / "choices.csv"
     path.write_text(text)
     with pytest.raises(RecordsError, match=r"is damaged: .*make tables"):
         selection.read_choices(path)
+
+
+def test_choices_that_were_changed_since_are_refused_whatever_they_say(tmp_path):
+    path = tmp_path / "choices.csv"
+    runs, curves = tuned({(0.1, 0.01, 100): [0.5], (0.3, 0.01, 100): [0.1]})
+    selection.write_choices(
+        selection.choose(selection.tuning_points(runs, curves, LOSS), LOSS), path
+    )
+    whole = path.read_text()
+    assert selection.read_choices(path).learning_rate.tolist() == [0.3]
+    path.write_text(whole.replace("0.3", "0.7"))
+    with pytest.raises(RecordsError, match=r"checksum is not the one in choices.csv.sha256"):
+        selection.read_choices(path)
+    (tmp_path / "choices.csv.sha256").unlink()  # a person who means it
+    assert selection.read_choices(path).learning_rate.tolist() == [0.7]
+
+
+def test_the_committed_choices_have_their_checksum():
+    path = Path(__file__).parents[3] / "results" / "tuning" / "choices.csv"
+    assert path.with_name("choices.csv.sha256").exists()
+    assert len(selection.read_choices(path))

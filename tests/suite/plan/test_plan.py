@@ -1,9 +1,16 @@
 """Identity, checking and grouping of runs."""
 
+from pathlib import Path
+
 import pytest
 
-from rllc.suite.plan import plan
+from rllc.suite.engine import optimizers
+from rllc.suite.errors import first_words
+from rllc.suite.execute import execution
+from rllc.suite.plan import commandline, configuration, plan
 from tests.suite.toy import RLLC, SGD, TASK
+
+CONF = Path(__file__).parents[3] / "conf"
 
 
 def run(optimizer=RLLC, seed=0, **changes):
@@ -106,3 +113,84 @@ def test_large_groups_are_cut_into_rectangles(most, sizes):
         seeds = {r.seed for r in group}
         points = {r.traced["learning_rate"] for r in group}
         assert len(group) == len(seeds) * len(points)
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", ".hidden", "", "damaged", "x" * 101, "a\nb"])
+def test_a_task_whose_name_is_no_folder_is_refused(name):
+    with pytest.raises(plan.PlanError, match="cannot be the name of a folder"):
+        plan.make_run({**TASK, "name": name}, SGD, 0)
+
+
+@pytest.mark.parametrize("value", [1e39, "1e300", float("nan"), "inf"])
+def test_numbers_that_are_not_finite_in_float32_are_refused(value):
+    with pytest.raises(plan.PlanError, match="must be finite"):
+        run(learning_rate=value)
+    with pytest.raises(plan.PlanError, match="must be finite"):
+        run(initial_law=[value, 1.0])
+
+
+@pytest.mark.parametrize("name", ["+".join(f"M(0.{i})" for i in range(10, 50)), "⊕" * 90])
+def test_a_long_label_leaves_room_in_the_name_of_a_file(name):
+    wanted = [run(SGD, name=name), run(SGD, name=name, seed=1)]
+    assert len(plan.shard_name(wanted).encode()) <= 117
+    assert plan.shard_name(wanted[:1]) != plan.shard_name(wanted)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"arguments": "ab"}, {"arguments": [1, 2]}, {"grid": 3}, {"probes": "x"}, {"untuned": [1]},
+        {"traced": 3}, {"traced": "learning_rate"}, {"traced": [1]},
+    ],
+)  # fmt: skip
+def test_keys_of_the_suite_that_hold_another_kind_are_refused(change):
+    with pytest.raises(plan.PlanError, match=rf"optimizer SGD: {next(iter(change))}=.* must be a"):
+        run(SGD, **change)
+    with pytest.raises(plan.PlanError, match="no config of an optimizer"):
+        plan.make_run(TASK, "SGD", 0)
+
+
+def test_another_librarys_message_becomes_one_line():
+    config = {**RLLC, "law_groups": []}
+    resolved = plan.make_run(TASK, config, 0)
+    with pytest.raises(plan.PlanError, match="pytree structure error") as found:
+        optimizers.check(resolved.optimizer, resolved.traced)
+    assert "\n" not in str(found.value)
+    assert len(first_words(ValueError("x " * 10_000))) < 520
+
+
+@pytest.mark.parametrize("word", ["task=null", "optimizer=0.1", "~optimizer=3", "task={a: 1}"])
+def test_a_group_that_is_no_name_is_refused(word):
+    with pytest.raises(plan.PlanError, match="takes the name of a config"):
+        commandline.check_groups(["-m", word], ["task", "optimizer"])
+
+
+@pytest.mark.parametrize("word", ["task=a,b", "task=glob(*)", "optimizer=[a]", "seed=3", "task="])
+def test_other_words_are_left_to_hydra(word):
+    commandline.check_groups([word], ["task", "optimizer"])
+
+
+@pytest.mark.parametrize("words", [["task=null"], ["seed=0,1"], ["(=)"], ["~nowhere"]])
+def test_what_hydra_refuses_is_one_line(words):
+    with pytest.raises(plan.PlanError) as found:
+        configuration.run_of(configuration.compose(CONF, words))
+    assert "\n" not in str(found.value)
+
+
+@pytest.mark.parametrize("key", ["seed", "role", "protocol"])
+def test_a_key_that_was_deleted_is_named(key):
+    with pytest.raises(plan.PlanError, match=f"no {key}"):
+        configuration.run_of(configuration.compose(CONF, [f"~{key}"]))
+
+
+@pytest.mark.parametrize("word", ["records=3", "records=null", "records=''", "data_folder=[a]"])
+def test_a_folder_is_a_path(word):
+    with pytest.raises(plan.PlanError, match=r"must be the path of a folder"):
+        execution.options_of(configuration.compose(CONF, [word]))
+
+
+@pytest.mark.parametrize("key", ["group_size", "force", "records", "data_folder"])
+def test_an_option_that_stands_for_nothing_is_one_line(key):
+    with pytest.raises(plan.PlanError, match="'nowhere' not found") as found:
+        execution.options_of(configuration.compose(CONF, [f"{key}=${{nowhere}}"]))
+    assert "\n" not in str(found.value)

@@ -1,6 +1,7 @@
 """Folders that records and checkpoints are written to."""
 
 import os
+import stat
 import time
 from pathlib import Path
 
@@ -19,6 +20,29 @@ def test_a_block_that_fails_leaves_nothing(tmp_path):
     with pytest.raises(OSError, match="full"):
         fail()
     assert not list(tmp_path.iterdir())
+
+
+def test_the_file_and_its_place_in_the_folder_are_synced(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(os, "fsync", lambda number: seen.append(os.fstat(number).st_mode))
+    with folders.whole(tmp_path / "a") as beside:
+        beside.write_text("1")
+    assert [stat.S_ISDIR(mode) for mode in seen] == [False, True]
+
+
+def test_a_disk_that_syncs_no_folders_takes_files(tmp_path, monkeypatch):
+    """As some network disks."""
+    sync = os.fsync
+
+    def refuse(number):
+        if stat.S_ISDIR(os.fstat(number).st_mode):
+            raise OSError(22, "Invalid argument")
+        sync(number)
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with folders.whole(tmp_path / "a") as beside:
+        beside.write_text("1")
+    assert (tmp_path / "a").read_text() == "1"
 
 
 def test_two_writers_with_the_same_process_id_do_not_meet(tmp_path):

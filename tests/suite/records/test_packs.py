@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from rllc.suite import metrics, records
+from rllc.suite.records.shards import seal
 
 COLUMNS = metrics.columns(metrics.CLASSIFICATION, batch_means=False)
 
@@ -65,7 +66,7 @@ def test_known_runs_and_rehearsals_stay_and_a_second_call_adds_a_pack(folder):
     records.move(folder / "local", folder / "kept")
     assert [s.name for s in records.shards(folder / "local")] == ["toy/rehearsal"]
     first = {path: path.read_bytes() for path in (folder / "kept").rglob("*.parquet")}
-    shard(folder / "local", "one", ["a", "b"])
+    shard(folder / "local", "one", ["a", "b"], accuracy=0.25)  # trained again
     shard(folder / "local", "three", ["e"])
     assert records.move(folder / "local", folder / "kept") == (1, 1, 1)
     assert records.finished(folder / "kept") == {"a", "b", "c", "e"}
@@ -77,6 +78,28 @@ def test_a_run_in_two_shards_is_not_packed_and_nothing_is_removed(folder):
     with pytest.raises(records.RecordsError, match="run a is in two shards"):
         records.move(folder / "local", folder / "kept")
     assert len(records.shards(folder / "local")) == 4
+
+
+def test_curves_that_a_killed_call_left_are_removed_by_the_next(folder):
+    there = folder / "local" / "toy"
+    kept = (there / "one.parquet").read_bytes()
+    records.move(folder / "local", folder / "kept")
+    (there / "one.parquet").write_bytes(kept)  # killed after removing its header
+    shard(folder / "local", "other", ["never packed"])
+    (there / "other.json").unlink()
+    (there / "foreign.parquet").write_bytes(b"no Parquet")
+    records.move(folder / "local", folder / "kept")
+    assert sorted(path.name for path in there.glob("*.parquet")) == [
+        "foreign.parquet", "other.parquet", "rehearsal.parquet",
+    ]  # fmt: skip
+
+
+def test_a_call_that_was_killed_before_it_removed_anything_is_finished_by_the_next(folder):
+    shutil.copytree(folder / "local", folder / "before")
+    records.move(folder / "local", folder / "kept")
+    assert records.move(folder / "before", folder / "kept") == (2, 0, 1)
+    assert [s.name for s in records.shards(folder / "before")] == ["toy/rehearsal"]
+    assert records.finished(folder / "kept") == {"a", "b", "c"}
 
 
 def damages(path):
@@ -144,3 +167,14 @@ def test_a_share_in_percent_is_refused(tmp_path):
 def test_hidden_files_beside_records_are_left_alone(folder):
     (folder / "local" / "toy" / "._one.json").write_text("{}")
     assert len(records.shards(folder / "local")) == 3
+
+
+@pytest.mark.parametrize("name", ["../outside", "/outside", None, 3])
+def test_a_task_that_is_a_path_is_not_followed(folder, name):
+    """As in a record that somebody else made: packing would write outside of its folder."""
+    path = folder / "local" / "toy" / "one.json"
+    header = {k: v for k, v in json.loads(path.read_text()).items() if k != "sha256"}
+    path.write_text(json.dumps(seal(header | {"task": header["task"] | {"name": name}})))
+    with pytest.raises(records.RecordsError, match=r"one.json is damaged: its task .* folder"):
+        records.move(folder / "local", folder / "kept")
+    assert not (folder / "outside").exists()

@@ -1,0 +1,1 @@
+"""Faults by the thousand, each followed by the right outcome: `make torture`."""
