@@ -16,6 +16,8 @@ from rllc.suite.score import ranking
 from rllc.suite.score.statistics import Interval
 from tests.suite import synthetic_records as made
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def as_printed() -> analysis.Replication:
