@@ -30,6 +30,7 @@ from rllc.suite.execute.budget import clock  # noqa: E402
 from rllc.suite.execute.execution import Options  # noqa: E402
 from rllc.suite.execute.parser import Parser  # noqa: E402
 from rllc.suite.execute.session import Cell, Session  # noqa: E402
+from rllc.suite.markdown import text_table  # noqa: E402
 from rllc.suite.plan import sweep  # noqa: E402
 from rllc.suite.plan.configuration import Conf  # noqa: E402
 from rllc.suite.plan.plan import PlanError  # noqa: E402
@@ -98,7 +99,7 @@ def show(session: Session, plan: list[list[Cell]]) -> None:
         seeds = ", ".join(str(run.seed) for run in cell.runs)
         fits = "now" if spent <= session.left else "next call"
         rows.append((cell.task, cell.optimizer, seeds, clock(need), fits))
-    print(budget.table(rows, ("task", "optimizer", "seeds", "estimate", "when")))
+    print(text_table(("task", "optimizer", "seeds", "estimate", "when"), rows))
     if len(plan) > 1:
         print("time is short: every optimizer with one seed first, then with the others")
 

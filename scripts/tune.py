@@ -23,6 +23,9 @@ from rllc.suite.engine import devices, stopping  # noqa: E402
 
 devices.configure()
 
+from rllc.replication import paper  # noqa: E402
+from rllc.suite import metrics, records  # noqa: E402
+from rllc.suite.choose import wording  # noqa: E402
 from rllc.suite.execute import execution, launcher  # noqa: E402
 from rllc.suite.execute.execution import Options  # noqa: E402
 from rllc.suite.execute.parser import Parser  # noqa: E402
@@ -53,6 +56,10 @@ def main() -> None:
             seeds = options.more_seeds or (101, 102)
             again = [run._replace(seed=seed) for run in best for seed in seeds]
             failed = train(again, options, "runs of the best points")
+            runs = [*runs, *again]
+        if options.screen:
+            runs = [*runs, *_grids(options, f"protocol.steps={options.screen}")]
+        tell(runs, options.records)
     except (PlanError, RecordsError) as error:
         sys.exit(f"error: {error}")
     sys.exit(bool(failed))
@@ -129,6 +136,14 @@ def _screened(runs: list[Run], options: argparse.Namespace) -> bool:
         kept = sweep.could_draw_level(short, runs, options.records)
         what = "grid runs that could still draw level"
     return failed
+
+
+def tell(runs: list[Run], place: Path) -> None:
+    """Prints the best points of every grid, their neighbours, and which lie on its edge."""
+    loaded = records.load(place)
+    study = paper.STUDY._replace(metrics=metrics.by_task(loaded))
+    for text in wording.report(study, [run.name for run in runs], loaded):
+        print(text)
 
 
 def _positive(text: str) -> int:

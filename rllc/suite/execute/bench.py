@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 from tqdm import tqdm
 
 from rllc.suite import metrics, records
-from rllc.suite.choose import selection
+from rllc.suite.choose import selection, wording
+from rllc.suite.choose.wording import point
 from rllc.suite.execute import session
 from rllc.suite.execute.budget import clock, parse_budget
 from rllc.suite.execute.execution import Options
@@ -167,15 +168,11 @@ def in_words(choice: Any, cell: Cell, study: Study) -> str:
         return f"{where}: every point of the grid diverged; nothing is chosen"
     metric = study.leading(cell.task)
     best = f"validation {metric.in_words} {metric.text(choice.value)}"
-    text = f"{where}: chose {_point(choice.hyper)} ({best}, of {choice.grid_points} points"
+    text = f"{where}: chose {point(choice.hyper)} ({best}, of {choice.grid_points} points"
     if choice.runner_up_hyper:
-        text += f"; next {_point(choice.runner_up_hyper)}: {metric.text(choice.runner_up_value)}"
-    edge = f"; at the edge of its grid, {choice.edges}: a wider one may do better"
-    return f"{text}){edge if choice.edge else ''}"
-
-
-def _point(hyper: str) -> str:
-    return ", ".join(f"{name} {value:g}" for name, value in selection.hyper_of(hyper).items())
+        text += f"; next {point(choice.runner_up_hyper)}: {metric.text(choice.runner_up_value)}"
+    warning = wording.edge_warning(choice)
+    return f"{text}){'; ' if warning else ''}{warning}"
 
 
 def _write(

@@ -64,6 +64,12 @@ class Records(NamedTuple):
         found = pd.concat(tables) if tables else pd.DataFrame(columns=columns)
         return found[found[name].notna()].reset_index(drop=True)
 
+    def probes(self, runs: Iterable[str]) -> list[str]:
+        """Names of what was probed of any of the given runs."""
+        shown = self.runs.shard[self.runs.run.isin(list(runs))].unique()
+        schemas = [pq.read_schema(self.folder / f"{shard}.parquet") for shard in shown]
+        return sorted({f.name for schema in schemas for f in schema if pa.types.is_list(f.type)})
+
 
 def curve_table(
     names: list[str],
