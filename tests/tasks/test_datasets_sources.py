@@ -379,5 +379,7 @@ def test_a_named_source_is_read_though_the_cache_is_full(words):
 
 
 def test_unknown_source(tmp_path):
-    with pytest.raises(DataError, match="unknown data source 'ftp'; known: tfds, registry, folder"):
+    with pytest.raises(
+        DataError, match="unknown data source 'ftp'; known: tfds, folder, download, registry"
+    ):
         sources.fetch("mnist", ["ftp"], tmp_path)
