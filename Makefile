@@ -22,16 +22,23 @@ ARGS       ?=
 RECORD     ?=
 STEPS      ?= 1
 
+# " did you mean X?" of the words $(2) for the first of $(1); empty where nothing is like it.
+MEANT = $(shell $(PYTHON) -c "import difflib, sys; w = difflib.get_close_matches(sys.argv[1], sys.argv[2:], 1); \
+  print(*[f' did you mean {x}?' for x in w])" $(firstword $(1)) $(2) 2>/dev/null)
+
 # A misspelt variable (TASK=…) would mean its default, all tasks: only these are taken.
 KNOWN   := PYTHON VENV BUDGET TASKS OPTIMIZERS ARGS RECORD STEPS
 UNKNOWN := $(filter-out $(KNOWN) MAKEFLAGS MFLAGS MAKEOVERRIDES, \
   $(foreach name,$(.VARIABLES),$(if $(filter command line,$(origin $(name))),$(name))))
 ifneq ($(strip $(UNKNOWN)),)
-  $(error unknown variable $(strip $(UNKNOWN)); known are $(KNOWN))
+  $(error unknown variable $(strip $(UNKNOWN));$(call MEANT,$(UNKNOWN),$(KNOWN)) known are $(KNOWN))
 endif
 
 .DEFAULT_GOAL := help
 .PHONY: help setup dev data reproduce tune verify records tables benchmark test test-fast test-learned docs lock lint format clean clean-local
+
+.DEFAULT:
+	@echo "no target $@;$(call MEANT,$@,$(shell awk -F: '/^[a-z-]+:.*##/ { print $$1 }' $(MAKEFILE_LIST))) make help lists them" >&2; exit 2
 
 help:  ## list the targets
 	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "  %-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -50,6 +50,10 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--seeds", nargs="*", type=int, default=sweep.FINAL_SEEDS)
     parser.add_argument("--records", type=records.folder, default=Path("local/records"))
+    parser.add_argument(
+        "--data-folder", type=records.folder, metavar="FOLDER",
+        help="cache of the data sets (default: RLLC_DATA, else ~/.cache/rllc/data)",
+    )  # fmt: skip
     parser.add_argument("--output", type=records.folder, default=Path("local/results"))
     parser.add_argument(
         "--set", nargs="*", default=[], metavar="KEY=VALUE", help="config overrides"
@@ -127,7 +131,9 @@ def main() -> None:
     args = arguments()
     default = "15min" if jax.default_backend() == "cpu" else "all"
     try:
-        session = Session(budget.parse_budget(args.budget or default), Options(args.records))
+        place = args.data_folder and str(args.data_folder)
+        options = Options(args.records, data_folder=place)
+        session = Session(budget.parse_budget(args.budget or default), options)
         print(f"on {devices.describe()}, budget {clock(session.seconds)}", flush=True)
         records.check_writable(args.records)
         tasks_wanted, optimizers = names_of(args)

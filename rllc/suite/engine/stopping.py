@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
+from rllc.suite.engine import warning_lines
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _raised: list[int] = []  # by `stop` since `run` began: what was dropped is raised again
 
@@ -76,7 +78,8 @@ def run(main: Callable[[], None], goes_on: str) -> None:
         if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
             signal.signal(number, stop)
     try:
-        main()
+        with warning_lines.shown_once():
+            main()
     except KeyboardInterrupt as error:
         for number in SIGNALS:  # an impatient second one must not turn the line into a traceback
             signal.signal(number, signal.SIG_IGN)

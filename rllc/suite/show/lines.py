@@ -109,12 +109,18 @@ def _numbers(study: Study, line: Line, curves: pd.DataFrame) -> dict[str, str]:
         "task": study.title(line.task), "run": line.label(study), "seeds": seeds,
         "steps": f"{line.runs.steps.max():,}",
     }  # fmt: skip
-    read = readings.readings(study, line.finished.assign(tuned=True), curves)
+    read = _read(study, line, curves)
     for metric in study.all_metrics(line.task):
         for reading in ("last", "validated"):
             values = read[read.reading == reading][metric.column()].to_numpy(float)
             row[f"test {metric.with_unit}, {reading}"] = _spread(metric, values)
     return row
+
+
+def _read(study: Study, line: Line, curves: pd.DataFrame) -> pd.DataFrame:
+    """The readings of a line's runs that did not diverge."""
+    read = readings.readings(study, line.runs.assign(tuned=True), curves)
+    return read[read.status != "diverged"]
 
 
 def _spread(metric: Metric, values: Floats) -> str:
@@ -152,7 +158,7 @@ def _difference(study: Study, metric: Metric, line: Line, first: Line, curves: p
 
 
 def _by_seed(study: Study, metric: Metric, line: Line, curves: pd.DataFrame) -> pd.Series:
-    read = readings.readings(study, line.finished.assign(tuned=True), curves)
+    read = _read(study, line, curves)
     read = read[read.reading == readings.HEADLINE]
     return read.set_index("seed")[metric.column()].astype(float)
 
