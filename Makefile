@@ -2,7 +2,12 @@
 PYTHON ?= python3
 VENV   ?= .venv
 RUN    := $(VENV)/bin/python
-PIP    := $(RUN) -m pip --disable-pip-version-check install --quiet --require-hashes
+PIP    := -m pip --disable-pip-version-check install --progress-bar off --require-hashes
+# Installs with the interpreter $(1) what $(2) says; a line per package, and pip's exit status.
+INSTALL = { $(1) $(PIP) $(2); echo "status $$?"; } | awk \
+  '/^Collecting / { printf "  %3d %s\n", ++n, $$2 } \
+   /^Installing collected/ { print "  installing these " n ", which takes a minute or two" } \
+   /^status / { exit $$2 } { fflush() }'
 NEW_ENOUGH = $(1) -c "import sys; v = sys.version_info; sys.exit(f'rllc needs Python 3.11 or newer, \
   $(1) is {v[0]}.{v[1]}: $(2)' if v < (3, 11) else 0)"
 # An environment made by uv, or on Debian without python3-venv, has no pip.
@@ -53,14 +58,14 @@ $(VENV)/bin/python:
 $(VENV)/.suite: requirements/suite.txt | $(VENV)/bin/python
 	@$(READY)
 	@echo "installing locked requirements into $(VENV) …"
-	$(PIP) -r requirements/suite.txt
+	@$(call INSTALL,$(RUN),-r requirements/suite.txt)
 	$(CHECKOUT)
 	@touch $@
 
 $(VENV)/.dev: requirements/suite.txt requirements/dev.txt | $(VENV)/bin/python
 	@$(READY)
 	@echo "installing locked development requirements into $(VENV) …"
-	$(PIP) -r requirements/dev.txt
+	@$(call INSTALL,$(RUN),-r requirements/dev.txt)
 	$(CHECKOUT)
 	@touch $@ $(VENV)/.suite
 
@@ -97,7 +102,7 @@ test-learned: $(VENV)-learned/.done  ## run the learned_optimization tests again
 $(VENV)-learned/.done: requirements/learned.txt
 	$(PYTHON) -m venv $(VENV)-learned
 	@echo "installing learned_optimization and its locked requirements into $(VENV)-learned …"
-	$(VENV)-learned/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes --no-deps -r requirements/learned.txt
+	@$(call INSTALL,$(VENV)-learned/bin/python,--no-deps -r requirements/learned.txt)
 	@touch $@
 
 docs: $(VENV)/.docs  ## build the documentation into build/docs; warnings are errors
@@ -105,7 +110,7 @@ docs: $(VENV)/.docs  ## build the documentation into build/docs; warnings are er
 
 $(VENV)/.docs: requirements/docs.txt $(VENV)/.dev
 	@echo "installing locked requirements of the documentation into $(VENV) …"
-	$(PIP) -r requirements/docs.txt
+	@$(call INSTALL,$(RUN),-r requirements/docs.txt)
 	@touch $@
 
 lock:  ## resolve the lock files anew from pyproject.toml (needs uv)
