@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from rllc.replication import paper
 from rllc.replication.analysis import Replication
 from rllc.suite.choose.selection import CELL
 from rllc.suite.markdown import counted
@@ -27,7 +28,7 @@ def lines(ours: Replication, theirs: Replication, where: str) -> list[str]:
     tasks = counted(cells.task.nunique(), "task")
     return [
         f"trained: {counted(len(a.final), 'final run')} in {counted(len(cells), 'cell')} "
-        f"of {tasks} (the paper has {len(a.study.published)} cells)",
+        f"of {tasks} (the paper has {len(paper.cells())} cells)",
         f"agreement: {known.agrees.sum()} of {counted(len(known), 'cell')} with the paper, "
         f"{same.sum()} of {len(same)} with our committed results",
         f"look at: {where} (tables, figures); results/summary.md and results/replication.md (ours)",

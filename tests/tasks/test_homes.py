@@ -10,7 +10,7 @@ import pytest
 
 from tasks import datasets, sources
 from tasks.sources import DataError, homes
-from tests.tasks.test_datasets_sources import (
+from tests.tasks.raw_files import (
     canonical,
     made_up,
     same,
