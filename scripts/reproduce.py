@@ -30,6 +30,7 @@ from rllc.suite.execute.budget import clock  # noqa: E402
 from rllc.suite.execute.execution import Options  # noqa: E402
 from rllc.suite.execute.parser import Parser  # noqa: E402
 from rllc.suite.execute.session import Cell, Session  # noqa: E402
+from rllc.suite.markdown import text_table  # noqa: E402
 from rllc.suite.plan import sweep  # noqa: E402
 from rllc.suite.plan.configuration import Conf  # noqa: E402
 from rllc.suite.plan.plan import PlanError  # noqa: E402
@@ -49,6 +50,10 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--seeds", nargs="*", type=int, default=sweep.FINAL_SEEDS)
     parser.add_argument("--records", type=records.folder, default=Path("local/records"))
+    parser.add_argument(
+        "--data-folder", type=records.folder, metavar="FOLDER",
+        help="cache of the data sets (default: RLLC_DATA, else ~/.cache/rllc/data)",
+    )  # fmt: skip
     parser.add_argument("--output", type=records.folder, default=Path("local/results"))
     parser.add_argument(
         "--set", nargs="*", default=[], metavar="KEY=VALUE", help="config overrides"
@@ -98,7 +103,7 @@ def show(session: Session, plan: list[list[Cell]]) -> None:
         seeds = ", ".join(str(run.seed) for run in cell.runs)
         fits = "now" if spent <= session.left else "next call"
         rows.append((cell.task, cell.optimizer, seeds, clock(need), fits))
-    print(budget.table(rows, ("task", "optimizer", "seeds", "estimate", "when")))
+    print(text_table(("task", "optimizer", "seeds", "estimate", "when"), rows))
     if len(plan) > 1:
         print("time is short: every optimizer with one seed first, then with the others")
 
@@ -126,7 +131,9 @@ def main() -> None:
     args = arguments()
     default = "15min" if jax.default_backend() == "cpu" else "all"
     try:
-        session = Session(budget.parse_budget(args.budget or default), Options(args.records))
+        place = args.data_folder and str(args.data_folder)
+        options = Options(args.records, data_folder=place)
+        session = Session(budget.parse_budget(args.budget or default), options)
         print(f"on {devices.describe()}, budget {clock(session.seconds)}", flush=True)
         records.check_writable(args.records)
         tasks_wanted, optimizers = names_of(args)

@@ -14,10 +14,12 @@ devices.configure()
 import hydra  # noqa: E402
 from omegaconf import DictConfig  # noqa: E402
 
-from rllc.suite.execute import execution  # noqa: E402
+from rllc.suite.execute import estimates, execution, told  # noqa: E402
 from rllc.suite.plan import configuration  # noqa: E402
 from rllc.suite.plan.commandline import check_groups, quote_propagators  # noqa: E402
+from rllc.suite.plan.configuration import Conf  # noqa: E402
 from rllc.suite.plan.plan import PlanError  # noqa: E402
+from rllc.suite.plan.suggestions import did_you_mean  # noqa: E402
 from rllc.suite.records import RecordsError  # noqa: E402
 
 
@@ -34,10 +36,15 @@ def main(cfg: DictConfig) -> None:
     if not groups:
         print(f"run {run.name} is already recorded in {options.folder}; force=true trains it again")
         return
-    outcome = execution.execute_group(groups[0], options)
+    announcer = estimates.Announcer(groups, options)
+    if not announcer.before():
+        raise KeyboardInterrupt
+    outcome = execution.execute_group(groups[0], options, watcher=announcer)
     if outcome.error:
         sys.exit(f"error: {execution.in_words(outcome.error)}")
     print(f"run {run.name} -> {outcome.record}")
+    if table := told.numbers([outcome], options.folder):
+        print(table)
     if note := execution.diverged_note([outcome]):
         print(note, file=sys.stderr)
 
@@ -45,6 +52,8 @@ def main(cfg: DictConfig) -> None:
 def cli() -> None:
     """The command line; ends plainly on Ctrl-C and SIGTERM."""
     sys.argv[1:] = quote_propagators(sys.argv[1:])
+    if meant := did_you_mean(Conf(ROOT / "conf"), sys.argv[1:]):
+        sys.exit(f"error: {meant}")
     try:
         check_groups(sys.argv[1:], [path.name for path in (ROOT / "conf").iterdir()])
     except PlanError as error:

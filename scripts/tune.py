@@ -23,7 +23,10 @@ from rllc.suite.engine import devices, stopping  # noqa: E402
 
 devices.configure()
 
-from rllc.suite.execute import execution, launcher  # noqa: E402
+from rllc.replication import paper  # noqa: E402
+from rllc.suite import metrics, records  # noqa: E402
+from rllc.suite.choose import wording  # noqa: E402
+from rllc.suite.execute import estimates, execution, launcher  # noqa: E402
 from rllc.suite.execute.execution import Options  # noqa: E402
 from rllc.suite.execute.parser import Parser  # noqa: E402
 from rllc.suite.plan import sweep  # noqa: E402
@@ -46,13 +49,16 @@ def main() -> None:
         whole = min(run.protocol["steps"] for run in runs)
         if options.screen and options.screen >= whole:
             parser.error(f"--screen {options.screen}: must be below the {whole} steps of a run")
-        train_grids = _screened if options.screen else train
-        failed = train_grids(runs, options)
+        failed = _screened(runs, options) if options.screen else _train(runs, options)
         if options.best and not failed:
             best = sweep.best_points(runs, options.records, options.best)
             seeds = options.more_seeds or (101, 102)
             again = [run._replace(seed=seed) for run in best for seed in seeds]
-            failed = train(again, options, "runs of the best points")
+            failed = _train(again, options, "runs of the best points")
+            runs = [*runs, *again]
+        if options.screen:
+            runs = [*runs, *_grids(options, f"protocol.steps={options.screen}")]
+        tell(runs, options.records)
     except (PlanError, RecordsError) as error:
         sys.exit(f"error: {error}")
     sys.exit(bool(failed))
@@ -90,6 +96,11 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument("--records", type=folder, default=Path("local/records"))
     parser.add_argument(
+        "--data-folder", type=folder, metavar="FOLDER",
+        help="cache of the data sets (default: RLLC_DATA, else ~/.cache/rllc/data)",
+    )  # fmt: skip
+    parser.add_argument("-y", "--yes", action="store_true", help="begin long trainings unasked")
+    parser.add_argument(
         "--set", nargs="*", default=[], metavar="KEY=VALUE",
         help="overrides for every run, such as optimizer.initial_law=mean",
     )  # fmt: skip
@@ -114,7 +125,7 @@ def _screened(runs: list[Run], options: argparse.Namespace) -> bool:
     It keeps the best points, and those that could draw level with them by the end (`screens`).
     """
     short = _grids(options, f"protocol.steps={options.screen}")
-    if train(short, options, f"grid runs of {options.screen} steps"):
+    if _train(short, options, f"grid runs of {options.screen} steps"):
         return True
     best = sweep.best_points(short, options.records, options.keep or 3)
     cells = {(run.task["name"], run.optimizer["name"]) for run in runs}
@@ -124,11 +135,19 @@ def _screened(runs: list[Run], options: argparse.Namespace) -> bool:
     kept, failed = sweep.at_points(runs, best), bool(lost)
     what = "grid runs"
     while kept:
-        if train(kept, options, what):
+        if _train(kept, options, what):
             return True
         kept = sweep.could_draw_level(short, runs, options.records)
         what = "grid runs that could still draw level"
     return failed
+
+
+def tell(runs: list[Run], place: Path) -> None:
+    """Prints the best points of every grid, their neighbours, and which lie on its edge."""
+    loaded = records.load(place)
+    study = paper.STUDY._replace(metrics=metrics.by_task(loaded))
+    for text in wording.report(study, [run.name for run in runs], loaded):
+        print(text)
 
 
 def _positive(text: str) -> int:
@@ -145,17 +164,29 @@ def _tuning_seed(text: str) -> int:
     return number
 
 
-def train(runs: list[Run], options: argparse.Namespace, what: str = "grid runs") -> bool:
+def _train(runs: list[Run], options: argparse.Namespace, what: str = "grid runs") -> bool:
+    """`train` as the command line says."""
+    execute = Options(
+        folder=options.records, group_size=options.group_size,
+        data_folder=options.data_folder and str(options.data_folder), yes=options.yes,
+    )  # fmt: skip
+    return train(runs, execute, what, options.processes)
+
+
+def train(runs: list[Run], execute: Options, what: str = "grid runs", processes: int = 1) -> bool:
     """Trains what is not recorded yet; returns whether any group failed."""
-    execute = Options(folder=options.records, group_size=options.group_size)
     groups = execution.prepare(runs, execute)
     todo = sum(map(len, groups))
     print(f"{len(runs)} {what}, {todo} to train as {len(groups)} programs", flush=True)
-    if options.processes > 1 and len(groups) > 1:
-        logs = {"folder": options.records.parent / "submitit"}
-        outcomes = launcher.submit(groups, execute, "local", logs, options.processes)
+    apart = processes > 1 and len(groups) > 1
+    announcer = estimates.Announcer(groups, execute, here=not apart)
+    if not announcer.before():
+        raise KeyboardInterrupt
+    if apart:
+        logs = {"folder": execute.folder.parent / "submitit"}
+        outcomes = launcher.submit(groups, execute, "local", logs, processes)
     else:
-        outcomes = execution.execute(groups, execute)
+        outcomes = execution.execute(groups, execute, announcer)
     if note := execution.diverged_note(outcomes):
         print(note, file=sys.stderr)
     for outcome in outcomes:

@@ -121,6 +121,8 @@ def _law_figure(a: Analysis, task: str) -> Figure:
     return law_figures.figure2(a.records, a.final, task, note=note)
 
 
-def write_figures(r: Replication, output: Path, law_task: str | None = None) -> list[Path]:
+def write_figures(
+    r: Replication, output: Path, law_task: str | None = None, empty: bool = True
+) -> list[Path]:
     """Draws everything under ``output/figures`` as PNG and PDF; returns the paths."""
-    return aggregation.write_figures(all_figures(r, law_task), output)
+    return aggregation.write_figures(all_figures(r, law_task), output, empty)

@@ -1,4 +1,4 @@
-"""Markdown tables, and how text shows numbers and ranges."""
+"""Tables in Markdown and in plain text, and how text shows numbers and ranges."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -47,6 +47,21 @@ def with_interval(value: float, low: float, high: float, form: str) -> str:
     """
     ends = "" if pd.isna(value) or pd.isna(low) else f" [{low:{form}}, {high:{form}}]"
     return shown(value, form) + ends
+
+
+def text_table(head: Sequence[str], body: Sequence[Sequence[Any]]) -> str:
+    """Rows as aligned columns of plain text under a head.
+
+    >>> print(text_table(["a", "number"], [["long", 1]]))
+    a     number
+    long  1
+    """
+    lines = [[str(cell) for cell in line] for line in (head, *body)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )
 
 
 def counted(count: int | str, noun: str) -> str:

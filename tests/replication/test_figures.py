@@ -208,7 +208,7 @@ def test_colours_are_told_apart_without_colour():
 def test_the_window_shows_the_end_of_training():
     steps = np.arange(0, 10_001, 250)
     mean = pd.Series(98 - 88 * np.exp(-steps / 200), steps)
-    low, high = suite_figures._limits([mean], note_lines=1)
+    low, high = suite_figures.limits([mean], note_lines=1)
     assert 90 < low < 98 < high < 99
 
 
@@ -216,7 +216,7 @@ def test_a_note_does_not_cover_a_line():
     """Three lines of 8 points, from 3 % of the panel's height upwards, end below every curve."""
     steps = np.arange(0, 10_001, 250)
     means = [pd.Series(end - 88 * np.exp(-steps / 200), steps) for end in (91.0, 85.0)]
-    low, high = suite_figures._limits(means, note_lines=3)
+    low, high = suite_figures.limits(means, note_lines=3)
     drawn, axes = plotting.grid_figure(2, 3, 10.0, 5.4)  # Figure 4 without its legend
     panel = axes[0, 0]
     panel.set_ylim(low, high)

@@ -2,13 +2,15 @@
 
 import hashlib
 import json
+import re
 import sys
 
 import numpy as np
 import pytest
 
 from rllc.replication import aggregation
-from rllc.suite import metrics, records
+from rllc.suite import metrics, plotting, records
+from rllc.suite.show import aggregation as suite_aggregation
 from scripts import aggregate
 from tests.suite import synthetic_records as made
 
@@ -103,6 +105,31 @@ def test_local_results_stand_beside_the_committed_and_the_papers(results, monkey
     assert momentum.split()[1] == "–"  # committed records are never taken for this machine's
     assert (local / "results" / "tables" / "table1.csv").exists()
     assert (local / "results" / "figures" / "figure4.png").exists()
+    trained, agreement, look = lines[-3:]
+    assert trained == "trained: 2 final runs in 1 cell of 1 task (the paper has 77 cells)"
+    assert re.fullmatch(
+        r"agreement: [01] of 1 cell with the paper, 1 of 1 with our committed results", agreement
+    )
+    assert look.startswith(f"look at: {local / 'results'} (tables, figures); ")
+
+
+def test_figures_in_which_nothing_is_measured_are_left_out_where_wanted(tmp_path):
+    def draw(measured):
+        figure, axes = plotting.grid_figure(1, 2, 4, 2)
+        plotting.not_measured(axes[0, 0])
+        if measured:
+            axes[0, 1].plot([0, 1])
+        return figure
+
+    drawings = {"full": lambda: draw(True), "void": lambda: draw(False)}
+    every = suite_aggregation.write_figures(drawings, tmp_path / "a")
+    some = suite_aggregation.write_figures(drawings, tmp_path / "b", empty=False)
+    assert {path.stem for path in every} == {"full", "void"}
+    assert {path.stem for path in some} == {"full"}
+    assert {path.name for path in (tmp_path / "b" / "figures").iterdir()} == {
+        "full.png",
+        "full.pdf",
+    }
 
 
 @pytest.mark.slow

@@ -19,7 +19,15 @@ def make(folder, *words, **options):
 def test_a_misspelt_variable_is_refused(tmp_path):
     done = make(tmp_path, "-n", "tune", "TASK=mnist_mlp")
     assert done.returncode
-    assert "unknown variable TASK; known are" in done.stderr
+    assert "unknown variable TASK; did you mean TASKS? known are" in done.stderr
+    done = make(tmp_path, "-n", "tune", "XYZ=1")
+    assert "unknown variable XYZ; known are" in done.stderr
+
+
+def test_a_misspelt_target_is_refused(tmp_path):
+    done = make(tmp_path, "reproduc")
+    assert done.returncode
+    assert done.stderr.startswith("no target reproduc; did you mean reproduce? make help lists")
 
 
 def test_clean_keeps_trainings_and_clean_local_asks(tmp_path):

@@ -69,6 +69,25 @@ def test_a_screened_grid_trains_only_its_best_points_to_the_end(tune, tmp_path):
 
 
 @pytest.mark.slow
+def test_the_best_points_and_their_neighbours_are_told(tune, tmp_path):
+    """Of four rates the best, those beside it, and that it is the highest or not."""
+    code, out, _ = tune()
+    assert code == 0
+    loaded = records.load(tmp_path)
+    runs = selection.with_hyper(loaded.runs)
+    best = runs.run.map(loaded.curves.groupby("run").validation_accuracy.max())
+    chosen = runs.learning_rate[best == best.max()].min()
+    told = [line.split() for line in out.partition("of 4 points:")[2].splitlines()]
+    rows = {float(line[1]): line[2:] for line in told if line and line[0] == "learning_rate"}
+    assert rows[chosen] == [f"{100 * best.max():.2f}", "1", "chosen"]
+    rates = sorted(runs.learning_rate)
+    place = rates.index(chosen)
+    for beside in {place - 1, place + 1} & set(range(4)):
+        assert rows[rates[beside]][-1] == "neighbour"
+    assert ("at the edge of its grid" in out) == (place in (0, 3))
+
+
+@pytest.mark.slow
 def test_dropped_points_that_could_draw_level_are_trained_to_the_end(tune, tmp_path):
     """Two rates next to each other, of which one is kept, and one that learns nothing."""
     close = ("optimizer.grid.learning_rate=[1e-6,0.1,0.101]",)

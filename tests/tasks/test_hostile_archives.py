@@ -10,7 +10,7 @@ import zlib
 import numpy as np
 import pytest
 
-from tasks.sources import formats, registries
+from tasks.sources import archives, formats
 
 
 @pytest.fixture(autouse=True)
@@ -89,7 +89,7 @@ def test_members_of_a_package_stay_in_its_folder(tmp_path):
     folder = tmp_path / "folder"
     folder.mkdir()
     with archive(tmp_path / "a.tgz", "../outside") as tar, pytest.raises(tarfile.TarError):
-        registries.extract(tar, folder)
+        archives.extract(tar, folder)
     assert not (tmp_path / "outside").exists()
 
 
@@ -98,5 +98,5 @@ def test_a_package_that_unpacks_to_too_much_is_refused(tmp_path):
         archive(tmp_path / "a.tgz", "big", 1 << 21) as tar,
         pytest.raises(formats.DataError, match="unpacks to more"),
     ):
-        registries.extract(tar, tmp_path)
+        archives.extract(tar, tmp_path)
     assert not (tmp_path / "big").exists()

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
+from rllc.suite.engine import warning_lines
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _raised: list[int] = []  # by `stop` since `run` began: what was dropped is raised again
 
@@ -77,7 +79,8 @@ def run(main: Callable[[], None], goes_on: str) -> None:
             signal.signal(number, stop)
     sys.unraisablehook = _quiet(sys.unraisablehook)
     try:
-        main()
+        with warning_lines.shown_once():
+            main()
     except BaseException as error:
         # Another library may turn a stop into an error of its own.
         terminated = isinstance(error, Terminated) or signal.SIGTERM in _raised

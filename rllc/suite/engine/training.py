@@ -35,6 +35,7 @@ from rllc.suite.engine import (
 from rllc.suite.engine.batching import batch_indices, example_count
 from rllc.suite.engine.notes import Notes
 from rllc.suite.engine.program import Layout, build
+from rllc.suite.engine.watching import NOBODY, Watcher
 from rllc.suite.plan.plan import Run, shard_name
 
 SECONDS_PER_CALL = 5.0  # each call finds its memory anew: 0.2 s on ResNet-20
@@ -210,7 +211,7 @@ def train_group(
     progress: bool = True,
     label: str = "",
     again: bool = False,
-    on_start: Callable[[Trainer], None] = lambda trainer: None,
+    watcher: Watcher = NOBODY,
 ) -> Path:
     """Trains one group to its end and writes its record.
 
@@ -224,7 +225,7 @@ def train_group(
       label: text before the bar.
       again: train although there may be a record; a checkpoint of all steps is of the training
         before, and not taken up.
-      on_start: called once the program is ready.
+      watcher: looks on.
 
     Returns:
       Path of the record's header.
@@ -237,19 +238,23 @@ def train_group(
     saved = partial / f"{name}.npz"
     trainer = Trainer(runs, task, data)
     used = resuming.take_up(trainer, saved, again, label or name)
-    on_start(trainer)
+    watcher.started(trainer, label or name)
     bar = tqdm(
         total=runs[0].protocol["steps"], initial=trainer.done, unit=" steps", desc=label or name,
         disable=not progress, mininterval=0.5, dynamic_ncols=True,
     )  # fmt: skip
-    with closing(bar), stopping.deferred() as check:
-        try:
-            _train(trainer, saved, bar.update, check)
-        except KeyboardInterrupt:
-            _save(trainer, saved)
-            raise
-        path = records.write_shard(folder, name, header.describe(trainer), trainer.table())
-        resuming.clear(saved, used, folder)
+    path = None
+    try:
+        with closing(bar), stopping.deferred() as check:
+            try:
+                _train(trainer, saved, bar, check, watcher)
+            except KeyboardInterrupt:
+                _save(trainer, saved)
+                raise
+            path = records.write_shard(folder, name, header.describe(trainer), trainer.table())
+            resuming.clear(saved, used, folder)
+    finally:
+        watcher.ended(trainer, path)
     return path
 
 
@@ -263,7 +268,7 @@ def _save(trainer: Trainer, saved: Path) -> None:
 
 
 def _train(
-    trainer: Trainer, saved: Path, update: Callable[[int], Any], check: Callable[[], None]
+    trainer: Trainer, saved: Path, bar: Any, check: Callable[[], None], watcher: Watcher
 ) -> None:
     """Calls of about `SECONDS_PER_CALL`, never across an evaluation, with checkpoints between."""
     pace, last_saved = 0.0, time.monotonic()
@@ -276,13 +281,24 @@ def _train(
             elapsed = time.perf_counter() - started
             trainer.seconds += elapsed
             pace = elapsed / count
-            update(count)
+            _move(bar, trainer, count)
+            watcher.advanced(trainer, count, elapsed)
             check()
             if time.monotonic() - last_saved > SECONDS_BETWEEN_CHECKPOINTS:
                 _save(trainer, saved)
                 last_saved = time.monotonic()
         if trainer.diverged_at.all():
             return  # nothing but NaN would follow
+
+
+def _move(bar: Any, trainer: Trainer, count: int) -> None:
+    """Moves the bar, and shows the median of the runs' losses beside it."""
+    if bar.disable:
+        return
+    last = trainer.notes.losses[trainer.done - count : trainer.done].mean(axis=0).ravel()
+    finite = last[np.isfinite(last)]
+    bar.set_postfix_str(f"loss {np.median(finite):.4g}" if finite.size else "", refresh=False)
+    bar.update(count)
 
 
 def _marks(protocol: dict[str, Any]) -> list[int]:

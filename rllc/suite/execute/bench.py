@@ -14,9 +14,12 @@ from typing import Any, NamedTuple
 from tqdm import tqdm
 
 from rllc.suite import metrics, records
-from rllc.suite.choose import selection
-from rllc.suite.execute import session
+from rllc.suite.choose import selection, wording
+from rllc.suite.choose.wording import point
+from rllc.suite.engine.watching import NOBODY, Watcher
+from rllc.suite.execute import execution, session
 from rllc.suite.execute.budget import clock, parse_budget
+from rllc.suite.execute.estimates import Announcer
 from rllc.suite.execute.execution import Options
 from rllc.suite.execute.session import Cell, Session
 from rllc.suite.plan import studies, sweep
@@ -84,6 +87,8 @@ def run(
     words: Sequence[str] = (),
     progress: bool = True,
     say: Callable[[str], None] = print,
+    yes: bool = True,
+    data_folder: str | None = None,
 ) -> Analysis | None:
     """Trains what is missing of a study within a budget, and writes its results.
 
@@ -94,6 +99,8 @@ def run(
       words: overrides for every run, such as ``protocol.steps=1000``.
       progress: show bars.
       say: where lines for people go.
+      yes: begin a long study without a question.
+      data_folder: cache of the data sets; None takes the usual one.
 
     Returns:
       What the records of the study say; None while nothing is recorded.
@@ -109,13 +116,15 @@ def run(
         given = studies.read(folder / "study.yaml")
         where = Conf(conf, () if given.conf is None else (given.conf,))
         study, names = studies.resolved(where, given)
-        options = Options(folder=Path("records"), progress=progress)
+        options = Options(
+            folder=Path("records"), progress=progress, yes=yes, data_folder=data_folder
+        )
         works = plan(where, study, names, words)
         session.checked([work.grid for work in works], options)
         if seconds is None:
             seconds = parse_budget(study.budget or "all")
-        spent = Session(seconds, options, say)
         say(_outline(study, works, options, seconds))
+        spent = Session(seconds, options, say, _announced(works, options, seconds, say))
         try:
             trained = [_train(work, study, spent) for work in works]
         finally:
@@ -134,6 +143,23 @@ def _outline(study: Study, works: list[Work], options: Options, seconds: float) 
         f"{finals} final runs at what they choose, {study.steps:,} steps each; "
         f"budget {clock(seconds)}"
     )
+
+
+def _announced(
+    works: list[Work], options: Options, seconds: float, say: Callable[[str], None]
+) -> Watcher:
+    """Says how long tuning takes where no budget limits it, and asks if that is long.
+
+    Raises:
+      KeyboardInterrupt: the user does not want it.
+    """
+    if seconds < float("inf"):
+        return NOBODY
+    groups = [group for work in works for group in execution.prepare(work.grid.runs, options)]
+    announcer = Announcer(groups, options, lambda text: say(f"tuning: {text}"))
+    if not announcer.before():
+        raise KeyboardInterrupt
+    return announcer
 
 
 def _train(work: Work, study: Study, spent: Session) -> bool:
@@ -170,15 +196,11 @@ def in_words(choice: Any, cell: Cell, study: Study) -> str:
         return f"{where}: every point of the grid diverged; nothing is chosen"
     metric = study.leading(cell.task)
     best = f"validation {metric.in_words} {metric.text(choice.value)}"
-    text = f"{where}: chose {_point(choice.hyper)} ({best}, of {choice.grid_points} points"
+    text = f"{where}: chose {point(choice.hyper)} ({best}, of {choice.grid_points} points"
     if choice.runner_up_hyper:
-        text += f"; next {_point(choice.runner_up_hyper)}: {metric.text(choice.runner_up_value)}"
-    edge = f"; at the edge of its grid, {choice.edges}: a wider one may do better"
-    return f"{text}){edge if choice.edge else ''}"
-
-
-def _point(hyper: str) -> str:
-    return ", ".join(f"{name} {value:g}" for name, value in selection.hyper_of(hyper).items())
+        text += f"; next {point(choice.runner_up_hyper)}: {metric.text(choice.runner_up_value)}"
+    warning = wording.edge_warning(choice)
+    return f"{text}){'; ' if warning else ''}{warning}"
 
 
 def _write(

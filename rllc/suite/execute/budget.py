@@ -4,7 +4,6 @@ import math
 import re
 import time
 from pathlib import Path
-from typing import Any
 
 from rllc.suite.engine import checkpoint
 from rllc.suite.engine.training import Trainer
@@ -93,13 +92,3 @@ def clock(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-
-
-def table(rows: list[tuple[str, ...]], head: tuple[str, ...]) -> str:
-    """Rows as aligned text columns under a head."""
-    lines: list[Any] = [head, *rows]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
-    return "\n".join(
-        "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    )

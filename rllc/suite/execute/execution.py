@@ -11,8 +11,9 @@ from typing import Any, Literal, NamedTuple, overload
 from rllc.suite import records
 from rllc.suite.engine import capacity, devices, optimizers, task_check
 from rllc.suite.engine.training import train_group
+from rllc.suite.engine.watching import NOBODY, Watcher, Watchers
 from rllc.suite.errors import first_words
-from rllc.suite.execute import claims
+from rllc.suite.execute import claims, loggers
 from rllc.suite.plan.plan import PlanError, Run, group_runs, shard_name
 from rllc.suite.plan.targets import resolve
 
@@ -27,6 +28,8 @@ class Options(NamedTuple):
       group_size: most runs in one program; None chooses from memory and measured speed.
       data_folder: folder with data files of the user's; None takes the cache.
       progress: show bars.
+      yes: begin long trainings without a question.
+      logger: config of the logger beside the records; None for none.
     """
 
     folder: Path
@@ -35,6 +38,8 @@ class Options(NamedTuple):
     group_size: int | None = None
     data_folder: str | None = None
     progress: bool = True
+    yes: bool = False
+    logger: dict[str, Any] | None = None
 
     @property
     def checkpoints(self) -> Path:
@@ -57,17 +62,24 @@ def options_of(cfg: Any) -> Options:
         raise PlanError(first_words(error)) from None
     if size != "auto" and (type(size) is not int or size < 1):
         raise PlanError(f"group_size={size!r} must be auto or a positive integer")
-    if not isinstance(force, bool):
-        raise PlanError(f"force={force!r} must be true or false")
+    for key, value in (("force", force), ("yes", cfg.yes)):
+        if not isinstance(value, bool):
+            raise PlanError(f"{key}={value!r} must be true or false")
     if not isinstance(folder, str) or not folder:
         raise PlanError(f"records={folder!r} must be the path of a folder")
     if data is not None and not isinstance(data, str):
         raise PlanError(f"data_folder={data!r} must be the path of a folder")
+    from omegaconf import OmegaConf  # workers without Hydra import this module
+
+    logger: Any = OmegaConf.to_container(cfg.logger, resolve=True)
+    loggers.check(logger)
     return Options(
         folder=records.folder(folder),
         force=force,
         group_size=None if size == "auto" else size,
         data_folder=data and str(records.folder(data)),
+        yes=cfg.yes,
+        logger=logger,
     )
 
 
@@ -118,37 +130,42 @@ def _missing(group: list[Run], known: set[str]) -> list[list[Run]]:
     return group_runs(run for run in group if run.name not in known)
 
 
-def execute(groups: Sequence[list[Run]], options: Options) -> list[Outcome]:
+def execute(
+    groups: Sequence[list[Run]], options: Options, watcher: Watcher = NOBODY
+) -> list[Outcome]:
     """Trains the groups one after another in this process; a failing one does not stop the rest.
 
     Those that another process is training come last, when it has most likely recorded them.
     """
     prefixes = [f"[{i}/{len(groups)}] " for i in range(1, len(groups) + 1)]
     found = [
-        execute_group(group, options, prefix, wait=False)
+        execute_group(group, options, prefix, wait=False, watcher=watcher)
         for group, prefix in zip(groups, prefixes, strict=True)
     ]
     return [
-        outcome or execute_group(group, options, prefix)
+        outcome or execute_group(group, options, prefix, watcher=watcher)
         for group, prefix, outcome in zip(groups, prefixes, found, strict=True)
     ]
 
 
 @overload
 def execute_group(
-    group: list[Run], options: Options, prefix: str = "", *, wait: Literal[True] = True
-) -> Outcome: ...
+    group: list[Run], options: Options, prefix: str = "", *, wait: Literal[True] = True,
+    watcher: Watcher = NOBODY,
+) -> Outcome: ...  # fmt: skip
 
 
 @overload
 def execute_group(
-    group: list[Run], options: Options, prefix: str = "", *, wait: bool
-) -> Outcome | None: ...
+    group: list[Run], options: Options, prefix: str = "", *, wait: bool,
+    watcher: Watcher = NOBODY,
+) -> Outcome | None: ...  # fmt: skip
 
 
 def execute_group(
-    group: list[Run], options: Options, prefix: str = "", *, wait: bool = True
-) -> Outcome | None:
+    group: list[Run], options: Options, prefix: str = "", *, wait: bool = True,
+    watcher: Watcher = NOBODY,
+) -> Outcome | None:  # fmt: skip
     """Trains one group, unless another process has done so by now.
 
     An exception becomes part of the outcome (a stop does not). None if another process is training
@@ -167,7 +184,7 @@ def execute_group(
             task, data = make_task(run), load_data(run, options.data_folder)
             path = train_group(
                 group, task, data, options.folder, options.checkpoints, options.progress, label,
-                again,
+                again, Watchers([watcher, loggers.make(options.logger)]),
             )  # fmt: skip
         return Outcome(group, record=path)
     except Exception as error:

@@ -25,7 +25,7 @@ from tqdm import tqdm
 from rllc.suite import metrics, records
 from rllc.suite.choose import selection
 from rllc.suite.engine import stopping
-from rllc.suite.execute import execution
+from rllc.suite.execute import estimates, execution, told
 from rllc.suite.execute.execution import Options, Outcome
 from rllc.suite.plan import configuration
 from rllc.suite.plan.plan import PlanError, Run
@@ -116,14 +116,19 @@ class GroupedLauncher(Launcher):
             f"{sum(map(len, groups))} to train as {len(groups)} programs"
         )
         outcomes = self._execute(groups, options)
+        if table := told.numbers(outcomes, options.folder):
+            print(table)
         if note := execution.diverged_note(outcomes):
             print(note, file=sys.stderr)
         failed = {run.name: o.error for o in outcomes if o.error for run in o.runs}
         return {**refused, **failed}
 
     def _execute(self, groups: list[list[Run]], options: Options) -> list[Outcome]:
+        announcer = estimates.Announcer(groups, options, here=self.executor == "inline")
+        if not announcer.before():
+            raise KeyboardInterrupt
         if self.executor == "inline":
-            return execution.execute(groups, options)
+            return execution.execute(groups, options, announcer)
         return submit(groups, options, self.executor, self.submitit, self.at_once)
 
 

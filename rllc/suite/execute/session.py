@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from rllc.suite.engine import capacity
+from rllc.suite.engine.watching import NOBODY, Watcher
 from rllc.suite.execute import execution
 from rllc.suite.execute.budget import clock, measure, remaining_share
 from rllc.suite.execute.execution import Options, Outcome
@@ -29,10 +30,15 @@ class Session:
     Attributes:
       options: how groups are trained.
       seconds: the budget.
+      watcher: looks on while a group trains.
       pace: seconds per run and step by task, of the last group that was trained or measured.
     """
 
-    def __init__(self, seconds: float, options: Options, say: Callable[[str], None] = print):
+    def __init__(
+        self, seconds: float, options: Options, say: Callable[[str], None] = print,
+        watcher: Watcher = NOBODY,
+    ):  # fmt: skip
+        self.watcher = watcher
         self.options, self.seconds, self.say = options, seconds, say
         self.pace: dict[str, float] = {}
         self.started = time.monotonic()
@@ -95,7 +101,9 @@ class Session:
         return True
 
     def _execute(self, group: list[Run], prefix: str, wait: bool) -> Outcome | None:
-        outcome = execution.execute_group(group, self.options, prefix, wait=wait)
+        outcome = execution.execute_group(
+            group, self.options, prefix, wait=wait, watcher=self.watcher
+        )
         if outcome is None:
             return None
         if outcome.error:

@@ -1,6 +1,7 @@
 """From a composed Hydra configuration to runs and options."""
 
 import itertools
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -33,12 +34,22 @@ def run_of(cfg: DictConfig, tuned: Mapping | None = None, seeds: Mapping[str, An
         ours = OmegaConf.masked_copy(cfg, keys)
         plain: Any = OmegaConf.to_container(ours, resolve=True, throw_on_missing=True)
     except Exception as error:  # OmegaConf's messages name the key
-        raise PlanError(str(error).splitlines()[0]) from None
+        raise PlanError(_in_words(error)) from None
     if missing := [key for key in keys if key not in plain]:
         raise PlanError(f"the configuration has no {missing[0]}; it was deleted from it")
     known = tuned_values() if tuned is None else tuned
     task, optimizer, seed, protocol, role = (plain[key] for key in keys)
     return make_run(task, optimizer, seed, protocol, known, role, seeds)
+
+
+def _in_words(error: Exception) -> str:
+    """What OmegaConf says, but plainly where a value has to be given."""
+    text = str(error).splitlines()[0]
+    missing = re.search(r"Missing mandatory value: (\S+)", text)
+    if not missing:
+        return text
+    example = " (such as 'M(0.95)+CM(0.5i)')" if missing[1].endswith("propagator") else ""
+    return f"{missing[1]} has to be given: {missing[1]}=…{example}"
 
 
 def untuned_note(cfgs: Sequence[DictConfig], tuned: Mapping | None = None) -> str:
@@ -109,7 +120,7 @@ class Conf(NamedTuple):
         return found
 
     def check_names(self, group: str, wanted: Sequence[str]) -> list[str]:
-        """The wanted options, or all of them for an empty list.
+        """The wanted options; for an empty list all that need no further word.
 
         Raises:
           PlanError: an option that does not exist; the message names the nearest.
@@ -120,7 +131,9 @@ class Conf(NamedTuple):
                 near = get_close_matches(name, known, 1)
                 hint = f"did you mean {near[0]!r}? " if near else ""
                 raise PlanError(f"unknown {group} {name!r}; {hint}known are {', '.join(known)}")
-        return list(wanted) or known
+        if wanted:
+            return list(wanted)
+        return [n for n in known if group != "optimizer" or self.label(n) != "???"]
 
 
 def compose(conf: Conf | Path, overrides: Sequence[str]) -> DictConfig:
@@ -141,8 +154,11 @@ def compose(conf: Conf | Path, overrides: Sequence[str]) -> DictConfig:
         try:
             return hydra_compose("config", words)
         except Exception as error:  # Hydra's own, and those of its parser and of OmegaConf
+            from rllc.suite.plan.suggestions import did_you_mean
+
+            meant = did_you_mean(Conf.of(conf), words) if isinstance(error, HydraException) else ""
             ours = str(error) if isinstance(error, HydraException) else first_words(error)
-            raise PlanError(" ".join(ours.split())) from None
+            raise PlanError(meant or " ".join(ours.split())) from None
 
 
 def jobs(words: Sequence[str]) -> Iterable[tuple[str, ...]]:

@@ -3,6 +3,7 @@
 from rllc.suite.errors import RecordsError
 from rllc.suite.records.folders import check_writable, folder
 from rllc.suite.records.frames import FIELDS, Records, curve_table, load
+from rllc.suite.records.notebook import read
 from rllc.suite.records.packs import move, pack
 from rllc.suite.records.shards import (
     FORMAT,
@@ -24,6 +25,7 @@ __all__ = [
     "load",
     "move",
     "pack",
+    "read",
     "set_aside",
     "shards",
     "write_shard",

@@ -19,7 +19,7 @@ from rllc.suite.errors import RecordsError
 from rllc.suite.metrics import CLASSIFICATION, SPLITS, TRAIN_LOSS, Metric, of_header
 from rllc.suite.metrics import columns as columns_of
 from rllc.suite.records import identity, roles
-from rllc.suite.records.shards import Shard, shards
+from rllc.suite.records.shards import Shard, read, shards
 
 FIELDS = (
     "run", "shard", "task", "optimizer", "family", "role", "seed", "hyper", "settings", "steps",
@@ -63,6 +63,12 @@ class Records(NamedTuple):
                 tables.append(pq.read_table(path, columns=columns, filters=chosen).to_pandas())
         found = pd.concat(tables) if tables else pd.DataFrame(columns=columns)
         return found[found[name].notna()].reset_index(drop=True)
+
+    def probes(self, runs: Iterable[str]) -> list[str]:
+        """Names of what was probed of any of the given runs."""
+        shown = self.runs.shard[self.runs.run.isin(list(runs))].unique()
+        schemas = [pq.read_schema(self.folder / f"{shard}.parquet") for shard in shown]
+        return sorted({f.name for schema in schemas for f in schema if pa.types.is_list(f.type)})
 
 
 def curve_table(
@@ -112,7 +118,7 @@ def _list_column(values: np.ndarray, at: np.ndarray, rows: int, runs: int) -> pa
     )
 
 
-def load(folder: str | Path) -> Records:
+def load(folder: str | Path, only: Iterable[Path] | None = None) -> Records:
     """Reads all shards under `folder`; a run recorded twice counts once (the newer record).
 
     A record that says it was made in the future, by a clock that is wrong, is named on stderr and
@@ -120,11 +126,16 @@ def load(folder: str | Path) -> Records:
 
     Laws are read on demand, see `Records.laws`.
 
+    Args:
+      folder: of the records.
+      only: headers in it; None for all.
+
     Raises:
       RecordsError: a shard is damaged, or its curves are not those of its runs.
     """
     folder = Path(folder)
-    found = sorted(shards(folder), key=_age)
+    wanted = shards(folder) if only is None else [s for path in only for s in read(folder, path)]
+    found = sorted(wanted, key=_age)
     rows = [row for shard in found for row in _run_rows(shard)]
     judged = {shard.file: of_header(shard.header) for shard in found}
     metrics = {shard.header["task"]["name"]: judged[shard.file] for shard in found}

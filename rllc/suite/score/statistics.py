@@ -80,6 +80,22 @@ def _between(resampled: Floats, lowest: float) -> tuple[float, float]:
     return float(low), float(high)
 
 
+def t_intervals(values: ArrayLike, level: float = LEVEL) -> tuple[Floats, Floats, Floats]:
+    """Mean of values (s, …) over s and the ends of its interval (Student's t), each (…).
+
+    Non-finite values are left out; with fewer than two there is no interval, and the ends are NaN.
+    """
+    x = np.asarray(values, float)
+    x = np.where(np.isfinite(x), x, np.nan)
+    n = np.isfinite(x).sum(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.nansum(x, axis=0) / n
+        std = np.sqrt(np.nansum((x - mean) ** 2, axis=0) / (n - 1))
+        half = stats.t.ppf((1 + level) / 2, np.maximum(n - 1, 1)) * std / np.sqrt(n)
+    half = np.where(n > 1, half, np.nan)
+    return mean, mean - half, mean + half
+
+
 def paired(ours: ArrayLike, theirs: ArrayLike, rng: np.random.Generator) -> Comparison:
     """Compares two arrays (s,) over the same seeds; the p-value is the paired t-test's.
 

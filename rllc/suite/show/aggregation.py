@@ -146,13 +146,22 @@ def sweep_drawings(a: Analysis) -> dict[str, Callable[[], Figure]]:
     return out
 
 
-def write_figures(drawings: dict[str, Callable[[], Figure]], output: Path) -> list[Path]:
-    """Draws figures under ``output/figures`` as PNG and PDF; returns the paths."""
-    return [
-        path
-        for name, draw in drawings.items()
-        for path in plotting.save(draw(), output / "figures" / name)
-    ]
+def write_figures(
+    drawings: dict[str, Callable[[], Figure]], output: Path, empty: bool = True
+) -> list[Path]:
+    """Draws figures under ``output/figures`` as PNG and PDF; returns the paths.
+
+    Args:
+      drawings: from `all_figures`.
+      output: folder.
+      empty: also those in which nothing is measured.
+    """
+    paths = []
+    for name, draw in drawings.items():
+        figure = draw()
+        if empty or any(axes.has_data() for axes in figure.axes):
+            paths += plotting.save(figure, output / "figures" / name)
+    return paths
 
 
 def three_columns(local: Analysis, committed: Analysis, reading: str = HEADLINE) -> str:

@@ -134,7 +134,7 @@ def _panel(
     note = "\n".join([_count(table, shown, len(optimizers)), *diverged])
     least = 0.5 if metric.unit == "%" else 0.005 * max(abs(m).max() for m in means.values())
     lines = [metric.sign * mean for mean in means.values()]
-    axes.set_ylim(*sorted(metric.sign * end for end in _limits(lines, 1 + note.count("\n"), least)))
+    axes.set_ylim(*sorted(metric.sign * end for end in limits(lines, 1 + note.count("\n"), least)))
     axes.set_xlabel("iteration")
     axes.set_ylabel(f"test {metric.with_unit}")
     axes.xaxis.set_major_formatter(thousands)
@@ -170,7 +170,7 @@ def _line(study: Study, axes: Axes, wide: pd.DataFrame, name: str, band: Band) -
     return mean
 
 
-def _limits(means: list[pd.Series], note_lines: int, least: float = 0.5) -> tuple[float, float]:
+def limits(means: list[pd.Series], note_lines: int, least: float = 0.5) -> tuple[float, float]:
     """Range that shows the differences: from the lowest after a seventh of training upwards.
 
     Below it is room for a note of that many lines. Higher is better in `means`; the range counts as

@@ -12,6 +12,7 @@ import pytest
 
 from rllc.suite import records
 from rllc.suite.engine import checkpoint, sources, stopping, training
+from rllc.suite.engine.watching import Watcher
 from rllc.suite.plan import plan
 from rllc.suite.plan.targets import resolve
 from tests.suite import toy
@@ -35,6 +36,16 @@ def interrupted(folder, group, steps=20):
     path = folder / "partial" / f"{plan.shard_name(group)}.npz"
     trainer.save(path)
     return path
+
+
+class Started(Watcher):
+    """Notes at which step each group began."""
+
+    def __init__(self, steps):
+        self.steps = steps
+
+    def started(self, trainer, label):
+        self.steps.append(trainer.done)
 
 
 def finish(folder, group, **options):
@@ -178,10 +189,10 @@ def test_a_complete_checkpoint_is_finished_but_not_when_forced(tmp_path, capsys)
         trainer.advance(count)
     steps = []
     trainer.save(path)
-    finish(tmp_path, group, again=True, on_start=lambda trainer: steps.append(trainer.done))
+    finish(tmp_path, group, again=True, watcher=Started(steps))
     assert "it is complete, and force=true trains again" in capsys.readouterr().err
     trainer.save(path)
-    finish(tmp_path, group, on_start=lambda trainer: steps.append(trainer.done))
+    finish(tmp_path, group, watcher=Started(steps))
     assert steps == [0, 60]
 
 
@@ -189,7 +200,7 @@ def test_a_forced_group_that_was_killed_goes_on(tmp_path):
     group = group_of()
     interrupted(tmp_path, group)
     steps = []
-    finish(tmp_path, group, again=True, on_start=lambda trainer: steps.append(trainer.done))
+    finish(tmp_path, group, again=True, watcher=Started(steps))
     assert steps == [20]
 
 

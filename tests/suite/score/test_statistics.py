@@ -200,3 +200,13 @@ def test_expected_best_starts_at_the_mean_and_ends_at_the_best():
 def test_divergence_rate():
     assert st.divergence_rate([True, False, False, False]) == 0.25
     assert np.isnan(st.divergence_rate([]))
+
+
+def test_intervals_of_columns_are_students_and_leave_gaps_out():
+    values = np.array([[1.0, 2.0, np.nan], [3.0, 2.0, 5.0], [5.0, np.inf, np.nan]])
+    mean, low, high = st.t_intervals(values)
+    np.testing.assert_allclose(mean, [3, 2, 5])
+    half = 4.302652729696142 * 2 / np.sqrt(3)  # t of two degrees of freedom, deviation 2
+    np.testing.assert_allclose([low[0], high[0]], [3 - half, 3 + half])
+    np.testing.assert_allclose([low[1], high[1]], [2, 2])
+    assert np.isnan([low[2], high[2]]).all()
