@@ -79,7 +79,7 @@ def _write_cells(a: Analysis, folder: Path) -> None:
 
 def _write_ranking(a: Analysis, folder: Path) -> None:
     """``ranking.csv`` holds every reading, ``ranking.md`` the headline."""
-    rows, summary, left = _from_whole_grids(a)
+    rows, summary, left = from_whole_grids(a)
     sets = ranking.task_sets(a.study, ranking.field(a.study, rows, summary))
     columns = ranking.ranking_table(a.study)
     ranked = [
@@ -103,7 +103,7 @@ def _write_over_tasks(
     write_text(folder / "over_tasks.md", over_tasks.page(a.study, field, sets))
 
 
-def _from_whole_grids(a: Analysis) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
+def from_whole_grids(a: Analysis) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
     """Rows and summary of the tasks where no rate comes from a short grid, and the other tasks."""
     tasks = a.study.task_order(a.rows.task)
     left = [task for task in tasks if provenance.short_grids(a.made, task, *a.study.optimizers)]
@@ -134,7 +134,7 @@ def sweep_drawings(a: Analysis) -> dict[str, Callable[[], Figure]]:
         out["tuning_budget"] = partial(sweep_figures.budget_figure, a.study, budget)
     if a.early.family.isin(a.study.families).any():
         out["tuning_steps"] = lambda: short_tuning.figure(a.study, a.early)
-    rows, summary, left = _from_whole_grids(a)
+    rows, summary, left = from_whole_grids(a)
     field = ranking.field(a.study, rows, summary)
     if field.tasks:
         targets = a.targets[~a.targets.task.isin(left)]

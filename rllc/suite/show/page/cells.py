@@ -13,11 +13,12 @@ from rllc.suite.plotting import BLACK, style
 from rllc.suite.score import comparisons, ranking
 from rllc.suite.score.readings import READINGS
 from rllc.suite.score.statistics import mean_interval
+from rllc.suite.show import aggregation
 from rllc.suite.show.analysis import Analysis
 from rllc.suite.show.page.contents import Origin
 
 DASHES = {"-": [1, 0], "--": [6, 3], ":": [2, 2], "-.": [7, 2, 2, 2]}
-DARK = {BLACK: "#FFFFFF", "#7F7F7F": "#A8A8A8", "#0072B2": "#4FA8E0"}  # readable on black
+DARK = {BLACK: "#FFFFFF", "#7F7F7F": "#A8A8A8", "#0072B2": "#7C8CFF"}  # readable on black
 
 
 def short(value: Any, digits: int = 6) -> float | None:
@@ -134,16 +135,17 @@ def _run(run: Any) -> dict[str, Any]:
 
 def rankings(a: Analysis) -> list[dict[str, Any]]:
     """The ranking over each set of tasks at each reading; tasks with short grids are left out."""
-    left = set(a.made[a.made.short_grid.astype(bool)].task) if len(a.made) else set()
-    rows = a.rows[~a.rows.task.isin(left)]
-    summary = a.summary[~a.summary.task.isin(left)]
+    rows, summary, _ = aggregation.from_whole_grids(a)
     sets = ranking.task_sets(a.study, ranking.field(a.study, rows, summary))
     return [
-        {"reading": reading, "over": a.study.titles(names), "rows": _ranked(a, found)}
+        {
+            "reading": reading, "over": a.study.titles(names), "tasks": len(names),
+            "rows": _ranked(a, found),
+        }
         for names in sets
         for reading in READINGS
         for found in [ranking.ranking(a.study, rows, summary, names, reading)]
-    ]
+    ]  # fmt: skip
 
 
 def _ranked(a: Analysis, table: pd.DataFrame) -> list[dict[str, Any]]:

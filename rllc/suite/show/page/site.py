@@ -103,6 +103,7 @@ def _html(a: Analysis, origin: Origin, first: Section, rest: Sequence[Section]) 
         devices=contents.devices(a),
         readings=[(name, reading_title(a.study, tasks, name)) for name in READINGS],
         headline=HEADLINE,
+        metrics=" or ".join(dict.fromkeys(task["metric"] for task in cells.tasks(a))) or "values",
         is_text=lambda part: isinstance(part, str),
         tasks=[(task, a.study.title(task)) for task in a.study.task_order(tasks)],
         optimizers=cells.optimizers(a),

@@ -57,11 +57,11 @@ async function draw(id) {
   }
   spec.data = { values: rows };
   const there = document.createElement("div");
-  place(id).append(there);
+  place(id).append(there); // a drawing needs a place to be measured in
   const config = {
     background: "transparent", font: "system-ui, DejaVu Sans, sans-serif",
-    axis: { labelColor: css("--text"), titleColor: css("--faint"), gridColor: css("--line"), domainColor: css("--line"), tickColor: css("--line"), labelLimit: 190, titleFontWeight: 400 },
-    legend: { labelColor: css("--text"), titleColor: css("--faint"), labelLimit: 220 },
+    axis: { labelColor: css("--text"), titleColor: css("--faint"), gridColor: css("--line"), domainColor: css("--line"), tickColor: css("--line"), labelLimit: 190, titleFontWeight: 400, labelFontSize: 11, titleFontSize: 12 },
+    legend: { labelColor: css("--text"), titleColor: css("--faint"), labelLimit: 220, labelFontSize: 12 },
     header: { labelColor: css("--text"), labelFontSize: 13, labelFontWeight: 600 },
     rule: { color: css("--faint") }, view: { stroke: null }, concat: { spacing: 18 }, facet: { spacing: 18 },
   };
@@ -86,7 +86,7 @@ function panels(spec, count, least, beside, most = 4) {
 
 function forestRows(spec) {
   const rows = visible().filter((cell) => cell.gain !== undefined && cell.gain !== null).map((cell) => ({
-    name: optimizers.get(cell.optimizer).name, gain: cell.gain, low: cell.gain_low, high: cell.gain_high,
+    name: optimizers.get(cell.optimizer).name, gain: cell.gain, from: cell.gain_low, to: cell.gain_high,
     n: cell.pairs, against: optimizers.get(cell.against)?.name, word: word(cell.gain_low, cell.gain_high),
     panel: tasks.get(cell.task).title,
   }));
@@ -95,26 +95,71 @@ function forestRows(spec) {
   panels(spec, there.length, 430, 190, 2);
   const units = [...new Set(there.map((task) => task.unit || task.metric))];
   axisTitle(spec, `better than the best baseline by (${units.join(" or ")})`);
-  return rows;
+  return cut(rows);
 }
 
 function axisTitle(spec, title) {
-  for (const layer of spec.spec.layer) layer.encoding.x.title = title;
+  for (const layer of spec.spec.layer) {
+    layer.encoding.x.title = title;
+    layer.encoding.color.legend.columns = columns(170, 4);
+    if (layer.encoding.shape) layer.encoding.shape.legend.columns = columns(170, 4);
+  }
 }
 
 function rankingRows(spec) {
   const here = DATA.rankings.filter((one) => one.reading === state.reading && one.rows.length);
   $("#ranking-note").textContent = here.length
-    ? "Score over the tasks of a panel: " + (DATA.saved === "fewer errors" ? "how many fewer errors" : "how much nearer to a perfect value") +
+    ? `Over ${here.map((one) => one.over).join("; and over ")}: ` + (DATA.saved === "fewer errors" ? "how many fewer errors" : "how much nearer to a perfect value") +
       " than the best baseline, in percent; interquartile mean over runs, 95 % interval from resampling seeds. Optimizers that lack a task, and tasks with short grids, are left out."
     : "No ranking: it needs a task with all baselines, none of them with a short grid.";
   const rows = here.flatMap((one) => one.rows.filter((row) => state.shown.has(row.optimizer)).map((row) => ({
-    ...row, name: optimizers.get(row.optimizer).name, word: word(row.low, row.high), panel: one.over,
-    against: "the best baseline",
+    ...row, name: optimizers.get(row.optimizer).name, word: word(row.low, row.high), panel: over(one),
+    from: row.low, to: row.high, against: "the best baseline",
   })));
+  spec.facet.sort = here.map(over);
+  rankingTable(here);
   panels(spec, here.length, 430, 190, 2);
   axisTitle(spec, `${DATA.saved} than the best baseline (%)`);
+  return cut(rows);
+}
+
+// Intervals within a panel's range: one of two runs that diverged would hide all the others.
+function cut(rows) {
+  for (const panel of new Set(rows.map((row) => row.panel))) {
+    const here = rows.filter((row) => row.panel === panel);
+    const ends = here.map((row) => Math.max(...[row.from, row.gain, row.to].map((x) => Math.abs(x ?? 0)))).sort((a, b) => a - b);
+    const far = 6 * ends[Math.floor(ends.length / 2)];
+    const inside = (x) => Math.max(-far, Math.min(far, x));
+    for (const row of here) {
+      row.low = inside(row.from ?? row.gain);
+      row.high = inside(row.to ?? row.gain);
+      const lost = [row.from, row.gain, row.to].some((x) => x !== null && Math.abs(x) > far);
+      row.at = inside(row.gain);
+      if (lost) row.name += " …";
+    }
+  }
   return rows;
+}
+
+const over = (one) => (one.tasks > 3 ? `${one.tasks} tasks` : one.over);
+
+function rankingTable(rankings) {
+  const table = $("#ranking-table");
+  table.replaceChildren(...rankings.map((one) => {
+    const part = element("table");
+    part.append(element("caption", `Over ${one.over}`));
+    const head = element("thead"), body = element("tbody"), titles = element("tr");
+    for (const title of ["optimizer", `${DATA.saved} (%)`, "95 % interval", "runs"]) titles.append(element("th", title, { scope: "col" }));
+    head.append(titles);
+    for (const row of one.rows) {
+      const line = element("tr");
+      line.append(element("th", optimizers.get(row.optimizer).name, { scope: "row" }), element("td", number(row.gain, ".1f", true)),
+        element("td", range(row.low, row.high, ".1f", true)), element("td", row.n));
+      body.append(line);
+    }
+    part.append(head, body);
+    return part;
+  }));
 }
 
 // The steps of the task that a chart shows; null while their script is being loaded.
@@ -151,16 +196,18 @@ function curveRows(spec) {
     const line = found.curves[one.label][quantity];
     return line ? lineRows(line, { name: one.name }, $("#seeds").checked) : [];
   });
+  if (!$("#seeds").checked) spec.layer.pop();
+  const domain = $("#range").value === "late" ? { domain: late(rows) } : {};
   for (const layer of spec.layer) {
     for (const key of ["color", "strokeDash"]) {
-      const scale = layer.encoding[key]?.scale;
-      if (!scale) continue;
-      scale.domain = there.map((one) => one.name);
-      scale.range = there.map((one) => (key === "color" ? colour(one) : one.dash));
-      layer.encoding[key].legend = key === "color" ? { ...layer.encoding[key].legend, columns: columns(210, 4) } : undefined;
+      const channel = layer.encoding[key];
+      if (!channel) continue;
+      channel.scale.domain = there.map((one) => one.name);
+      channel.scale.range = there.map((one) => (key === "color" ? colour(one) : one.dash));
+      if (channel.legend) channel.legend.columns = columns(210, 4);
     }
     layer.encoding.y.title = quantity;
-    layer.encoding.y.scale = { zero: false, ...($("#range").value === "late" ? { domain: late(rows) } : {}) };
+    layer.encoding.y.scale = { zero: false, ...domain };
   }
   spec.width = room() - 90;
   return rows;
@@ -183,6 +230,7 @@ function probeRows(spec) {
   const lines = found.probes?.[$("#probe").value] ?? {};
   const there = shownOf(Object.keys(lines));
   spec.facet.sort = there.map((one) => one.name);
+  if (!$("#probe-seeds").checked) spec.spec.layer.pop();
   panels(spec, there.length, 300, 60, 3);
   return there.flatMap((one) => lines[one.label].flatMap((line, k) =>
     lineRows(line, { panel: one.name, component: String(k + 1) }, $("#probe-seeds").checked)));
@@ -193,12 +241,13 @@ function mapRows(spec) {
   const task = tasks.get(name);
   const share = task?.unit === "points";
   $("#maps-note").textContent = "Each square is a point of a tuning grid, coloured by how far its validation value is from the optimizer’s own best (" +
-    (share ? "points" : "percent") + "). Frame: chosen, by this value, among the longest runs. ×: diverged.";
+    (share ? "points" : "percent") + "). Frame: chosen by this value, where grids were screened after longer runs than those shown. ×: diverged.";
   const rows = (DATA.maps[name] ?? []).filter((row) => state.shown.has(row.optimizer));
   const there = shownOf(rows.map((row) => row.optimizer));
   const title = (one) => one.name + (rows.find((row) => row.optimizer === one.label).up ? ` ↑ ${rows.find((row) => row.optimizer === one.label).up}` : "");
   const titles = new Map(there.map((one) => [one.label, title(one)]));
   spec.facet.sort = [...titles.values()];
+  spec.spec.layer[0].encoding.color.title = `worse than the best (${share ? "points" : "%"})`;
   spec.spec.layer[0].encoding.color.scale.domain = DATA.levels[share ? "points" : "percent"];
   panels(spec, there.length, 260, 70, 4);
   return rows.map((row) => ({ ...row, panel: titles.get(row.optimizer) }));

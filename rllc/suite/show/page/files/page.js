@@ -28,7 +28,9 @@ function word(low, high) {
 const COLUMNS = [
   { key: "task", head: "task", by: (c) => tasks.get(c.task).place, show: (c) => tasks.get(c.task).title },
   { key: "optimizer", head: "optimizer", by: (c) => optimizers.get(c.optimizer).place },
-  { key: "metric", head: "metric", by: (c) => tasks.get(c.task).metric, show: (c) => tasks.get(c.task).metric },
+  ...(new Set(DATA.tasks.map((one) => one.metric)).size > 1 ? [
+    { key: "metric", head: "metric", by: (c) => tasks.get(c.task).metric, show: (c) => tasks.get(c.task).metric },
+  ] : []),
   { key: "mean", head: "mean", by: (c) => c.mean, show: (c, form) => (c.mean === null ? "diverged" : number(c.mean, form)) + marks(c) },
   { key: "interval", head: "95 % interval", by: (c) => c.high - c.low, show: (c, form) => range(c.low, c.high, form) },
   { key: "n", head: "seeds", by: (c) => c.n, show: (c) => c.n },
@@ -87,7 +89,7 @@ function drawTable() {
     COLUMNS[place].key !== state.sort ? "none" : state.down ? "descending" : "ascending"));
   const rows = ordered(visible());
   $("#cells tbody").replaceChildren(...rows.map(tableRow));
-  $("#status").textContent = `${rows.length} cells`;
+  $("#status").textContent = `${rows.length} ${rows.length === 1 ? "cell" : "cells"}`;
 }
 
 function tableRow(cell) {
@@ -109,7 +111,7 @@ function tableRow(cell) {
 function opener(cell, row) {
   const button = element("button", optimizers.get(cell.optimizer).name,
     { type: "button", "aria-expanded": "false", class: "open" });
-  button.addEventListener("click", () => {
+  row.addEventListener("click", () => {
     const open = button.getAttribute("aria-expanded") === "true";
     button.setAttribute("aria-expanded", String(!open));
     if (open) row.nextElementSibling.remove();
