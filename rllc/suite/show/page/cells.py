@@ -60,9 +60,7 @@ def cells(a: Analysis) -> list[dict[str, Any]]:
     """Every cell at every reading: mean, its interval, the best baseline, the published number."""
     against = _against(a)
     intervals = _intervals(a)
-    return [
-        _cell(a, row, intervals, against) for row in a.cells.to_dict("records") if row["seeds"]
-    ]
+    return [_cell(a, row, intervals, against) for row in a.cells.to_dict("records") if row["seeds"]]
 
 
 def _cell(a: Analysis, row: dict, intervals: dict, against: dict) -> dict[str, Any]:

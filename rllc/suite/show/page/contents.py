@@ -71,7 +71,9 @@ def verdict(a: Analysis) -> Section:
     leading = [row.metric == a.study.leading(row.task).column() for row in here.itertuples()]
     here = here[pd.Series(leading, here.index, dtype=bool)]
     if here.empty:
-        return Section("Verdict", ["Nothing to compare yet: a task needs its baselines' final runs."])
+        return Section(
+            "Verdict", ["Nothing to compare yet: a task needs its baselines' final runs."]
+        )
     order = {task: place for place, task in enumerate(a.study.task_order(here.task))}
     here = here.assign(place=here.task.map(order)).sort_values(
         ["place", "difference"], ascending=[True, False], kind="stable"
@@ -85,7 +87,16 @@ def verdict(a: Analysis) -> Section:
         f"*{WORSE}* mean that the 95 % interval of the paired difference over seeds excludes 0; "
         "intervals are not corrected for their number, Holm's p-values are."
     )
-    head = ["task", "optimizer", "against", "better by", "95 % interval", "seeds", "Holm's p", "word"]
+    head = [
+        "task",
+        "optimizer",
+        "against",
+        "better by",
+        "95 % interval",
+        "seeds",
+        "Holm's p",
+        "word",
+    ]
     rows = [_row(a, row, w) for row, w in zip(here.itertuples(), words, strict=True)]
     return Section("Verdict", [text, Table(f"Every optimizer against {best}", head, rows)])
 
