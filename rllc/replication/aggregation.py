@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from rllc.replication import (
+    captions,
     figures,
     hypotheses,
     initial_laws,
@@ -123,4 +124,4 @@ def _law_figure(a: Analysis, task: str) -> Figure:
 
 def write_figures(r: Replication, output: Path, law_task: str | None = None) -> list[Path]:
     """Draws everything under ``output/figures`` as PNG and PDF; returns the paths."""
-    return aggregation.write_figures(all_figures(r, law_task), output)
+    return aggregation.write_figures(all_figures(r, law_task), output, captions.caption)

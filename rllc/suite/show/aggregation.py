@@ -13,7 +13,15 @@ from rllc.suite.choose import screens, short_tuning
 from rllc.suite.choose.selection import Defaults
 from rllc.suite.score import over_tasks, provenance, ranking, tuning_analysis
 from rllc.suite.score.readings import HEADLINE, READINGS
-from rllc.suite.show import analysis, figures, sweep_figures, tables, typesetting
+from rllc.suite.show import (
+    analysis,
+    captions,
+    figures,
+    forest,
+    sweep_figures,
+    tables,
+    typesetting,
+)
 from rllc.suite.show.analysis import Analysis
 from rllc.suite.show.rank_figure import rank_figure
 from rllc.suite.study import Study
@@ -36,7 +44,7 @@ def write(records: Any, study: Study, output: Path, defaults: Defaults | None = 
     """
     found = analysis.analyse(study, records, defaults=defaults)
     write_tables(found, output)
-    write_figures(all_figures(found), output)
+    write_figures(all_figures(found), output, partial(captions.caption, found.study))
     return found
 
 
@@ -119,7 +127,9 @@ def all_figures(a: Analysis) -> dict[str, Callable[[], Figure]]:
 def sweep_drawings(a: Analysis) -> dict[str, Callable[[], Figure]]:
     """The figures of the tuning and the ranking by file name."""
     out: dict[str, Callable[[], Figure]] = {}
-    points = tuning_analysis.widest(a.points)
+    if len(forest.compared(a.study, a.against)):
+        out["forest"] = lambda: forest.forest_figure(a.study, a.against)
+    points = tuning_analysis.chosen_by(a.study, a.runs, a.records.curves)
     for task in a.study.task_order(points.task):
         here = points[points.task == task]
         shown = here.optimizer.isin(sweep_figures.tabled(a.study, here.optimizer))
@@ -146,13 +156,24 @@ def sweep_drawings(a: Analysis) -> dict[str, Callable[[], Figure]]:
     return out
 
 
-def write_figures(drawings: dict[str, Callable[[], Figure]], output: Path) -> list[Path]:
-    """Draws figures under ``output/figures`` as PNG and PDF; returns the paths."""
-    return [
+def write_figures(
+    drawings: dict[str, Callable[[], Figure]], output: Path, captioned: Callable[[str], str]
+) -> list[Path]:
+    """Draws figures under ``output/figures`` as PNG and PDF with a page of all; returns the paths.
+
+    Args:
+      drawings: what draws each, by file name.
+      output: folder.
+      captioned: a name -> its caption.
+    """
+    paths = [
         path
         for name, draw in drawings.items()
         for path in plotting.save(draw(), output / "figures" / name)
     ]
+    (output / "figures").mkdir(parents=True, exist_ok=True)
+    write_text(output / "figures" / "README.md", captions.index(drawings, captioned))
+    return paths
 
 
 def three_columns(local: Analysis, committed: Analysis, reading: str = HEADLINE) -> str:
