@@ -59,7 +59,7 @@ def index(names: Iterable[str], captioned: Callable[[str], str]) -> str:
       captioned: a name -> its caption.
     """
     parts = [
-        f"## [{name}]({name}.pdf)\n\n{captioned(name)}\n\n![{captioned(name)}]({name}.png)\n"
+        f"## [{name}]({name}.pdf)\n\n{captioned(name)}\n\n![{name}]({name}.png)\n"
         for name in names
     ]
     return "\n".join([HEADING, *parts])

@@ -79,7 +79,7 @@ def sensitivity_figure(
             unit = "points" if metric.unit == "%" else "%"
             label = f"validation {metric.in_words}: worse than the optimizer's own best ({unit})"
             figure.colorbar(
-                image, ax=axes, label=label, ticks=levels, location="bottom", shrink=0.5, aspect=40,
+                image, ax=axes, label=label, ticks=levels, format="%g", location="bottom", shrink=0.5, aspect=40,
                 fraction=0.5 / height, pad=0.2 / height,
             )  # fmt: skip
         figure.suptitle(f"Sensitivity to the rates, {study.title(task)}", fontsize=11)
@@ -222,7 +222,7 @@ def profile_figure(study: Study, field: Field, targets: pd.DataFrame) -> Figure:
         tasks = study.titles(field.tasks) or "none yet"
         note = f"tasks: {tasks}; n = up to {field.score.shape[2]} seeds each; no band"
         if set(tabled(study, field.optimizers)) - set(highlighted(study, field)):
-            note += f"; grey: others than baselines and the {HIGHLIGHTED} of highest score"
+            note += f"\ngrey: others than baselines and the {HIGHLIGHTED} of highest score"
         legend_below(study, figure, axes.flat, note, columns=4)
     return figure
 

@@ -128,7 +128,7 @@ function cut(rows) {
   for (const panel of new Set(rows.map((row) => row.panel))) {
     const here = rows.filter((row) => row.panel === panel);
     const ends = here.map((row) => Math.max(...[row.from, row.gain, row.to].map((x) => Math.abs(x ?? 0)))).sort((a, b) => a - b);
-    const far = 6 * ends[Math.floor(ends.length / 2)];
+    const far = 4 * ends[Math.floor(ends.length / 2)];
     const inside = (x) => Math.max(-far, Math.min(far, x));
     for (const row of here) {
       row.low = inside(row.from ?? row.gain);
