@@ -31,7 +31,7 @@ ifneq ($(strip $(UNKNOWN)),)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev data reproduce tune verify records tables benchmark test test-fast test-learned docs lock lint format clean clean-local
+.PHONY: help setup dev data reproduce tune verify records tables report benchmark test test-fast test-learned docs lock lint format clean clean-local
 
 help:  ## list the targets
 	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "  %-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -74,6 +74,9 @@ records: setup  ## move local records into the committed ones
 
 tables: setup  ## rebuild every committed table, figure and report from the committed records
 	$(RUN) scripts/aggregate.py $(ARGS)
+
+report: setup  ## write the page of all results into local/report (ARGS="FOLDER" for a study of your own)
+	$(RUN) scripts/report.py $(ARGS)
 
 benchmark: dev  ## measure speed: update, training step, sweep throughput
 	$(RUN) scripts/benchmark.py $(ARGS)

@@ -58,7 +58,7 @@ def main() -> None:
     parser.add_argument("--output", type=records.folder, help="where the page goes")
     parser.add_argument(
         "--repository", default="", metavar="URL",
-        help="of the repository on a code host, for links to records; without it they lead to files here",
+        help="of the repository on a code host, for links to records (default: to files here)",
     )  # fmt: skip
     given = parser.parse_args()
     try:

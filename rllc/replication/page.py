@@ -15,10 +15,10 @@ from rllc.replication import readme
 from rllc.suite.show.page.contents import Section, Table
 
 CLAIM = """\
-The paper claims that its optimizers (RLLC) outperform SGD, momentum SGD and Adam, the *baselines*. \
-For each task the RLLC optimizer that is best on validation data is compared with the baseline that \
-is best on test data, in points of test accuracy, read at the step where validation accuracy is \
-highest."""
+The paper claims that its optimizers (RLLC) outperform SGD, momentum SGD and Adam, the \
+*baselines*. For each task the RLLC optimizer that is best on validation data is compared with the \
+baseline that is best on test data, in points of test accuracy, read at the step where validation \
+accuracy is highest."""
 MORE = {  # files under results/tables, and their titles here
     "multiverse.md": "The headline claims in every world",
     "reported.md": "Which number did the paper report?",

@@ -25,7 +25,6 @@ from rllc.suite.show import aggregation, analysis
 from rllc.suite.show.analysis import Analysis
 from rllc.suite.study import Study, StudyError
 
-
 RECORDS, RESULTS = Path("records"), Path("results")
 PAGE = RESULTS / "page"
 

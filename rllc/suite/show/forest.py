@@ -17,7 +17,8 @@ BETTER, WORSE, LEVEL = (BLUE, "^"), (VERMILION, "v"), (GREY, "o")
 FAR = 4  # intervals longer than so many times a panel's median reach are cut
 NOTE = (
     "paired difference over seeds, positive where the optimizer is better, and its 95 % interval "
-    "(▲ above 0, ▼ below 0, ● includes 0);\ngrey names: not of the study; …: goes on beyond the panel"
+    "(▲ above 0, ▼ below 0, ● includes 0);\n"
+    "grey names: not of the study; …: goes on beyond the panel"
 )
 
 

@@ -57,6 +57,7 @@ def sensitivity_figure(
       task: name.
     """
     metric = study.leading(task)
+    points = tuning_analysis.widest(points)
     points = points[points.task == task]
     names = study.row_order(points.optimizer)
     columns = min(4, max(1, len(names)))
@@ -79,8 +80,8 @@ def sensitivity_figure(
             unit = "points" if metric.unit == "%" else "%"
             label = f"validation {metric.in_words}: worse than the optimizer's own best ({unit})"
             figure.colorbar(
-                image, ax=axes, label=label, ticks=levels, format="%g", location="bottom", shrink=0.5, aspect=40,
-                fraction=0.5 / height, pad=0.2 / height,
+                image, ax=axes, label=label, ticks=levels, format="%g", location="bottom",
+                shrink=0.5, aspect=40, fraction=0.5 / height, pad=0.2 / height,
             )  # fmt: skip
         figure.suptitle(f"Sensitivity to the rates, {study.title(task)}", fontsize=11)
         rule = f"validation {metric.in_words}"

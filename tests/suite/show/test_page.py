@@ -157,7 +157,8 @@ def test_maps_frame_the_best_point(data):
 
 def test_a_diverged_point_of_a_map_has_no_value(known):
     points = pd.DataFrame(
-        {"task": "mnist_mlp", "optimizer": "SGD", "hyper": [made.hyper(learning_rate=r) for r in (1, 2)],
+        {"task": "mnist_mlp", "optimizer": "SGD",
+         "hyper": [made.hyper(learning_rate=r) for r in (1, 2)],
          "learning_rate": [1.0, 2.0], "value": [0.9, -np.inf], "steps": 10, "seeds": 1}
     )  # fmt: skip
     found = maps.of_task(known, points, "mnist_mlp")

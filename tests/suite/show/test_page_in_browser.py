@@ -89,7 +89,7 @@ def drawn(page, figure):
         f"#chart-{figure}",
     )
     wait(page, "return document.querySelector(arguments[0]).dataset.drawn", f"#chart-{figure}")
-    marks = "return document.querySelectorAll(arguments[0] + ' svg .mark-' + arguments[1] + ' path').length"
+    marks = "return document.querySelectorAll(arguments[0]).length"
     kinds = {
         "forest": "symbol",
         "ranking": "symbol",
@@ -97,7 +97,7 @@ def drawn(page, figure):
         "probes": "line",
         "maps": "rect",
     }
-    return page.execute_script(marks, f"#chart-{figure}", kinds[figure])
+    return page.execute_script(marks, f"#chart-{figure} svg .mark-{kinds[figure]} path")
 
 
 def choose(page, selector, value):
@@ -127,7 +127,10 @@ def test_a_filter_changes_the_table(page):
 
 def test_the_table_sorts_by_a_click_and_says_so(page):
     mean = "#cells [data-key=mean]"
-    column = "return [...document.querySelectorAll('#cells tbody tr')].map((r) => parseFloat(r.children[2].innerText))"
+    column = (
+        "return [...document.querySelectorAll('#cells tbody tr')]"
+        ".map((row) => parseFloat(row.children[2].innerText))"
+    )
     state = "return document.querySelector(arguments[0]).parentElement.getAttribute('aria-sort')"
     assert page.execute_script(state, mean) == "none"
     page.find_element("css selector", mean).click()
@@ -178,7 +181,10 @@ def test_colours_follow_the_system_and_the_button(page, index, preferred):
     }.items()}  # fmt: skip
     assert (brightness["before"] < 150) == (preferred == "dark")
     assert (brightness["after"] < 150) == (preferred == "light")
-    stroke = "return [...document.querySelectorAll('#chart-curves svg .mark-line path')].map((e) => e.getAttribute('stroke'))"
+    stroke = (
+        "return [...document.querySelectorAll('#chart-curves svg .mark-line path')]"
+        ".map((line) => line.getAttribute('stroke'))"
+    )
     assert drawn(page, "curves")
     assert ("#000000" in page.execute_script(stroke)) == (preferred == "dark")  # Adam's line
 

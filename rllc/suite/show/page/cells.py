@@ -114,7 +114,7 @@ def files(a: Analysis, origin: Origin) -> dict[str, str]:
 
 def made(a: Analysis) -> list[dict[str, Any]]:
     """How each cell was made: hyperparameters, what falls short, and each of its runs."""
-    runs = {key: members for key, members in a.final.groupby(CELL, sort=True)}
+    runs = dict(iter(a.final.groupby(CELL, sort=True)))
     return [
         {
             "task": row.task, "optimizer": row.optimizer, "device": row.device,

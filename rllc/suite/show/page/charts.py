@@ -50,14 +50,14 @@ def intervals() -> Spec:
         _field("gain", title="difference"), _field("from", title="95 % from"),
         _field("to"), _field("n", title="runs"),
     ]  # fmt: skip
-    dot = {
+    dot: Spec = {
         "mark": {"type": "point", "filled": True, "size": 60, "opacity": 1, "invalid": None},
         "encoding": {
             "shape": _field("word", "nominal", scale=shapes, legend={"orient": "bottom"}),
             "tooltip": tips,
         },
     }
-    bar = {
+    bar: Spec = {
         "mark": {"type": "rule", "strokeWidth": 2, "invalid": None},
         "encoding": {
             "x": _field("low", scale={"zero": True}, axis=axis), "x2": {"field": "high"}

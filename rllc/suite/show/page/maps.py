@@ -40,8 +40,9 @@ def _map(a: Analysis, points: pd.DataFrame, task: str, label: str) -> list[dict[
     words = "law rate" if upwards == LAW_RATE else upwards.replace("_", " ")
     return [
         {
-            "optimizer": label, "x": short(row["learning_rate"]), "y": short(row["up"]) if upwards else None,
-            "up": words, "steps": int(row["steps"]), "seeds": int(row["seeds"]),
+            "optimizer": label, "x": short(row["learning_rate"]),
+            "y": short(row["up"]) if upwards else None, "up": words,
+            "steps": int(row["steps"]), "seeds": int(row["seeds"]),
             "value": short(metric.scale * row["value"], 5), "excess": short(row["excess"], 4),
             "chosen": any(_same((row["learning_rate"], row["up"]), place) for place in at),
         }

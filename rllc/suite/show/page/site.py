@@ -86,7 +86,7 @@ def library() -> str:
     import vl_convert  # a large library, needed here only
 
     licence = (FILES / "vega-licence.txt").read_text(encoding="utf-8")
-    bundle = vl_convert.javascript_bundle()  # its top-level names would clash with a page's
+    bundle = vl_convert.javascript_bundle(None)  # its top-level names would clash with a page's
     return f"/*\n{licence}*/\n(() => {{\n{bundle}\n}})();\n"
 
 
