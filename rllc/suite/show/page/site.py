@@ -85,9 +85,14 @@ def library() -> str:
     """Vega, Vega-Lite and Vega-Embed as one script, with their licence, from the locked package."""
     import vl_convert  # a large library, needed here only
 
+    versions = (
+        f"Vega {vl_convert.get_vega_version()}, Vega-Lite {vl_convert.get_vegalite_versions()[-1]}, "
+        f"Vega-Embed {vl_convert.get_vega_embed_version()}, by vl-convert {vl_convert.__version__}"
+    )
     licence = (FILES / "vega-licence.txt").read_text(encoding="utf-8")
-    bundle = vl_convert.javascript_bundle(None)  # its top-level names would clash with a page's
-    return f"/*\n{licence}*/\n(() => {{\n{bundle}\n}})();\n"
+    bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+    # Inside a function, since its top-level names would clash with the page's.
+    return f"/*\n{versions}\n\n{licence}*/\n(() => {{\n{bundle}\n}})();\n"
 
 
 def _html(a: Analysis, origin: Origin, first: Section, rest: Sequence[Section]) -> str:
