@@ -45,5 +45,5 @@ def test_a_study_gets_its_page_and_again_without_training(tmp_path, monkeypatch)
 
 
 def test_a_folder_without_a_study_is_one_clear_line(tmp_path):
-    with pytest.raises(StudyError, match="holds no study.yaml"):
+    with pytest.raises(StudyError, match=r"holds no study\.yaml"):
         bench.report(tmp_path, ROOT / "conf")

@@ -86,8 +86,9 @@ def library() -> str:
     import vl_convert  # a large library, needed here only
 
     versions = (
-        f"Vega {vl_convert.get_vega_version()}, Vega-Lite {vl_convert.get_vegalite_versions()[-1]}, "
-        f"Vega-Embed {vl_convert.get_vega_embed_version()}, by vl-convert {vl_convert.__version__}"
+        f"Vega {vl_convert.get_vega_version()}, "
+        f"Vega-Lite {vl_convert.get_vegalite_versions()[-1]}, "
+        f"Vega-Embed {vl_convert.get_vega_embed_version()}"
     )
     licence = (FILES / "vega-licence.txt").read_text(encoding="utf-8")
     bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
