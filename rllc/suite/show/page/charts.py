@@ -164,7 +164,7 @@ def maps() -> Spec:
     x = _field("x", "ordinal", "learning rate", axis={"labelExpr": SHORT, "labelAngle": -60})
     y = _field("y", "ordinal", axis={"labelExpr": SHORT}, sort="descending")
     colour = _field(
-        "excess", title=None, legend={"orient": "bottom", "gradientLength": 260},
+        "excess", title=None, legend={"orient": "bottom", "type": "symbol", "symbolType": "square"},
         scale={"type": "threshold", "domain": LEVELS["points"], "scheme": "viridis",
                "reverse": True},
     )  # fmt: skip

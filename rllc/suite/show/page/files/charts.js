@@ -94,7 +94,7 @@ function forestRows(spec) {
   spec.facet.sort = there.map((task) => task.title);
   panels(spec, there.length, 430, 190, 2);
   const units = [...new Set(there.map((task) => task.unit || task.metric))];
-  axisTitle(spec, `better than the best baseline by (${units.join(" or ")})`);
+  axisTitle(spec, `better by (${units.join(" or ")})`);
   return cut(rows);
 }
 
@@ -119,7 +119,7 @@ function rankingRows(spec) {
   spec.facet.sort = here.map(over);
   rankingTable(here);
   panels(spec, here.length, 430, 190, 2);
-  axisTitle(spec, `${DATA.saved} than the best baseline (%)`);
+  axisTitle(spec, `${DATA.saved} (%)`);
   return cut(rows);
 }
 
@@ -247,6 +247,7 @@ function mapRows(spec) {
   const title = (one) => one.name + (rows.find((row) => row.optimizer === one.label).up ? ` ↑ ${rows.find((row) => row.optimizer === one.label).up}` : "");
   const titles = new Map(there.map((one) => [one.label, title(one)]));
   spec.facet.sort = [...titles.values()];
+  spec.spec.layer[0].encoding.color.legend.columns = columns(80, 8);
   spec.spec.layer[0].encoding.color.title = `worse than the best (${share ? "points" : "%"})`;
   spec.spec.layer[0].encoding.color.scale.domain = DATA.levels[share ? "points" : "percent"];
   panels(spec, there.length, 260, 70, 4);
