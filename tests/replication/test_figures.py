@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rllc.replication import aggregation, analysis, figures, law_figures, paper
+from rllc.replication import aggregation, analysis, captions, figures, law_figures, paper
 from rllc.replication.paper import STUDY
 from rllc.suite import plotting
 from rllc.suite.show import figures as suite_figures
@@ -48,6 +48,7 @@ def test_every_figure_is_drawn_twice_the_same(known, tmp_path):
     )
     assert {f"figure{i}" for i in range(1, 6)} <= set(drawn)
     assert {"sensitivity_mnist_mlp", "tuning_budget", "profiles"} <= set(drawn)
+    assert all(captions.caption(name) for name in drawn)
     for name in ("figure1", "figure2", "sensitivity_mnist_mlp"):
         first = plotting.save(drawn[name](), tmp_path / "a" / name)
         again = plotting.save(drawn[name](), tmp_path / "b" / name)

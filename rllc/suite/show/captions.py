@@ -10,6 +10,8 @@ WHOLE = {
     "one standard deviation.",
     "forest": "Every optimizer against the best baseline of each task: paired difference over "
     "seeds with its 95 % interval.",
+    "mean_ranks": "Mean rank of each optimizer over the tasks that all were measured on, with the "
+    "critical difference between two of them.",
     "profiles": "Performance profiles: how many of an optimizer's runs reach a score, and how soon "
     "they reach the best baseline's final value. In colour the baselines and the three others of "
     "highest score.",

@@ -14,6 +14,7 @@ from rllc.suite.study import StudyError
 ROOT = Path(__file__).parents[3]
 
 
+@pytest.mark.slow
 def test_a_study_gets_its_page_and_again_without_training(tmp_path, monkeypatch):
     monkeypatch.setattr(site, "library", lambda: "")
     folder = tmp_path / "mine"
