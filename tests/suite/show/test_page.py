@@ -278,7 +278,7 @@ def test_charts_are_valid_vega_lite(name):
     text = json.dumps(spec).replace('"optimizers"', '["a"]').replace('"colours"', '["red"]')
     rows = [{"name": "a", "panel": "p", "at": 1.0, "low": 0.0, "high": 2.0, "word": "better",
              "step": 1, "value": 2.0, "seed": None, "component": "1", "x": 0.1, "y": 0.2,
-             "excess": 0.1, "chosen": True}]  # fmt: skip
+             "excess": 0.1, "chosen": True, "band": "band"}]  # fmt: skip
     filled = json.loads(text.replace('"dashes"', "[[1, 0]]")) | {"data": {"values": rows}}
     vega = vl_convert.vegalite_to_vega(filled)
     assert vega["marks"]

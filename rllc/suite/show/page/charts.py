@@ -164,9 +164,8 @@ def maps() -> Spec:
     x = _field("x", "ordinal", "learning rate", axis={"labelExpr": SHORT, "labelAngle": -60})
     y = _field("y", "ordinal", axis={"labelExpr": SHORT}, sort="descending")
     colour = _field(
-        "excess", title=None, legend={"orient": "bottom", "type": "symbol", "symbolType": "square"},
-        scale={"type": "threshold", "domain": LEVELS["points"], "scheme": "viridis",
-               "reverse": True},
+        "band", "ordinal", sort=None, legend={"orient": "bottom", "symbolType": "square"},
+        scale={"domain": ["band"], "scheme": "viridis", "reverse": True},
     )  # fmt: skip
     tips = [
         _field("x", title="learning rate"), _field("y", title="upwards"),

@@ -83,7 +83,7 @@ def verdict(a: Analysis) -> Section:
     counts = ", ".join(f"{w} in {words.count(w)}" for w in dict.fromkeys(words))
     said = counted(len(here), "comparison")
     text = (
-        f"Of {said} with {best} of a task, an optimizer is {counts}. *{BETTER.capitalize()}* and "
+        f"{said} with {best} of a task: {counts}. *{BETTER.capitalize()}* and "
         f"*{WORSE}* mean that the 95 % interval of the paired difference over seeds excludes 0; "
         "intervals are not corrected for their number, Holm's p-values are."
     )

@@ -247,9 +247,12 @@ function mapRows(spec) {
   const title = (one) => one.name + (rows.find((row) => row.optimizer === one.label).up ? ` ↑ ${rows.find((row) => row.optimizer === one.label).up}` : "");
   const titles = new Map(there.map((one) => [one.label, title(one)]));
   spec.facet.sort = [...titles.values()];
-  spec.spec.layer[0].encoding.color.legend.columns = columns(80, 8);
+  spec.spec.layer[0].encoding.color.legend.columns = columns(95, 8);
   spec.spec.layer[0].encoding.color.title = `worse than the best (${share ? "points" : "%"})`;
-  spec.spec.layer[0].encoding.color.scale.domain = DATA.levels[share ? "points" : "percent"];
+  const levels = DATA.levels[share ? "points" : "percent"];
+  const bands = levels.map((level, i) => (i ? `${levels[i - 1]} to ${level}` : `below ${level}`)).concat(`${levels.at(-1)} or more`);
+  const band = (excess) => (excess === null ? null : bands[levels.filter((level) => excess >= level).length]);
+  spec.spec.layer[0].encoding.color.scale.domain = bands;
   panels(spec, there.length, 260, 70, 4);
-  return rows.map((row) => ({ ...row, panel: titles.get(row.optimizer) }));
+  return rows.map((row) => ({ ...row, band: band(row.excess), panel: titles.get(row.optimizer) }));
 }
