@@ -64,7 +64,7 @@ def test_the_rest_of_many_profiles_is_faint():
     for place in range(3, len(names)):
         score[place] = place  # the last are best
     score[-1, 0] = np.nan  # but for one without runs
-    field = Field(names, ["mnist_mlp"], score, score, best={}, perfect=np.zeros(1))
+    field = Field(names, ["mnist_mlp"], score, score, best=["Adam"], perfect=np.zeros(1))
     assert sweep_figures.highlighted(STUDY, field) == [*STUDY.baselines, *names[4:7]]
     assert "label" not in sweep_figures._line(STUDY, names[3], field)
     assert sweep_figures._line(STUDY, names[4], field)["label"] == STUDY.latex(names[4])
