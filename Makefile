@@ -40,7 +40,7 @@ ifneq ($(strip $(UNKNOWN)),)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev data reproduce tune verify audit records tables benchmark test test-fast torture test-learned docs lock lint format clean clean-local
+.PHONY: help setup dev data reproduce tune verify audit records tables report benchmark test test-fast torture test-learned docs lock lint format clean clean-local
 
 .DEFAULT:
 	@echo "no target $@;$(call MEANT,$@,$(shell awk -F: '/^[a-z-]+:.*##/ { print $$1 }' $(MAKEFILE_LIST))) make help lists them" >&2; exit 2
@@ -89,6 +89,9 @@ records: setup  ## move local records into the committed ones
 
 tables: setup  ## rebuild every committed table, figure and report from the committed records
 	$(RUN) scripts/aggregate.py $(ARGS)
+
+report: setup  ## write the page of all results into local/report (ARGS="FOLDER" for a study of your own)
+	$(RUN) scripts/report.py $(ARGS)
 
 benchmark: dev  ## measure speed: update, training step, sweep throughput
 	$(RUN) scripts/benchmark.py $(ARGS)

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from rllc.replication import (
+    captions,
     figures,
     hypotheses,
     initial_laws,
@@ -125,4 +126,4 @@ def write_figures(
     r: Replication, output: Path, law_task: str | None = None, empty: bool = True
 ) -> list[Path]:
     """Draws everything under ``output/figures`` as PNG and PDF; returns the paths."""
-    return aggregation.write_figures(all_figures(r, law_task), output, empty)
+    return aggregation.write_figures(all_figures(r, law_task), output, captions.caption, empty)

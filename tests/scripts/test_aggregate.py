@@ -122,8 +122,8 @@ def test_figures_in_which_nothing_is_measured_are_left_out_where_wanted(tmp_path
         return figure
 
     drawings = {"full": lambda: draw(True), "void": lambda: draw(False)}
-    every = suite_aggregation.write_figures(drawings, tmp_path / "a")
-    some = suite_aggregation.write_figures(drawings, tmp_path / "b", empty=False)
+    every = suite_aggregation.write_figures(drawings, tmp_path / "a", str)
+    some = suite_aggregation.write_figures(drawings, tmp_path / "b", str, empty=False)
     assert {path.stem for path in every} == {"full", "void"}
     assert {path.stem for path in some} == {"full"}
     assert {path.name for path in (tmp_path / "b" / "figures").iterdir()} == {

@@ -17,16 +17,19 @@ from rllc.suite import metrics, records
 from rllc.suite.choose import selection, wording
 from rllc.suite.choose.wording import point
 from rllc.suite.engine.watching import NOBODY, Watcher
-from rllc.suite.execute import execution, session
+from rllc.suite.execute import execution, pages, session
 from rllc.suite.execute.budget import clock, parse_budget
 from rllc.suite.execute.estimates import Announcer
 from rllc.suite.execute.execution import Options
 from rllc.suite.execute.session import Cell, Session
 from rllc.suite.plan import studies, sweep
 from rllc.suite.plan.configuration import Conf
-from rllc.suite.show import aggregation
+from rllc.suite.show import aggregation, analysis
 from rllc.suite.show.analysis import Analysis
 from rllc.suite.study import Study, StudyError, check_local
+
+RECORDS, RESULTS = Path("records"), Path("results")
+PAGE = RESULTS / "page"
 
 
 class Work(NamedTuple):
@@ -113,13 +116,8 @@ def run(
         raise StudyError(f"{folder} is no folder; a study is one with a study.yaml")
     folder = folder.resolve()
     with inside(folder):
-        given = studies.read(folder / "study.yaml")
-        where = Conf(conf, () if given.conf is None else (given.conf,))
-        study, names = studies.resolved(where, given)
-        options = Options(
-            folder=Path("records"), progress=progress, yes=yes, data_folder=data_folder
-        )
-        works = plan(where, study, names, words)
+        study, works = _planned(folder, conf, words)
+        options = Options(folder=RECORDS, progress=progress, yes=yes, data_folder=data_folder)
         session.checked([work.grid for work in works], options)
         if seconds is None:
             seconds = parse_budget(study.budget or "all")
@@ -131,6 +129,43 @@ def run(
             found = _write(study, works, options.folder, say)
         say(_closing(all(trained), folder))
         return found
+
+
+def _planned(folder: Path, conf: Path, words: Sequence[str]) -> tuple[Study, list[Work]]:
+    given = studies.read(folder / "study.yaml")
+    where = Conf(conf, () if given.conf is None else (given.conf,))
+    study, names = studies.resolved(where, given)
+    return study, plan(where, study, names, words)
+
+
+def report(folder: Path, conf: Path, output: Path | None = None) -> Path:
+    """Writes the page of a study from its records, without training; returns the path to open.
+
+    Args:
+      folder: with ``study.yaml`` and ``records``.
+      conf: the suite's configs.
+      output: folder of the page; None is ``results/page`` in `folder`.
+
+    Raises:
+      StudyError, PlanError, RecordsError: one line for the user.
+    """
+    folder, output = folder.resolve(), (output or folder / PAGE).resolve()
+    if not (folder / "study.yaml").is_file():
+        raise StudyError(f"{folder} holds no study.yaml")
+    with inside(folder):
+        study, works = _planned(folder, conf, ())
+        loaded = records.load(RECORDS)
+        if loaded.runs.empty:
+            raise records.RecordsError(f"no records in {folder / RECORDS}; bench.py makes them")
+        found = analysis.analyse(study, loaded, defaults=_defaults(works))
+        return pages.write(found, folder, output)
+
+
+def _defaults(works: list[Work]) -> dict[tuple[str, str], str]:
+    return {
+        (work.grid.task, work.grid.optimizer): selection.variant_of(work.grid.runs[0])
+        for work in works
+    }
 
 
 def _outline(study: Study, works: list[Work], options: Options, seconds: float) -> str:
@@ -206,20 +241,17 @@ def in_words(choice: Any, cell: Cell, study: Study) -> str:
 def _write(
     study: Study, works: list[Work], folder: Path, say: Callable[[str], None]
 ) -> Analysis | None:
-    """Tables and figures of what is recorded, and their short form for the terminal."""
+    """Tables, figures and page of what is recorded, and a short form for the terminal."""
     loaded = records.load(folder)
     if loaded.runs.empty:
         return None
-    defaults = {
-        (work.grid.task, work.grid.optimizer): selection.variant_of(work.grid.runs[0])
-        for work in works
-    }
-    found = aggregation.write(loaded, study, Path("results"), defaults)
-    selection.write_choices(found.choices, Path("results") / "tuning" / "choices.csv")
+    found = aggregation.write(loaded, study, RESULTS, _defaults(works))
+    selection.write_choices(found.choices, RESULTS / "tuning" / "choices.csv")
     say(aggregation.in_columns(found))
+    pages.write(found, Path.cwd(), PAGE)
     return found
 
 
 def _closing(finished: bool, folder: Path) -> str:
     what = "complete" if finished else "not complete: the same command goes on where it stopped"
-    return f"{what}; tables and figures in {folder / 'results'}"
+    return f"{what}; tables and figures in {folder / RESULTS}; page: {folder / PAGE / 'index.html'}"

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from rllc.suite.choose.selection import CELL, tuning_points, tuning_runs
 from rllc.suite.metrics import Metric
@@ -26,6 +27,31 @@ def loss_points(study: Study, runs: pd.DataFrame, curves: pd.DataFrame) -> pd.Da
         points = tuning_points(runs[runs.task == task], curves, metric)
         parts.append(points if metric.lower else points.assign(value=1.0 - points.value))
     return pd.concat(parts, ignore_index=True)
+
+
+def chosen_by(study: Study, runs: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
+    """The widest grids, each point with what the choice looks at: its task's leading metric."""
+    parts = [
+        tuning_points(runs[runs.task == task], curves, study.leading(task))
+        for task in sorted(set(runs.task)) or study.tasks[:1]
+    ]
+    return widest(pd.concat(parts, ignore_index=True))
+
+
+def below_best(values: ArrayLike, metric: Metric) -> np.ndarray:
+    """How much worse values are than the best of them: in points of a share, else in percent.
+
+    Args:
+      values: unscaled, any shape, infinite where a run diverged; such a point is infinitely worse.
+      metric: theirs.
+    """
+    found = np.asarray(values, float)
+    known = found[np.isfinite(found)]
+    if not known.size:
+        return np.full(found.shape, np.inf)
+    best = known.min() if metric.lower else known.max()
+    worse = np.where(np.isfinite(found), np.abs(found - best), np.inf)
+    return 100 * worse if metric.unit == "%" else 100 * worse / abs(best)
 
 
 def loss_name(study: Study, tasks: Iterable[str]) -> str:

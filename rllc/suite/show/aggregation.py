@@ -13,7 +13,15 @@ from rllc.suite.choose import screens, short_tuning
 from rllc.suite.choose.selection import Defaults
 from rllc.suite.score import over_tasks, provenance, ranking, tuning_analysis
 from rllc.suite.score.readings import HEADLINE, READINGS
-from rllc.suite.show import analysis, figures, sweep_figures, tables, typesetting
+from rllc.suite.show import (
+    analysis,
+    captions,
+    figures,
+    forest,
+    sweep_figures,
+    tables,
+    typesetting,
+)
 from rllc.suite.show.analysis import Analysis
 from rllc.suite.show.rank_figure import rank_figure
 from rllc.suite.study import Study
@@ -36,7 +44,7 @@ def write(records: Any, study: Study, output: Path, defaults: Defaults | None = 
     """
     found = analysis.analyse(study, records, defaults=defaults)
     write_tables(found, output)
-    write_figures(all_figures(found), output)
+    write_figures(all_figures(found), output, partial(captions.caption, found.study))
     return found
 
 
@@ -79,7 +87,7 @@ def _write_cells(a: Analysis, folder: Path) -> None:
 
 def _write_ranking(a: Analysis, folder: Path) -> None:
     """``ranking.csv`` holds every reading, ``ranking.md`` the headline."""
-    rows, summary, left = _from_whole_grids(a)
+    rows, summary, left = from_whole_grids(a)
     sets = ranking.task_sets(a.study, ranking.field(a.study, rows, summary))
     columns = ranking.ranking_table(a.study)
     ranked = [
@@ -103,7 +111,7 @@ def _write_over_tasks(
     write_text(folder / "over_tasks.md", over_tasks.page(a.study, field, sets))
 
 
-def _from_whole_grids(a: Analysis) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
+def from_whole_grids(a: Analysis) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
     """Rows and summary of the tasks where no rate comes from a short grid, and the other tasks."""
     tasks = a.study.task_order(a.rows.task)
     left = [task for task in tasks if provenance.short_grids(a.made, task, *a.study.optimizers)]
@@ -119,7 +127,9 @@ def all_figures(a: Analysis) -> dict[str, Callable[[], Figure]]:
 def sweep_drawings(a: Analysis) -> dict[str, Callable[[], Figure]]:
     """The figures of the tuning and the ranking by file name."""
     out: dict[str, Callable[[], Figure]] = {}
-    points = tuning_analysis.widest(a.points)
+    if len(forest.compared(a.study, a.against)):
+        out["forest"] = lambda: forest.forest_figure(a.study, a.against)
+    points = tuning_analysis.chosen_by(a.study, a.runs, a.records.curves)
     for task in a.study.task_order(points.task):
         here = points[points.task == task]
         shown = here.optimizer.isin(sweep_figures.tabled(a.study, here.optimizer))
@@ -134,7 +144,7 @@ def sweep_drawings(a: Analysis) -> dict[str, Callable[[], Figure]]:
         out["tuning_budget"] = partial(sweep_figures.budget_figure, a.study, budget)
     if a.early.family.isin(a.study.families).any():
         out["tuning_steps"] = lambda: short_tuning.figure(a.study, a.early)
-    rows, summary, left = _from_whole_grids(a)
+    rows, summary, left = from_whole_grids(a)
     field = ranking.field(a.study, rows, summary)
     if field.tasks:
         targets = a.targets[~a.targets.task.isin(left)]
@@ -147,20 +157,27 @@ def sweep_drawings(a: Analysis) -> dict[str, Callable[[], Figure]]:
 
 
 def write_figures(
-    drawings: dict[str, Callable[[], Figure]], output: Path, empty: bool = True
+    drawings: dict[str, Callable[[], Figure]],
+    output: Path,
+    captioned: Callable[[str], str],
+    empty: bool = True,
 ) -> list[Path]:
-    """Draws figures under ``output/figures`` as PNG and PDF; returns the paths.
+    """Draws figures under ``output/figures`` as PNG and PDF with a page of all; returns the paths.
 
     Args:
-      drawings: from `all_figures`.
+      drawings: what draws each, by file name.
       output: folder.
+      captioned: a name -> its caption.
       empty: also those in which nothing is measured.
     """
-    paths = []
+    paths, names = [], []
     for name, draw in drawings.items():
         figure = draw()
         if empty or any(axes.has_data() for axes in figure.axes):
             paths += plotting.save(figure, output / "figures" / name)
+            names.append(name)
+    (output / "figures").mkdir(parents=True, exist_ok=True)
+    write_text(output / "figures" / "README.md", captions.index(names, captioned))
     return paths
 
 

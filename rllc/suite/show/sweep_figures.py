@@ -1,6 +1,7 @@
 """Figures of tuning and ranking: sensitivity to the rates, tuning budget, performance profiles."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -12,6 +13,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from rllc.suite.choose.selection import FIRST, LAW_RATE, hyper_names
 from rllc.suite.markdown import counted, span
+from rllc.suite.metrics import Metric
 from rllc.suite.plotting import (
     BLACK,
     GREY,
@@ -25,10 +27,13 @@ from rllc.suite.plotting import (
 )
 from rllc.suite.score import tuning_analysis
 from rllc.suite.score.ranking import Field
-from rllc.suite.score.statistics import performance_profile
+from rllc.suite.score.statistics import performance_profile, stratified_interquartile_mean
 from rllc.suite.study import Study
 
-LEVELS = [0, 1, 2, 5, 10, 20, 50, 100]  # percent above the optimizer's own best validation loss
+PERCENT = [0, 1, 2, 5, 10, 20, 50, 100]  # how far from the optimizer's own best
+POINTS = [0, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20]  # the same of a share
+FAINT = "#C8C8C8"
+HIGHLIGHTED = 3  # optimizers in colour beside the baselines, where more would hide each other
 
 
 def tabled(study: Study, names: Iterable[str]) -> list[str]:
@@ -43,14 +48,15 @@ def tabled(study: Study, names: Iterable[str]) -> list[str]:
 def sensitivity_figure(
     study: Study, points: pd.DataFrame, choices: pd.DataFrame, task: str
 ) -> Figure:
-    """Heat maps of the validation loss over both rates, one panel per optimizer.
+    """Heat maps over both rates of the validation value that chooses, one panel per optimizer.
 
     Args:
       study: whose names.
-      points: from `tuning_analysis.loss_points`, of the optimizers to show.
+      points: from `tuning_analysis.chosen_by`, of the optimizers to show.
       choices: from `selection.choose`; the chosen point is framed.
       task: name.
     """
+    metric = study.leading(task)
     points = tuning_analysis.widest(points)
     points = points[points.task == task]
     names = study.row_order(points.optimizer)
@@ -59,25 +65,26 @@ def sensitivity_figure(
     with mpl.rc_context(RC):
         height = 1.8 * rows + 1.2
         figure, axes = grid_figure(rows, columns, 2.7 * columns + 0.3, height)
-        norm = BoundaryNorm(LEVELS, 256, extend="max")
+        levels = POINTS if metric.unit == "%" else PERCENT
+        norm = BoundaryNorm(levels, 256, extend="max")
         image = None
         for name, panel in zip(names, axes.flat, strict=False):
             chosen = choices[(choices.task == task) & (choices.optimizer == name)]
-            image = _heat_map(panel, points[points.optimizer == name], chosen, norm)
+            image = _heat_map(panel, points[points.optimizer == name], chosen, norm, metric)
             panel.set_title(study.latex(name), fontsize=9)
         for panel in axes.flat[len(names) :]:
             panel.set_axis_off()
         if image is None:
             not_measured(axes[0, 0])
         else:
-            loss = tuning_analysis.loss_name(study, [task])
-            label = f"validation {loss} above the optimizer's own best (%)"
+            unit = "points" if metric.unit == "%" else "%"
+            label = f"validation {metric.in_words}: worse than the optimizer's own best ({unit})"
             figure.colorbar(
-                image, ax=axes, label=label, ticks=LEVELS, location="bottom", shrink=0.5, aspect=40,
-                fraction=0.5 / height, pad=0.2 / height,
+                image, ax=axes, label=label, ticks=levels, format="%g", location="bottom",
+                shrink=0.5, aspect=40, fraction=0.5 / height, pad=0.2 / height,
             )  # fmt: skip
         figure.suptitle(f"Sensitivity to the rates, {study.title(task)}", fontsize=11)
-        rule = f"validation {study.leading(task).in_words}"
+        rule = f"validation {metric.in_words}"
         seeds = counted(span(points.seeds), "tuning seed")
         note = f"n = {seeds} per point, {span(points.steps)} steps; frame: chosen by {rule}"
         ends = choices.steps[(choices.task == task) & choices.optimizer.isin(names)]
@@ -87,7 +94,9 @@ def sensitivity_figure(
     return figure
 
 
-def _heat_map(axes: Axes, points: pd.DataFrame, chosen: pd.DataFrame, norm: BoundaryNorm):
+def _heat_map(
+    axes: Axes, points: pd.DataFrame, chosen: pd.DataFrame, norm: BoundaryNorm, metric: Metric
+):
     """Draws one optimizer's grid: rates to the right, what else is tuned upwards.
 
     Of what is tuned beside these two the best is shown.
@@ -95,9 +104,10 @@ def _heat_map(axes: Axes, points: pd.DataFrame, chosen: pd.DataFrame, norm: Boun
     others = [name for name in hyper_names(points) if name != FIRST]
     upwards = others[0] if others else "alone"  # one row for optimizers that tune the rate alone
     points = points.assign(alone=-1.0) if not others else points
-    best = points.groupby([upwards, FIRST], as_index=False).value.min()
-    grid = best.pivot(index=upwards, columns=FIRST, values="value")
-    excess = 100 * (grid.to_numpy(float) / np.nanmin(grid.to_numpy(float)) - 1)
+    points = points.assign(excess=tuning_analysis.below_best(points.value, metric))
+    best = points.groupby([upwards, FIRST], as_index=False).excess.min()
+    grid = best.pivot(index=upwards, columns=FIRST, values="excess")
+    excess = grid.to_numpy(float)
     shown = np.where(np.isfinite(excess), excess, np.nan)
     image = axes.imshow(shown, norm=norm, cmap="cividis_r", aspect="auto", origin="lower")
     for row, column in np.argwhere(np.isinf(excess)):
@@ -209,11 +219,39 @@ def profile_figure(study: Study, field: Field, targets: pd.DataFrame) -> Figure:
     with mpl.rc_context(RC):
         figure, axes = grid_figure(1, 2, 10.0, 4.6)
         _score_profile(study, axes[0, 0], field)
-        _step_profile(study, axes[0, 1], targets)
+        _step_profile(study, axes[0, 1], field, targets)
         tasks = study.titles(field.tasks) or "none yet"
         note = f"tasks: {tasks}; n = up to {field.score.shape[2]} seeds each; no band"
+        if set(tabled(study, field.optimizers)) - set(highlighted(study, field)):
+            note += f"\ngrey: others than baselines and the {HIGHLIGHTED} of highest score"
         legend_below(study, figure, axes.flat, note, columns=4)
     return figure
+
+
+def highlighted(study: Study, field: Field) -> list[str]:
+    """The optimizers drawn in colour: baselines, and the others of highest score.
+
+    The score is the interquartile mean over runs, every task counting the same.
+    """
+    names = [name for name in tabled(study, field.optimizers) if name not in study.baselines]
+    means = {name: _mean_score(field.score[field.optimizers.index(name)]) for name in names}
+    best = sorted(names, key=lambda name: -means[name])[:HIGHLIGHTED]
+    return [*study.baselines, *study.row_order(best)]
+
+
+def _mean_score(score: np.ndarray) -> float:
+    """Of scores (t, s), NaN where there is no run; -inf where a task lacks them."""
+    if not np.isfinite(score).any(axis=1).all():
+        return -np.inf
+    return stratified_interquartile_mean(score, np.random.default_rng(0)).estimate
+
+
+def _line(study: Study, name: str, field: Field) -> dict[str, Any]:
+    """How a profile is drawn: faint where it is no `highlighted` one."""
+    if name not in highlighted(study, field):
+        return {"color": FAINT, "linewidth": 1.0, "zorder": 1.5}
+    colour, dashes = style(study, name, field.optimizers)
+    return {"color": colour, "linestyle": dashes, "label": study.latex(name)}
 
 
 def _score_profile(study: Study, axes: Axes, field: Field) -> None:
@@ -227,16 +265,15 @@ def _score_profile(study: Study, axes: Axes, field: Field) -> None:
     for o, name in enumerate(field.optimizers):
         score = field.score[o][np.isfinite(field.score[o])]
         if len(score) and name in tabled(study, field.optimizers):
-            colour, dashes = style(study, name, field.optimizers)
             share = performance_profile(score[None], levels)[0]
-            axes.plot(levels, share, color=colour, linestyle=dashes, label=study.latex(name))
+            axes.plot(levels, share, **_line(study, name, field))
     axes.axvline(0, color=BLACK, linewidth=0.6)
     best = "the best baseline" if study.baselines else "the best"
     axes.set_xlabel(f"{study.saved(field.tasks)} than {best}, at least (%)")
     axes.set_ylabel("fraction of runs (task, seed)")
 
 
-def _step_profile(study: Study, axes: Axes, targets: pd.DataFrame) -> None:
+def _step_profile(study: Study, axes: Axes, field: Field, targets: pd.DataFrame) -> None:
     leading = {study.leading(task).in_words: None for task in study.task_order(targets.task)}
     best = "the best baseline" if study.baselines else "the best"
     axes.set_title(f"Steps to {best}'s final {' or '.join(leading) or 'value'}")
@@ -247,8 +284,7 @@ def _step_profile(study: Study, axes: Axes, targets: pd.DataFrame) -> None:
     names = tabled(study, targets.optimizer)
     for name in names:
         here = targets[targets.optimizer == name]
-        colour, dashes = style(study, name, names)
         share = performance_profile([here.reached / here.steps], levels, higher=False)[0]
-        axes.plot(levels, share, color=colour, linestyle=dashes, label=study.latex(name))
+        axes.plot(levels, share, **_line(study, name, field))
     axes.set_xlabel("fraction of the training steps")
     axes.set_ylabel("fraction of runs that reached it")
