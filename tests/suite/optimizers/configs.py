@@ -18,7 +18,7 @@ CONF = Path(__file__).parents[3] / "conf"
 def load(name: str, *overrides: str) -> dict[str, Any]:
     """The resolved config of one optimizer, as Hydra composes it; `rllc` has M(0.9) unless told."""
     if name == "rllc" and not overrides:
-        overrides = ("optimizer.propagator=M(0.9)",)
+        overrides = ("optimizer.propagator='M(0.9)'",)
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
         config = hydra.compose(overrides=[f"+optimizer={name}", *overrides])
     resolved: Any = OmegaConf.to_container(config.optimizer, resolve=True, throw_on_missing=True)
