@@ -47,9 +47,9 @@ def test_links_lead_to_the_repository(sections):
 
 def test_links_are_made_anew():
     said = page.relinked(
-        "[a](x/y.md#part) [b](https://z) [c](#here)", Path("/root"), lambda file: f"at:{file}"
+        "[a](x/y.md#part) [b](https://z) [c](#here)", Path("/top"), lambda file: f"at:{file}"
     )
-    assert said == "[a](at:/root/x/y.md#part) [b](https://z) [c](#here)"
+    assert said == "[a](at:/top/x/y.md#part) [b](https://z) [c](#here)"
 
 
 def test_without_a_host_links_lead_to_files():
