@@ -129,6 +129,7 @@ def test_figures_in_which_nothing_is_measured_are_left_out_where_wanted(tmp_path
     assert {path.name for path in (tmp_path / "b" / "figures").iterdir()} == {
         "full.png",
         "full.pdf",
+        "README.md",
     }
 
 
