@@ -83,6 +83,7 @@ def propagators() -> list[str]:
     """Those of all configs, and further ones."""
     loaded = (yaml.safe_load(path.read_text()) for path in sorted(CONF.glob("*.yaml")))
     found = [config["propagator"] for config in loaded if "propagator" in config]
+    found = [name for name in found if name != "???"]  # to be given by the user
     return list(dict.fromkeys([*found, *FURTHER]))
 
 
