@@ -132,17 +132,24 @@ def _parsed(document: Path) -> dict[str, Any]:
         raise RecordsError(f"record header {document} is damaged: {error}") from None
     except OSError as error:
         raise RecordsError(f"cannot read {document}: {error.strerror}") from None
-    if not isinstance(header, dict) or header.get("format") not in READABLE:
-        version = header.get("format") if isinstance(header, dict) else None
-        newer = isinstance(version, int) and version > FORMAT
-        hint = "; it is from a newer version of rllc" if newer else ""
-        raise RecordsError(
-            f"{document} has record format {version}, this version reads "
-            f"{' and '.join(map(str, READABLE))}{hint}"
-        )
-    if header["format"] > 1 and header.get("sha256") != _digest(header):
+    if not isinstance(header, dict):
+        raise RecordsError(f"record header {document} is damaged: it holds no JSON object")
+    version = header.get("format")
+    if version not in READABLE:
+        raise RecordsError(f"{document} has record format {version}{_why(header)}")
+    if (header["format"] > 1 or "sha256" in header) and header.get("sha256") != _digest(header):
         raise RecordsError(f"record header {document} is damaged: its checksum does not match")
     return header
+
+
+def _why(header: dict[str, Any]) -> str:
+    """What a header with an unreadable format is: damaged in that very number, or newer."""
+    readable = f", this version reads {' and '.join(map(str, READABLE))}"
+    version = header.get("format")
+    if header.get("sha256") == _digest({**header, "format": FORMAT}):
+        return f", but the checksum of format {FORMAT}: it is damaged"
+    newer = isinstance(version, int) and version > FORMAT
+    return f"{readable}; it is from a newer version of rllc" if newer else readable
 
 
 def _check_curves(document: Path, header: dict[str, Any]) -> None:

@@ -152,10 +152,22 @@ def test_damage_is_set_aside_and_the_rest_stays_usable(folder):
 
 def test_a_newer_format_is_neither_read_nor_set_aside(folder):
     path = folder / "local" / "toy" / "one.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 9}))
+    path.write_text(json.dumps(seal(json.loads(path.read_text()) | {"format": 9})))
     for call in (records.load, records.set_aside):
         with pytest.raises(records.RecordsError, match=r"format 9.*newer version of rllc"):
             call(folder / "local")
+
+
+@pytest.mark.parametrize("number", [3, 1, 0])
+def test_a_damaged_format_number_is_damage_and_no_newer_format(folder, number):
+    """3 is one flipped bit away from 2; 1 would be read without a checksum."""
+    path = folder / "local" / "toy" / "one.json"
+    path.write_text(path.read_text().replace('"format": 2', f'"format": {number}'))
+    with pytest.raises(records.RecordsError, match="it is damaged|checksum does not match"):
+        records.load(folder / "local")
+    (text,) = records.set_aside(folder / "local")
+    assert str(path) in text
+    assert records.finished(folder / "local") == {"c", "d"}
 
 
 def test_a_share_in_percent_is_refused(tmp_path):
