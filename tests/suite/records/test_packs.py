@@ -163,7 +163,7 @@ def test_a_damaged_format_number_is_damage_and_no_newer_format(folder, number):
     """3 is one flipped bit away from 2; 1 would be read without a checksum."""
     path = folder / "local" / "toy" / "one.json"
     path.write_text(path.read_text().replace('"format": 2', f'"format": {number}'))
-    with pytest.raises(records.RecordsError, match="it is damaged|checksum does not match"):
+    with pytest.raises(records.RecordsError, match=r"it is damaged|checksum does not match"):
         records.load(folder / "local")
     (text,) = records.set_aside(folder / "local")
     assert str(path) in text
