@@ -86,6 +86,7 @@ def test_the_optimizers_shown_are_complete(page):
         assert set(config["grid"]) == set(config["traced"])
 
 
+@pytest.mark.slow
 def test_the_task_shown_gives_a_loss():
     (code,) = [text for text in blocks(ROOT / "docs" / "benchmark.md", "python") if "Task(" in text]
     scope: dict = {}

@@ -105,6 +105,7 @@ def test_one_overflow_is_forgotten():
     np.testing.assert_array_equal(laws[10], laws[9])
 
 
+@pytest.mark.slow
 def test_what_is_trusted_by_hand():
     gram, projection = jnp.eye(2), jnp.ones(2)  # tr G / k = 1
     assert is_trusted(gram, projection, jnp.float32(8.9), 3.0)
@@ -166,6 +167,7 @@ def test_an_empty_tree_has_nothing_to_do(law_groups):
     assert rllc.get_law(state).size == (1 if law_groups is None else 0)
 
 
+@pytest.mark.slow
 def test_python_numbers_are_leaves():
     tx = rllc.lm_rllc("M(0.9)+M(0.0)", 0.1)
     updates, _ = tx.update({"x": 2.0}, tx.init({"x": 1.0}), {"x": 1.0})

@@ -188,6 +188,7 @@ def test_bfloat16_parameters_keep_their_dtype_and_a_float32_law():
     assert state[0].memory[0]["w"].dtype == jnp.bfloat16
 
 
+@pytest.mark.slow
 def test_schedules_see_the_step_number_from_zero():
     rates = jnp.array([0.1, 0.0, 0.2])
     law_rates = jnp.array([0.0, 0.5, 0.0])

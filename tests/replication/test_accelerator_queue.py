@@ -28,6 +28,7 @@ def test_configs_are_what_hydra_composes(optimizer):
     assert theirs.task == ours[theirs.name].task
 
 
+@pytest.mark.slow
 def test_every_entry_plans_runs_or_names_a_script():
     for entry in queue.QUEUE:
         runs = [
@@ -44,6 +45,7 @@ def test_every_entry_plans_runs_or_names_a_script():
         queue.entries(["nothing"])
 
 
+@pytest.mark.slow
 def test_the_chosen_point_comes_from_the_records():
     sweep = queue.Sweep("mnist_mlp", ("momentum",), "chosen", role="final", seeds=(0, 1))
     runs = queue.planned(sweep, "momentum", (ROOT / "results" / "records",))
@@ -103,6 +105,7 @@ except KeyboardInterrupt:
 """
 
 
+@pytest.mark.slow
 def test_stopped_jobs_may_save_and_deaf_ones_are_named(tmp_path, monkeypatch):
     monkeypatch.setattr(gpu_queue, "SECONDS_TO_SAVE", 5.0)
     running = {}

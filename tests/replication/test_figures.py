@@ -67,6 +67,7 @@ def test_panels_without_records_say_so(known):
     assert words(figures.figure3(known.timings)).count(plotting.NOT_MEASURED) == 2
 
 
+@pytest.mark.slow
 def test_the_number_of_seeds_and_the_band_are_stated(known):
     curves = suite_figures.curve_table(STUDY, known.final, known.records.curves, known.made)
     one = words(figures.figure1(curves))
@@ -125,6 +126,7 @@ def test_figure5_bands_are_the_range_of_the_first_three_seeds():
     assert at_end.max() == pytest.approx(100 - 1.02 * 2, abs=0.01)
 
 
+@pytest.mark.slow
 def test_figure2_marks_the_crossing_and_takes_a_task(known):
     text = words(law_figures.figure2(known.records, known.final))
     assert "MNIST MLP" in text
@@ -192,6 +194,7 @@ def test_tasks_with_shorter_trials_are_named():
     assert "steps" not in words(sweep_figures.budget_figure(STUDY, budget[:1]))
 
 
+@pytest.mark.slow
 def test_no_records_draw_empty_figures():
     empty = made.analysed(made.nothing())
     for draw in aggregation.all_figures(whole_of(empty)).values():

@@ -106,6 +106,7 @@ def test_rejected_where_m2_is_high_for_every_x_that_serves_m():
     assert hypotheses.scaled_verdict(table(whole(3, 89.0))) == UNDECIDED  # x = 5 is to come
 
 
+@pytest.mark.slow
 def test_a_larger_law_counts_as_the_rates_it_stands_for():
     rates = hypotheses.queue.RATES_3[1]
     from_three = run(DOUBLE, (rates[0] / 3, rates[1] * 3), 80.0, [3.0, 0.0])

@@ -22,6 +22,8 @@ from rllc.replication.law_dynamics import COUPLED, MIXED
 from rllc.suite.choose import selection
 from tests.suite import synthetic_records as made
 
+pytestmark = pytest.mark.slow
+
 TASK = "mnist_mlp"
 
 
@@ -147,7 +149,6 @@ def test_accuracies_stand_beside_the_defaults_and_the_papers(found):
     assert "No final runs from another initial law" in text
 
 
-@pytest.mark.slow
 def test_claims_from_another_law_have_a_section_of_their_own(found):
     def verdicts(a):
         return {c.verdict for c in law_claims.law(a.measured) if paper.pretty(MIXED) in c.claim}

@@ -13,6 +13,8 @@ from rllc.replication.paper import STUDY
 from rllc.suite.choose.selection import with_hyper
 from tests.suite import synthetic_records as made
 
+pytestmark = pytest.mark.slow
+
 TASK, NAME = "mnist_conv", "M(0.9)"
 LEFT = {0.0003: 0.8, 0.001: 0.5, 0.003: 0.1}
 
@@ -80,7 +82,6 @@ def test_only_full_length_runs_on_question_seeds_of_cells_with_several_law_rates
     assert law_rates.summary(short.law_rates) == ""
 
 
-@pytest.mark.slow
 def test_a_diverged_run_is_counted_and_gives_no_number():
     lost = made.run(TASK, NAME, 201, 0.1, 0.0003, status="diverged")
     both = analysed([*swept(), lost]).law_rates.iloc[0]

@@ -56,6 +56,7 @@ def test_seeds_that_would_be_needed(n, other, detectable, needed):
     assert opening.gains(rows).seeds_needed[0] == needed
 
 
+@pytest.mark.slow
 def test_the_page_says_what_would_change_each_open_verdict():
     quiet = worlds("fashion_mnist_mlp", last=verdicts.INCONCLUSIVE)
     noisy = worlds("mnist_conv").assign(verdict=verdicts.INCONCLUSIVE, detectable=1.0)
@@ -67,6 +68,7 @@ def test_the_page_says_what_would_change_each_open_verdict():
     assert "More seeds on Fashion-MNIST MLP" not in text
 
 
+@pytest.mark.slow
 def test_without_records_the_page_has_the_papers_gains():
     text = opening.page(analysis.analyse(made.nothing()))
     assert "7 are not yet measured" in text

@@ -204,6 +204,7 @@ def test_a_winner_by_accuracy_alone_is_leaning_at_most():
     assert question_verdicts.verdict_on(table).word == "leaning"
 
 
+@pytest.mark.slow
 def test_the_report_and_the_figure_say_what_is_measured():
     found = table([*pooled(87.0, 95.0)], '"average"')
     text = question_report.page(found)

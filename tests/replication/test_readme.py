@@ -5,6 +5,8 @@ import pytest
 from rllc.replication import analysis, opening, readme
 from tests.suite import synthetic_records as made
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def page(tmp_path):

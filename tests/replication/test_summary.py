@@ -1,9 +1,12 @@
 """All cells on one page."""
 
 import pandas as pd
+import pytest
 
 from rllc.replication import analysis, summary
 from tests.suite import synthetic_records as made
+
+pytestmark = pytest.mark.slow
 
 
 def written(folder, found=None):

@@ -262,6 +262,7 @@ def test_the_committed_choices_are_found():
     assert configuration.tuned_values()[("mnist_mlp", "SGD")]["learning_rate"] > 0
 
 
+@pytest.mark.slow
 def test_a_word_that_is_no_truth_value_is_refused(tmp_path, inside):
     for word in ("no", "off", "None"):
         code, _, _ = inside(tmp_path, "optimizer=sgd", f"force={word}")

@@ -13,6 +13,8 @@ from rllc.suite.plan import plan
 from scripts import show as script
 from tests.suite.toy import RLLC, SGD, TASK
 
+pytestmark = pytest.mark.slow
+
 PROTOCOL = {"steps": 20, "batch_size": 16, "eval_every": 5, "law_every": 2}
 PROBES = {"probes": {"law": "rllc.get_law"}}
 

@@ -9,6 +9,8 @@ from rllc.suite import records
 from rllc.suite.records.shards import seal
 from scripts import train, verify
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def recorded(tmp_path, monkeypatch):
@@ -29,7 +31,6 @@ def recorded(tmp_path, monkeypatch):
     return folder, run, call
 
 
-@pytest.mark.slow
 def test_a_record_is_verified_and_a_false_one_is_not(recorded, monkeypatch, capsys):
     _, run, call = recorded
     assert call(run, "--steps", "all", "--tolerance", "1e-5") == 0
@@ -47,7 +48,6 @@ def test_a_record_is_verified_and_a_false_one_is_not(recorded, monkeypatch, caps
     assert "NOT verified" in capsys.readouterr().out
 
 
-@pytest.mark.slow
 def test_a_run_that_is_not_recorded(recorded):
     assert "0 runs in" in recorded[2]("no-such-run")
 

@@ -278,6 +278,7 @@ def test_a_client_that_fails_is_quoted(clients):
         registries.read("cifar10")
 
 
+@pytest.mark.slow
 def test_a_client_that_never_answers_is_ended(clients, monkeypatch):
     monkeypatch.setattr(registries, "TIMEOUT", 1)
     install(clients, "npm", "exec /bin/sleep 60")

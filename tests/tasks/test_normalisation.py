@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from tasks.normalisation import normalise, relu
 
@@ -19,6 +20,7 @@ def arrays():
     return [jnp.asarray(v, jnp.float32) for v in (x, [0.5, 1.5, -1], [1, 2, 3], g)]
 
 
+@pytest.mark.slow
 def test_batch_norm_and_its_gradient():
     x, scale, bias, g = arrays()
 

@@ -50,6 +50,7 @@ def test_given_splits_are_kept(made):
     assert [len(data[i]["y"]) for i in range(3)] == [60, 30, 10]
 
 
+@pytest.mark.slow
 def test_the_loss_is_the_mean_squared_error_in_variances_of_y(made):
     task = made({"x": X, "y": np.stack([Y, -2 * Y], 1)}, hidden=[8])
     params, state = task.init(jax.random.key(0))

@@ -117,6 +117,7 @@ class _Terminal:
         pass
 
 
+@pytest.mark.slow
 def test_a_refusal_after_the_first_steps_stops_with_a_checkpoint(tmp_path, recorded, monkeypatch):
     recorded()
     runs = group(1, steps=400, eval_every=400)

@@ -13,6 +13,8 @@ from rllc.suite.plan import plan
 from rllc.suite.plan.plan import PlanError
 from tests.suite.toy import RLLC, TASK
 
+pytestmark = pytest.mark.slow
+
 PROTOCOL = {"steps": 20, "batch_size": 16, "eval_every": 5, "law_every": 4}
 EVERY = 5
 

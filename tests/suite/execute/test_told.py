@@ -1,10 +1,14 @@
 """Numbers that a training ends with."""
 
+import pytest
+
 from rllc.suite import records
 from rllc.suite.execute import execution, told
 from rllc.suite.execute.execution import Options, Outcome
 from rllc.suite.plan import plan
 from tests.suite.toy import SGD, TASK
+
+pytestmark = pytest.mark.slow
 
 PROTOCOL = {"steps": 20, "batch_size": 16, "eval_every": 5}
 

@@ -203,6 +203,7 @@ def test_critical_gradients_follow_the_paper(aggregation, capacity, decay):
     np.testing.assert_allclose(adam, expected(adam_paper(reference, 0.1)), **ROUNDING)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("capacity", "decay"), [(5, 0.7), (3, 0.95)])
 def test_critical_gradients_keep_those_of_largest_decayed_norm(capacity, decay):
     """Norms 5, 4, 3, 2, 1, …: the buffer turns over only as fast as priorities decay."""

@@ -8,6 +8,8 @@ from rllc.suite.execute.execution import Options
 from rllc.suite.plan import plan
 from tests.suite.toy import RLLC, TASK
 
+pytestmark = pytest.mark.slow
+
 
 def test_runs_and_curves_have_a_column_for_everything(tmp_path):
     protocol = {"steps": 4, "batch_size": 8, "eval_every": 2}

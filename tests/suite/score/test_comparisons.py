@@ -26,6 +26,7 @@ def known() -> analysis.Analysis:
     return analysis.analyse(STUDY, made.gather(pairs))
 
 
+@pytest.mark.slow
 def test_scores_are_optimizers_tasks_seeds_with_gaps(known):
     last = known.rows[known.rows.reading == "last"]
     last = last[~((last.optimizer == "SGD") & (last.seed == 2))]

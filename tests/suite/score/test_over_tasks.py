@@ -99,6 +99,7 @@ def test_improvement_by_hand():
     assert found.n == 2
 
 
+@pytest.mark.slow
 def test_improvement_agrees_with_mann_whitney_and_covers_few_runs():
     ours, theirs = rng().normal(0.5, 1, (1, 40)), rng().normal(0, 1, (1, 50))[:, ::-1]
     u = stats.mannwhitneyu(ours[0], theirs[0]).statistic

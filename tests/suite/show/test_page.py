@@ -50,6 +50,7 @@ def data(folder):
     return parsed(folder / "data.js")[0]
 
 
+@pytest.mark.slow
 def test_every_cell_is_there_at_every_reading(known, data):
     keys = {(c["task"], c["optimizer"], c["reading"]) for c in data["cells"]}
     measured = {(task, name) for task in pages.TASKS for name in pages.OPTIMIZERS}
