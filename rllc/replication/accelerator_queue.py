@@ -32,9 +32,10 @@ TABLED = (
 )  # fmt: skip
 NONE: Mapping[str, Any] = MappingProxyType({})
 E1 = MappingProxyType({"initial_law": "first"})
-# (c₁·x, c₂/x) of the paper's grid, x near 3 and 5: from e₁ they make the steps of L₀ = x·e₁.
+# (c₁·x, c₂/x) of the paper's grid, x near 3, 5 and 7: from e₁ they make the steps of L₀ = x·e₁.
 RATES_3, RATES_5 = ((0.1, 0.001), (0.09, 0.001)), ((0.15, 0.0006), (0.05, 0.0006), (0.5, 0.0006))
-FEW = (RATES_3[0], RATES_5[0])
+RATES_7 = ((0.21, 0.00043), (0.07, 0.00043))
+FEW = (RATES_3[0], RATES_5[0], RATES_7[0])
 UPDATED_RATES = tuple((rate, 0.003) for rate in (0.003, 0.01, 0.03, 0.1))
 LARGE_EPSILONS = (0.01, 1.0, 100.0)
 # Short and small: a look whether everything works, on a CPU.
@@ -74,7 +75,7 @@ class Entry(NamedTuple):
 
 
 def _from_e1(task: str) -> tuple[Sweep, ...]:
-    return Sweep(task, (M2, M3), RATES_3 + RATES_5, E1), Sweep(task, (M10, M1), FEW, E1)
+    return Sweep(task, (M2, M3), RATES_3 + RATES_5 + RATES_7, E1), Sweep(task, (M10, M1), FEW, E1)
 
 
 def _large_epsilon(epsilon: float) -> Sweep:
@@ -93,7 +94,7 @@ def _cells(rates: str, role: str, seeds: tuple[int, ...], *of: str) -> tuple[Swe
 
 QUEUE = (
     Entry(
-        "e1_fashion", "L₀ = x·e₁, x near 3 and 5; and the law rate c₁·c₂",
+        "e1_fashion", "L₀ = x·e₁, x near 3, 5 and 7; and the law rate c₁·c₂",
         (*_from_e1(FASHION), Sweep(FASHION, (M2,), ((0.1, 0.0003),), E1)),
     ),
     Entry("e1_cifar", "the same on CIFAR-10 Conv", _from_e1(CIFAR)),

@@ -101,7 +101,9 @@ def _epsilon(epsilon: float) -> Hypothesis:
     )  # fmt: skip
 
 
-SCALED = (_scaled(3, queue.RATES_3), _scaled(5, queue.RATES_5))
+SCALED = tuple(
+    _scaled(x, rates) for x, rates in ((3, queue.RATES_3), (5, queue.RATES_5), (7, queue.RATES_7))
+)
 HYPOTHESES = (
     *SCALED,
     *map(_on_cifar, SCALED),

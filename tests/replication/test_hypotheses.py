@@ -94,14 +94,13 @@ def test_one_run_too_few_confirms_nothing(missing):
 
 @pytest.mark.slow
 def test_rejected_where_m2_is_high_for_every_x_that_serves_m():
-    both = [*whole(3, 89.0), *whole(5, 88.5)]
-    assert hypotheses.scaled_verdict(table(both)) == REJECTED
-    one = table([*whole(3, 89.0), *whole(5, 84.0, triple=90.0)])
+    high = [*whole(3, 89.0), *whole(7, 88.5)]
+    assert hypotheses.scaled_verdict(table([*high, *whole(5, 88.5)])) == REJECTED
+    assert hypotheses.scaled_verdict(table(high)) == UNDECIDED  # x = 5 is not measured
+    one = table([*high, *whole(5, 84.0, triple=90.0)])
     assert (word(one, "e1_3"), word(one, "e1_5")) == (REJECTED, UNDECIDED)
     assert hypotheses.scaled_verdict(one) == UNDECIDED
-    dull = table(
-        [*whole(3, 89.0), *whole(5, 84.0, triple=90.0, alone=80.0)]
-    )  # x = 5 serves M(0.9) badly
+    dull = table([*high, *whole(5, 84.0, triple=90.0, alone=80.0)])  # x = 5 serves M(0.9) badly
     assert hypotheses.scaled_verdict(dull) == REJECTED
     assert hypotheses.scaled_verdict(table(whole(3, 89.0))) == UNDECIDED  # x = 5 is to come
 
