@@ -101,7 +101,6 @@ def main() -> None:
         "--local", type=records.folder, metavar="FOLDER",
         help="this machine's results: records in FOLDER/records, output to FOLDER/results",
     )  # fmt: skip
-    parser.add_argument("--law-task", help="task of Figure 2 (default: the first with records)")
     arguments = parser.parse_args()
     try:
         if arguments.local:
@@ -115,7 +114,7 @@ def main() -> None:
         selection.write_choices(found.measured.choices, arguments.output / "tuning" / "choices.csv")
         aggregation.write_tables(found, arguments.output)
         aggregation.write_report(found, arguments.output)
-        drawn = aggregation.write_figures(found, arguments.output, arguments.law_task)
+        drawn = aggregation.write_figures(found, arguments.output)
         if arguments.output.resolve() == RESULTS.resolve():
             readme.update(ROOT / "README.md", found)
     except (PlanError, records.RecordsError, OSError) as error:

@@ -84,36 +84,46 @@ def write_report(r: Replication, output: Path) -> None:
     report.CLAIMS.to_csv(report.claims_table(sections), output / "tables" / "claims.csv")
 
 
-def all_figures(r: Replication, law_task: str | None = None) -> dict[str, Callable[[], Figure]]:
-    """Every figure by file name, drawn when called.
-
-    Args:
-      r: the analysis.
-      law_task: task of Figure 2; None for the first that has its records.
-    """
+def all_figures(r: Replication) -> dict[str, Callable[[], Figure]]:
+    """Every figure by file name, drawn when called."""
     a = r.measured
     curves = curve_table(a.study, a.final, a.records.curves, a.made)
-    shown = law_task or law_figures.default_task(a.final)
     out: dict[str, Callable[[], Figure]] = {
         "figure1": lambda: figures.figure1(curves),
-        "figure2": lambda: _law_figure(a, shown),
+        **_figures_of_laws(r),
         "figure3": lambda: figures.figure3(a.timings),
         "figure4": lambda: figures.figure4(curves),
         "figure5": lambda: figures.figure5(curves),
         "questions": lambda: question_figures.questions_figure(r.deviations),
     }
-    with_law = a.final[a.final.optimizer.isin([MIXED, COUPLED])]
-    for task in STUDY.task_order(with_law.task):
-        if task != shown:
-            out[f"figure2_{task}"] = partial(_law_figure, a, task)
-    for answer, final in r.elsewhere.items():
-        words, name = initial_laws.in_words(answer), re.sub(r"[^\w.]+", "_", answer).strip("_")
-        for task in STUDY.task_order(final.task):
-            draw = partial(law_figures.figure2, a.records, final, task, words)
-            out[f"figure2_{name}_{task}"] = draw
     for task in STUDY.task_order(r.law_rates.task):
         out[f"law_rates_{task}"] = partial(law_rates.figure, a.runs, a.records, task)
     return out | aggregation.sweep_drawings(a)
+
+
+def _figures_of_laws(r: Replication) -> dict[str, Callable[[], Figure]]:
+    """Figure 2 from every initial law on every task with records.
+
+    ``figure2`` is the first that shows what the paper's does, whatever its initial law; where none
+    does, the suite's own initial law on the first task.
+    """
+    a = r.measured
+    found = law_figures.like_the_paper(a.records, {"": a.final, **r.elsewhere})
+    main = found or ("", law_figures.default_task(a.final))
+    with_law = a.final[a.final.optimizer.isin([MIXED, COUPLED])]
+    tasks = STUDY.task_order(with_law.task) or [main[1]]
+    laws = {("", task): partial(_law_figure, a, task) for task in tasks}
+    for answer, final in r.elsewhere.items():
+        words = initial_laws.in_words(answer)
+        for task in STUDY.task_order(final.task):
+            laws[answer, task] = partial(law_figures.figure2, a.records, final, task, words)
+    rest = {_law_name(*key): draw for key, draw in laws.items() if key != main}
+    return {"figure2": laws[main], **rest}
+
+
+def _law_name(answer: str, task: str) -> str:
+    word = re.sub(r"[^\w.]+", "_", answer).strip("_")
+    return "_".join(part for part in ("figure2", word, task) if part)
 
 
 def _law_figure(a: Analysis, task: str) -> Figure:
@@ -122,8 +132,6 @@ def _law_figure(a: Analysis, task: str) -> Figure:
     return law_figures.figure2(a.records, a.final, task, note=note)
 
 
-def write_figures(
-    r: Replication, output: Path, law_task: str | None = None, empty: bool = True
-) -> list[Path]:
+def write_figures(r: Replication, output: Path, empty: bool = True) -> list[Path]:
     """Draws everything under ``output/figures`` as PNG and PDF; returns the paths."""
-    return aggregation.write_figures(all_figures(r, law_task), output, captions.caption, empty)
+    return aggregation.write_figures(all_figures(r), output, captions.caption, empty)

@@ -7,7 +7,8 @@ WHOLE = {
     "figure1": "The paper's Figure 1: test accuracy over training, CIFAR-10 ResNet-20. Mean over "
     "seeds, bands of one standard deviation.",
     "figure2": "The paper's Figure 2: the learning law over training, for M(0.9)⊕M(0.0) and "
-    "M(0.9)⊕M(0.8)⊕M(0.7).",
+    "M(0.9)⊕M(0.8)⊕M(0.7); from the initial law and on the task that show what the paper's does, "
+    "if any do.",
     "figure3": "The paper's Figure 3: time of one training step on CIFAR-10, by network.",
     "figure4": "The paper's Figure 4: test accuracy over training on the MLP and Conv tasks. Mean "
     "over seeds.",

@@ -14,12 +14,17 @@ from rllc.replication.claims import (
     supported_if,
     withheld,
 )
-from rllc.replication.law_dynamics import COUPLED, CROSSING_RANGE, MIXED, VANISHED, LawCurves
+from rllc.replication.law_dynamics import (
+    COUPLED,
+    CROSSING_RANGE,
+    MIXED,
+    MOST_SEEDS,
+    VANISHED,
+    LawCurves,
+)
 from rllc.replication.paper import STUDY
 from rllc.suite.markdown import counted
 from rllc.suite.show.analysis import Analysis
-
-MOST_SEEDS = 0.9  # all of three, nine of ten
 
 
 def law(a: Analysis) -> list[Claim]:

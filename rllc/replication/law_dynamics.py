@@ -16,6 +16,7 @@ COUPLED = "M(0.9)+M(0.8)+M(0.7)"  # the optimizer of Figure 2b
 DECAY = 0.9
 VANISHED = 0.05  # of the run's largest law; where the law is smaller its direction is noise
 CROSSING_RANGE = (1_000, 4_000)  # within a factor of two of the paper's “around the 2k step”
+MOST_SEEDS = 0.9  # all of three, nine of ten
 NESTEROV_ANGLE = float(np.degrees(np.arctan(DECAY)))  # 42°
 
 
@@ -136,6 +137,14 @@ def is_reversed(law: Floats) -> np.ndarray:
 def is_as_in_paper(crossing: float) -> bool:
     """Whether a Nesterov crossing lies within `CROSSING_RANGE`; one that is NaN does not."""
     return CROSSING_RANGE[0] <= crossing <= CROSSING_RANGE[1]
+
+
+def is_like_figure2(curves: LawCurves) -> bool:
+    """Whether a law of two units is reversed and crosses as the paper's, in most of the seeds."""
+    crossing = nesterov_crossing(curves.steps, curves.law)
+    found = crossing[np.isfinite(crossing)]
+    crosses = 2 * len(found) > len(crossing) and is_as_in_paper(float(np.median(found)))
+    return crosses and bool(is_reversed(curves.law).mean() >= MOST_SEEDS)
 
 
 def coupling(law: Floats) -> tuple[Floats, Floats]:

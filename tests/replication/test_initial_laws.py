@@ -168,11 +168,15 @@ def test_claims_from_another_law_have_a_section_of_their_own(found):
     assert (coupled.n, coupled.verdict) == ("3", NOT_SUPPORTED)
 
 
-def test_every_law_has_its_figure(found):
+def test_every_law_has_its_figure_and_the_main_one_is_like_the_papers(found):
+    """From (1, 0) the laws are reversed and cross at 1,800; from ones they never cross."""
     figures = aggregation.all_figures(found)
-    assert "figure2_first_mnist_mlp" in figures
-    title = figures["figure2_first_mnist_mlp"]().get_suptitle()
+    title = figures["figure2"]().get_suptitle()
     assert title == "Learning law over training, MNIST MLP, from (1, 0, …, 0)"
+    assert figures["figure2_mnist_mlp"]().get_suptitle() == "Learning law over training, MNIST MLP"
+    assert "figure2_first_mnist_mlp" not in figures
+    alone = aggregation.all_figures(found._replace(elsewhere={}))
+    assert alone["figure2"]().get_suptitle() == "Learning law over training, MNIST MLP"
 
 
 def test_without_runs_nothing_is_said():
