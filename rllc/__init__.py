@@ -28,6 +28,7 @@ from rllc.rules import (
     last_steps,
     sign_momentum,
 )
+from rllc.schedules import inverse_power_schedule
 from rllc.spelling import canonical_arguments
 from rllc.transform import RllcState, get_law, scale_by_rllc
 
@@ -47,6 +48,7 @@ __all__ = [
     "get_law",
     "gradient_history",
     "initial_law",
+    "inverse_power_schedule",
     "jordan",
     "last_steps",
     "law_labels",

@@ -18,6 +18,13 @@ OPTIMIZERS = {
         law_groups="leaf",
         weight_decay=1e-2,
     ),
+    "a multiplicative law by averages": lambda rate: rllc.lm_rllc(
+        "M(0.9)+M(0.0)",
+        rate,
+        law_update="multiplicative",
+        correction_decay=0.5,
+        law_groups="leaf",
+    ),
     "scale_by_rllc": lambda rate: optax.chain(
         rllc.scale_by_rllc(rllc.gradient_history((0, 2))), rllc.scale_by_step(rate)
     ),
