@@ -9,6 +9,7 @@ the experiments live in `rllc.suite`, which runs from a checkout and is not inst
 from rllc.alias import linear_memory, lm_rllc, mix, scale_by_step, wrap
 from rllc.groups import law_labels
 from rllc.law import resolve_initial_law as initial_law
+from rllc.metric import RmsMetricState, precondition_by_rms
 from rllc.normal_form import NormalForm, normal_form
 from rllc.propagators import (
     NonDecayingMemoryWarning,
@@ -40,6 +41,7 @@ __all__ = [
     "NormalForm",
     "Propagator",
     "RllcState",
+    "RmsMetricState",
     "adam_and_momentum",
     "canonical_arguments",
     "complex_jordan",
@@ -58,6 +60,7 @@ __all__ = [
     "momentum",
     "normal_form",
     "parse",
+    "precondition_by_rms",
     "scale_by_rllc",
     "scale_by_step",
     "sign_momentum",

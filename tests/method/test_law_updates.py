@@ -87,7 +87,7 @@ def laws_under_a_steady_drift(steps, **options):
 
 
 @pytest.mark.slow
-def test_a_steady_drift_ends_an_additive_law_and_halves_a_multiplicative_one():
+def test_a_steady_drift_ends_an_additive_law_and_shrinks_a_multiplicative_one():
     t = np.arange(2000.0)  # corrections so far: the first gradient meets an empty memory
     added = laws_under_a_steady_drift(2000, law_learning_rate=0.01)
     np.testing.assert_allclose(added, 1 - 0.01 * DRIFT * t, atol=1e-9)
