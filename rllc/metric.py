@@ -51,8 +51,7 @@ def precondition_by_rms(
       eps: ε, added to the root of the second moment (unit of a gradient).
 
     Returns:
-      An optax optimizer that keeps one number per parameter more than the inner one, and reads and
-      writes it once in a step.
+      An optax optimizer that keeps one number per parameter more than the inner one.
 
     Example:
       >>> import jax.numpy as jnp, rllc
