@@ -9,6 +9,7 @@ the experiments live in `rllc.suite`, which runs from a checkout and is not inst
 from rllc.alias import linear_memory, lm_rllc, mix, scale_by_step, wrap
 from rllc.groups import law_labels
 from rllc.law import resolve_initial_law as initial_law
+from rllc.metric import RmsMetricState, precondition_by_rms
 from rllc.normal_form import NormalForm, normal_form
 from rllc.propagators import (
     NonDecayingMemoryWarning,
@@ -28,6 +29,7 @@ from rllc.rules import (
     last_steps,
     sign_momentum,
 )
+from rllc.schedules import inverse_power_schedule
 from rllc.spelling import canonical_arguments
 from rllc.transform import RllcState, get_law, scale_by_rllc
 
@@ -39,6 +41,7 @@ __all__ = [
     "NormalForm",
     "Propagator",
     "RllcState",
+    "RmsMetricState",
     "adam_and_momentum",
     "canonical_arguments",
     "complex_jordan",
@@ -47,6 +50,7 @@ __all__ = [
     "get_law",
     "gradient_history",
     "initial_law",
+    "inverse_power_schedule",
     "jordan",
     "last_steps",
     "law_labels",
@@ -56,6 +60,7 @@ __all__ = [
     "momentum",
     "normal_form",
     "parse",
+    "precondition_by_rms",
     "scale_by_rllc",
     "scale_by_step",
     "sign_momentum",

@@ -49,8 +49,9 @@ def lm_rllc(
       initial_law: L_0, see `rllc.initial_law`; a choice the paper leaves open.
       epsilon: ε of the relaxed pseudo-inverse, see `rllc.law.correction`; a choice the paper leaves
         open.
-      **options: epsilon_mode, gram, correct_with, law_groups, law_bounds, max_correction,
-        max_law_step, max_gradient_ratio, memory_dtype, axis_name: as in `rllc.scale_by_rllc`.
+      **options: epsilon_mode, gram, correct_with, law_update, correction_decay, law_groups,
+        law_bounds, max_correction, max_law_step, max_gradient_ratio, memory_dtype, axis_name: as in
+        `rllc.scale_by_rllc`.
       weight_decay: decoupled decay λ: adds c₁ λ θ to the step. None for none (the paper).
       mask: which parameters decay, as in `optax.add_decayed_weights`.
 

@@ -92,25 +92,6 @@ def is_trusted(
     return large & finite & (square <= max_gradient_ratio**2 * mean_square)
 
 
-def corrected(law: jax.Array, change: jax.Array, rate: Any, options: Any) -> jax.Array:
-    """L + c₂ M^+ g within the limits of the LawOptions, in the law's own dtype."""
-    step = rate * _at_most(options.max_correction, change)
-    law = (law + _at_most(options.max_law_step, step)).astype(law.dtype)
-    if options.law_bounds is None:
-        return law
-    return jnp.clip(law, *options.law_bounds).astype(law.dtype)
-
-
-def _at_most(limit: Any, vector: jax.Array) -> jax.Array:
-    """The vector, shortened to this Euclidean norm where it is longer."""
-    if limit is None:
-        return vector
-    square = jnp.sum(vector * vector, axis=-1, keepdims=True)
-    long = square > limit**2
-    factor = limit / jnp.sqrt(jnp.where(long, square, 1))  # no root of 0, which has no derivative
-    return vector * jnp.where(long, factor, 1)
-
-
 def _mean_square(gram: jax.Array) -> jax.Array:
     """tr G / k, the mean square of the memory's columns."""
     return jnp.trace(gram, axis1=-2, axis2=-1) / gram.shape[-1]

@@ -12,9 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from rllc.law import EPSILON_MODES
+from rllc.moving import LAW_UPDATES
 
 ScalarOrSchedule = Any  # float | jax.Array (possibly traced) | Callable[[count], scalar]
 MAX_GRADIENT_RATIO = 300.0  # real training stays below 50, see docs/guards.md
+MAX_RELATIVE_STEP = 0.1  # of a multiplicative law, see docs/guards.md
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -25,10 +27,12 @@ class LawOptions(NamedTuple):
     epsilon_mode: str = "relative"
     gram: str = "exact"
     correct_with: str = "old"
+    law_update: str = "additive"
+    correction_decay: Any = None
     law_groups: Any = None
     law_bounds: tuple[Any, Any] | None = None
     max_correction: Any = None
-    max_law_step: Any = None
+    max_law_step: Any = "auto"
     max_gradient_ratio: Any = "auto"
     memory_dtype: Any = None
     axis_name: Any = None
@@ -83,14 +87,39 @@ def check_options(options: LawOptions, linear: bool) -> LawOptions:
     _check_name("correct_with", options.correct_with, ("old", "updated"))
     if options.correct_with == "updated" and options.gram == "recursive":
         raise ValueError("correct_with='updated' needs gram='exact'; gram is 'recursive'")
+    _check_name("law_update", options.law_update, LAW_UPDATES)
+    _check_decay(options.correction_decay)
     _check_bounds(options.law_bounds)
-    if isinstance(options.max_gradient_ratio, str):
-        _check_name("max_gradient_ratio", options.max_gradient_ratio, ("auto",))
-        options = options._replace(max_gradient_ratio=MAX_GRADIENT_RATIO if linear else None)
+    options = _without_auto(options, linear)
     for name in ("max_correction", "max_law_step", "max_gradient_ratio"):
         _check_limit(name, getattr(options, name))
     _check_dtype(options.memory_dtype)
     return options
+
+
+def _without_auto(options: LawOptions, linear: bool) -> LawOptions:
+    """The options with a number or None in place of "auto"."""
+    automatic: dict[str, Any] = {
+        "max_law_step": MAX_RELATIVE_STEP if options.law_update == "multiplicative" else None,
+        "max_gradient_ratio": MAX_GRADIENT_RATIO if linear else None,
+    }
+    for name, value in automatic.items():
+        if isinstance(getattr(options, name), str):
+            _check_name(name, getattr(options, name), ("auto",))
+            options = options._replace(**{name: value})
+    return options
+
+
+def check_start(law: Any, options: LawOptions) -> None:
+    """Raise a ValueError for an initial law that its updates could never move in some unit."""
+    if options.law_update == "additive" or isinstance(law, jax.core.Tracer):
+        return
+    if not np.all(np.asarray(law)):
+        raise ValueError(
+            f"initial_law is {np.asarray(law).tolist()}; law_update='multiplicative' multiplies, "
+            "so a coefficient that starts at 0 stays 0: give it a small value, or leave its unit "
+            "out of the memory"
+        )
 
 
 def value_at(rate: ScalarOrSchedule, count: jax.Array) -> Any:
@@ -110,6 +139,17 @@ def check_rate(name: str, rate: ScalarOrSchedule) -> None:
 def _check_name(option: str, name: Any, names: tuple[str, ...]) -> None:
     if name not in names:
         raise ValueError(f"{option} is {name!r}; it must be {' or '.join(map(repr, names))}")
+
+
+def _check_decay(decay: Any) -> None:
+    """Raise a ValueError for a concrete decay that is not in [0, 1)."""
+    if decay is None or isinstance(decay, jax.core.Tracer):
+        return
+    number = not callable(decay) and not isinstance(decay, str) and np.ndim(decay) == 0
+    if not number or not 0 <= float(decay) < 1:
+        raise ValueError(
+            f"correction_decay is {decay!r}; it must be one number of at least 0 and less than 1"
+        )
 
 
 def _check_bounds(bounds: Any) -> None:

@@ -9,13 +9,15 @@ import jax.numpy as jnp
 import optax
 
 from rllc.groups import law_labels, leaf_groups
-from rllc.law import corrected, correction, is_trusted, propagate_gram, resolve_initial_law
+from rllc.law import correction, is_trusted, propagate_gram, resolve_initial_law
 from rllc.linear import Memory, PyTree, one_after
+from rllc.moving import CorrectionAverage, at_most, averaged, empty_average, moved
 from rllc.options import (
     LawOptions,
     ScalarOrSchedule,
     check_options,
     check_rate,
+    check_start,
     takes_law_options,
     value_at,
 )
@@ -35,6 +37,7 @@ class RllcState(NamedTuple):
       gram: M_tᵀM_t, shape (k, k) or (groups, k, k); None where each step computes it from the
         memory (``gram="exact"``).
       hidden: H_t, the hidden state of a memory rule; () for linear memory.
+      average: the running average of corrections; None without ``correction_decay``.
     """
 
     count: jax.Array  # type: ignore[assignment]  # a field, not tuple.count
@@ -42,6 +45,7 @@ class RllcState(NamedTuple):
     memory: Memory
     gram: jax.Array | None
     hidden: PyTree
+    average: CorrectionAverage | None = None
 
 
 @takes_law_options()
@@ -76,13 +80,20 @@ def scale_by_rllc(
         :math:`L_t = L_{t-1} + c_2 M_{t-1}^+ g_t` (the paper); "updated" with the memory that
         already holds it, :math:`L_t = L_{t-1} + c_2 M_t^+ g_t`, a reading to try (``gram="exact"``
         only).
+      law_update: "additive" adds the correction (the paper); "multiplicative" takes it as a
+        relative change, :math:`L_j ← L_j e^{\pm c_2 (M^+ g)_j}` with the sign of L_j, which a
+        coefficient keeps; see `rllc.moving.moved`. None may start at 0, where it would stay.
+      correction_decay: None corrects by the newest M^+ g (the paper); a number d in [0, 1) by an
+        exponential moving average of it, of decay d and without bias at the start.
       law_groups: None for one law over the whole tree (the paper); "leaf" for a law per leaf; or a
         tree of labels (a prefix of the parameters), or a callable from the parameters to one, for a
         law per label.
       law_bounds: (low, high), the law's coefficients are clipped to it; low at most high, None
-        for no bound on that side.
+        for no bound on that side. Either may be k values, a fraction of the initial law, say.
       max_correction: an upper bound for the Euclidean norm of M^+ g; a longer one is shortened.
-      max_law_step: likewise for c₂ M^+ g, how far the law moves in one step.
+      max_law_step: likewise for c₂ M^+ g (averaged, if it is), how far the law moves in one step:
+        in its own unit, or relative to itself where it is multiplicative. "auto" is None for an
+        additive law (the paper) and 0.1 for a multiplicative one; None for no limit.
       max_gradient_ratio: the law stays as it is where |g| is more than this many times the root
         mean square of the memory's columns, √(tr G / k): after a spike, or where the memory passes
         zero. "auto" is 300 for linear memory, above what real training reaches, and None for other
@@ -119,11 +130,18 @@ def scale_by_rllc(
     propagator = rule if isinstance(rule, Propagator) else None
     law_options = check_options(LawOptions(**options), linear=propagator is not None)
     check_rate("law_learning_rate", 0.0 if law_learning_rate is None else law_learning_rate)
+
+    def start_of(k: int) -> Any:
+        law = resolve_initial_law(initial_law, k)
+        check_start(law, law_options)
+        return law
+
     if propagator is not None:
-        resolve_initial_law(initial_law, propagator.num_units)
+        start_of(propagator.num_units)
     keeper = waiting_rule(rule, law_options.memory_dtype)
     moves, groups_of = law_learning_rate is not None, law_options.law_groups
     before, after = (moves and law_options.correct_with == when for when in ("old", "updated"))
+    averages = moves and law_options.correction_decay is not None
     recursive = moves and propagator is not None and law_options.gram == "recursive"
 
     def init(params: PyTree) -> RllcState:
@@ -131,17 +149,18 @@ def scale_by_rllc(
         memory, hidden = keeper.init(params)
         k = len(memory)
         shape = () if groups_of is None else (len(law_labels(groups_of, params)),)
-        law = jnp.asarray(resolve_initial_law(initial_law, k), dtype)
+        law = jnp.broadcast_to(jnp.asarray(start_of(k), dtype), (*shape, k))
         return RllcState(
             count=jnp.zeros((), jnp.int32),
-            law=jnp.broadcast_to(law, (*shape, k)),
+            law=law,
             memory=memory,
             gram=jnp.zeros((*shape, k, k), dtype) if recursive else None,
             hidden=hidden,
+            average=empty_average(law) if averages else None,
         )
 
-    def correct(memory: Memory, gradient: PyTree, state: RllcState) -> tuple[Any, Any]:
-        """The law corrected with this memory, and the next Gram matrix if it is carried along."""
+    def correct(memory: Memory, gradient: PyTree, state: RllcState) -> tuple[Any, Any, Any]:
+        """The law corrected with this memory; the average and the next Gram matrix, if carried."""
         groups = leaf_groups(groups_of, gradient)
         axes = law_options.axis_name
         known = products(memory, gradient, groups, state.law, state.gram, axes)
@@ -149,24 +168,28 @@ def scale_by_rllc(
         change = correction(
             *known[:2], law_options.epsilon, law_options.epsilon_mode, where=trusted
         )
-        rate = value_at(law_learning_rate, state.count)
-        law = corrected(state.law, change, rate, law_options)
-        return law, propagate_gram(propagator, *known) if recursive and propagator else None
+        change, average = at_most(law_options.max_correction, change), state.average
+        if average is not None:
+            average, change = averaged(average, change, law_options.correction_decay, trusted)
+        law = moved(state.law, change, value_at(law_learning_rate, state.count), law_options)
+        gram = propagate_gram(propagator, *known) if recursive and propagator else None
+        return law, average, gram
 
     def update(
         updates: PyTree, state: RllcState, params: PyTree = None, **extra: Any
     ) -> tuple[PyTree, RllcState]:
         updates = checked_gradient(updates, state.memory)
         one: Any = 1.0
-        law, gram = state.law, state.gram
+        law, average, gram = state.law, state.average, state.gram
         if before:
-            law, gram = correct(state.memory, updates, state)
+            law, average, gram = correct(state.memory, updates, state)
             one = one_after(jnp.sum(law))  # the old memory has been read: now overwrite it
         memory, hidden = keeper.update(updates, state.memory, state.hidden, one, params, **extra)
         if after:
-            law, gram = correct(memory, updates, state)
+            law, average, gram = correct(memory, updates, state)
         step = _combine(memory, updates, law, leaf_groups(groups_of, updates))
-        return step, RllcState(optax.safe_increment(state.count), law, memory, gram, hidden)
+        count = optax.safe_increment(state.count)
+        return step, RllcState(count, law, memory, gram, hidden, average)
 
     return optax.GradientTransformationExtraArgs(init, update)
 

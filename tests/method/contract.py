@@ -18,10 +18,20 @@ OPTIMIZERS = {
         law_groups="leaf",
         weight_decay=1e-2,
     ),
+    "a multiplicative law by averages": lambda rate: rllc.lm_rllc(
+        "M(0.9)+M(0.0)",
+        rate,
+        law_update="multiplicative",
+        correction_decay=0.5,
+        law_groups="leaf",
+    ),
     "scale_by_rllc": lambda rate: optax.chain(
         rllc.scale_by_rllc(rllc.gradient_history((0, 2))), rllc.scale_by_step(rate)
     ),
     "linear_memory": lambda rate: rllc.linear_memory("M(0.9)+M(0.0)", (0.9, 1), rate),
+    "precondition_by_rms": lambda rate: rllc.precondition_by_rms(
+        rllc.lm_rllc("M(0.9)", rate), 0.9, 1e-3
+    ),
     "wrap": lambda rate: rllc.wrap(optax.sgd(1e-2, momentum=0.9), rate),
     "mix": lambda rate: rllc.mix(optax.sgd(0.1), optax.adam(1e-2), learning_rate=rate),
 }

@@ -58,9 +58,28 @@ def pseudo_inverse(memory, epsilon, mode):
     return np.linalg.solve(gram + ridge * np.eye(k), memory.T)
 
 
-def follow(
-    table, law, gradients, rate, law_rate, epsilon=1e-6, mode="relative", correct_with="old"
-):
+def shortened(vector, longest):
+    """The vector, scaled to this length where it is longer."""
+    length = np.linalg.norm(vector)
+    return vector if longest is None or length <= longest else vector * longest / length
+
+
+def mean_by_age(corrections, decay):
+    """Corrections weighted by decay^age, the newest of age 0."""
+    weights = decay ** np.arange(len(corrections))[::-1].astype(np.float64)
+    return weights @ np.array(corrections) / weights.sum()
+
+
+def move(law, step, law_update):
+    """One coefficient after the other: L + s, or L e^s for L > 0 and L e^-s for L < 0."""
+    if law_update == "additive":
+        return law + step
+    return np.array(
+        [x * np.exp(s) if x > 0 else x * np.exp(-s) for x, s in zip(law, step, strict=True)]
+    )
+
+
+def follow(table, law, gradients, rate, law_rate, **options):
     """LM-RLLC: parameters (from 0) and law after each step.
 
     Args:
@@ -68,8 +87,7 @@ def follow(
       law: L_0, shape (k,).
       gradients: shape (steps, n).
       rate, law_rate: c₁ and c₂.
-      epsilon, mode: of the pseudo-inverse.
-      correct_with: "old" projects g_t on M_{t-1}, as the paper does; "updated" on M_t.
+      **options: of `follow_rule`.
 
     Returns:
       θ, shape (steps, n), and L, shape (steps, k).
@@ -79,20 +97,44 @@ def follow(
     def rule(memory, g):
         return memory @ transition + np.outer(g, injection)
 
-    return follow_rule(rule, law, gradients, rate, law_rate, epsilon, mode, correct_with)
+    return follow_rule(rule, law, gradients, rate, law_rate, **options)
 
 
 def follow_rule(
-    rule, law, gradients, rate, law_rate, epsilon=1e-6, mode="relative", correct_with="old"
+    rule,
+    law,
+    gradients,
+    rate,
+    law_rate,
+    epsilon=1e-6,
+    mode="relative",
+    correct_with="old",
+    law_update="additive",
+    decay=None,
+    longest=None,
 ):
-    """Definition 3.2 for any rule(memory, g) -> new memory; the rule keeps its hidden state."""
+    """Definition 3.2 for any rule(memory, g) -> new memory; the rule keeps its hidden state.
+
+    Args:
+      rule, law, gradients, rate: as above.
+      law_rate: c₂, or a function of the number of steps taken.
+      epsilon, mode: of the pseudo-inverse.
+      correct_with: "old" projects g_t on M_{t-1}, as the paper does; "updated" on M_t.
+      law_update: "additive", as the paper's, or "multiplicative".
+      decay: of the average of corrections; None for the newest alone.
+      longest: of c₂ times the correction; None for any length.
+    """
     memory = np.zeros((gradients.shape[1], len(law)))
     theta, law = np.zeros(gradients.shape[1]), np.array(law, dtype=np.float64)
-    thetas, laws = [], []
-    for g in gradients:
+    thetas, laws, corrections = [], [], []
+    for t, g in enumerate(gradients):
         old, memory = memory, rule(memory, g)
         projected_on = {"old": old, "updated": memory}[correct_with]
-        law = law + law_rate * pseudo_inverse(projected_on, epsilon, mode) @ g
+        if projected_on.any():
+            corrections.append(pseudo_inverse(projected_on, epsilon, mode) @ g)
+            used = corrections[-1] if decay is None else mean_by_age(corrections, decay)
+            c2 = law_rate(t) if callable(law_rate) else law_rate
+            law = move(law, shortened(c2 * used, longest), law_update)
         theta = theta - rate * memory @ law
         thetas.append(theta)
         laws.append(law)
