@@ -98,9 +98,14 @@ def class_sizes(classes: int, examples: int, exponent: float) -> np.ndarray:
 
 @lru_cache(maxsize=8)
 def problem(
-    classes: int, dimension: int, examples: int, exponent: float, separation: float, ridge: float
+    classes: int,
+    dimension: int,
+    examples: int,
+    exponent: float,
+    separation: float,
+    ridge: float,
 ) -> Problem:
-    """The examples and their optimum; rare are the classes behind the first half of all examples."""
+    """The examples and their optimum; rare are classes behind the first half of all examples."""
     rng = np.random.default_rng(0)
     sizes = class_sizes(classes, examples, exponent)
     y = np.repeat(np.arange(classes), sizes).astype(np.int32)

@@ -20,8 +20,8 @@ def saddle(
 
     At the origin its Hessian has k eigenvalues -γ and the others 1; the minima, all of value 0, are
     where the first k coordinates are 1 or -1 and the others 0. A run starts at random, standard
-    normal off the escaping directions and ``offset`` times that along them, so gradient descent
-    falls onto the saddle first and needs about log(1 / offset) / (γ · learning rate) steps to leave.
+    normal off the directions of escape and ``offset`` times that along them. Gradient descent thus
+    falls onto the saddle, and leaves it after about log(1 / offset) / (γ · learning rate) steps.
 
     Args:
       name: label in the records.

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rllc.suite.engine import optimizers
-from rllc.suite.engine.batching import INIT, NOISE, ORDER, stream_key
+from rllc.suite.engine.batching import EVALUATION, INIT, NOISE, ORDER, stream_key
 from rllc.suite.engine.program import train_step
 
 Family = Callable[..., Any]  # of traced numbers by name; returns a Task whose batches are generated
@@ -49,7 +49,8 @@ def train(
     """Trains every point on every cell with every seed.
 
     Args:
-      family: called with the numbers of a cell by name. Its tasks have no augmentation.
+      family: called with the numbers of a cell by name. Its tasks have no augmentation, and one
+        batch measures them exactly.
       cells: the traced arguments of the family, each (c,).
       optimizer: static config of the optimizer (see `plan.Run`).
       hyper: its traced arguments, each (c, r) or (c, r, …).
@@ -65,52 +66,66 @@ def train(
     if len({len(array) for array in (*numbers.values(), *traced.values())}) != 1:
         shapes = {name: array.shape for name, array in (numbers | traced).items()}
         raise ValueError(f"first axes must all be the cells: {shapes}")
-    many = partial(_of_all, partial(_one_run, family, dict(optimizer)))
-    start, advance, end = (jax.jit(partial(many, part)) for part in ("start", "advance", "end"))
-    seed_array = jnp.asarray(seeds, jnp.int32)
-    carry = start(numbers, seed_array, traced, None, 0, 0)
+    made = partial(_made, family, dict(optimizer))
+    start, advance, end = (_of_all(partial(part, made)) for part in (_start, _advance, _end))
+    fixed = numbers, jnp.asarray(seeds, jnp.int32), traced
+    carry = start(*fixed, None, 0, 0)
     for first in range(0, steps, chunk):
         until = min(first + chunk, steps)
-        carry = jax.block_until_ready(advance(numbers, seed_array, traced, carry, first, until))
+        carry = jax.block_until_ready(advance(*fixed, carry, first, until))
         progress(until - first)
-    return Ended(*jax.device_get(end(numbers, seed_array, traced, carry, 0, 0)))
+    return Ended(*jax.device_get(end(*fixed, carry, 0, 0)))
 
 
-def _of_all(one: Callable[..., Any], part: str, numbers, seeds, hyper, carry, first, until) -> Any:
-    """`one` along (c, s, r); the carry has all three axes, everything else its own."""
-    runs = jax.vmap(partial(one, part), (None, None, 0, 0, None, None))
+def _of_all(one: Callable[..., Any]) -> Callable[..., Any]:
+    """`one` of (numbers, seed, hyper, carry, first, until) along (c, s, r), compiled."""
+    runs = jax.vmap(one, (None, None, 0, 0, None, None))
     over_seeds = jax.vmap(runs, (None, 0, None, 0, None, None))
-    return jax.vmap(over_seeds, (0, None, 0, 0, None, None))(
-        numbers, seeds, hyper, carry, first, until
-    )
+    return jax.jit(jax.vmap(over_seeds, (0, None, 0, 0, None, None)))
 
 
-def _one_run(
-    family: Family, optimizer, part: str, numbers, seed, hyper, carry, first, until
-) -> Any:
+class _Made(NamedTuple):
+    """A cell's task and data, and the static and the traced arguments of the optimizer."""
+
+    task: Any
+    data: Any
+    optimizer: dict[str, Any]
+    hyper: dict[str, jax.Array]
+
+
+def _made(family: Family, optimizer: dict[str, Any], numbers: Any, hyper: Any) -> _Made:
     task = family(**numbers)
-    if part == "start":
-        params, state = task.init(stream_key(seed, INIT))
-        return (params, state, optimizers.build(optimizer, hyper).init(params)), jnp.bool_(False)
-    if part == "end":
-        return _measured(task, optimizer, carry)
+    return _Made(task, task.data(None), optimizer, hyper)
+
+
+def _start(made, numbers, seed, hyper, carry, first, until):
+    """((params, state, opt_state), whether it diverged) before the first step."""
+    of = made(numbers, hyper)
+    params, state = of.task.init(stream_key(seed, INIT))
+    opt_state = optimizers.build(of.optimizer, hyper).init(params)
+    return (params, state, opt_state), jnp.bool_(False)
+
+
+def _advance(made, numbers, seed, hyper, carry, first, until):
+    of = made(numbers, hyper)
 
     def step(i, carried):
         carry, diverged = carried
         order, noise = (jax.random.fold_in(stream_key(seed, s), i) for s in (ORDER, NOISE))
-        batch = task.prepare(task.data(None).train(order, i), None)
-        carry, (loss, _) = train_step(task, optimizer, carry, batch, noise, hyper)
+        batch = of.task.prepare(of.data.train(order, i), None)
+        carry, (loss, _) = train_step(of.task, of.optimizer, carry, batch, noise, hyper)
         return carry, diverged | ~jnp.isfinite(loss)
 
     return jax.lax.fori_loop(first, until, step, carry)
 
 
-def _measured(task: Any, optimizer, carried) -> tuple[jax.Array, jax.Array, dict[str, jax.Array]]:
-    """Leading metric on the validation problem, whether the run diverged, probes."""
-    (params, state, opt_state), diverged = carried
-    key = stream_key(0, NOISE)
-    shown = optimizers.evaluation_parameters(optimizer)(opt_state, params)
-    batch = task.prepare(task.data(None).validation(key, 0), None)
-    _, (_, metrics) = task.loss(shown, state, batch, key, False)
-    value = jnp.mean(metrics[task.metrics[0].name])
-    return value, diverged, optimizers.observe(optimizer, opt_state)
+def _end(made, numbers, seed, hyper, carry, first, until):
+    """Leading metric on one validation batch, whether the run diverged, probes."""
+    of = made(numbers, hyper)
+    (params, state, opt_state), diverged = carry
+    shown = optimizers.evaluation_parameters(of.optimizer)(opt_state, params)
+    key = stream_key(0, EVALUATION)
+    batch = of.task.prepare(of.data.validation(key, 0), None)
+    _, (_, metrics) = of.task.loss(shown, state, batch, key, False)
+    value = jnp.mean(metrics[of.task.metrics[0].name])
+    return value, diverged, optimizers.observe(of.optimizer, opt_state)
