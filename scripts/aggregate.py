@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 ROOT = Path(__file__).resolve().parent.parent
-from rllc.replication import aggregation, analysis, closing, readme  # noqa: E402
+from rllc.replication import aggregation, analysis, closing, quadratic_page, readme  # noqa: E402
 from rllc.replication.analysis import Replication  # noqa: E402
 from rllc.suite import records  # noqa: E402
 from rllc.suite.choose import selection  # noqa: E402
@@ -22,6 +22,7 @@ from rllc.suite.show.aggregation import three_columns  # noqa: E402
 
 CONF = Conf(ROOT / "conf")
 RESULTS = ROOT / "results"
+QUADRATICS = RESULTS / "quadratics" / "runs.csv"  # of scripts/quadratic_map.py
 
 
 def default_variants(runs: pd.DataFrame) -> dict[tuple[str, str], str]:
@@ -116,6 +117,7 @@ def main() -> None:
         aggregation.write_tables(found, arguments.output)
         aggregation.write_report(found, arguments.output)
         drawn = aggregation.write_figures(found, arguments.output, arguments.law_task)
+        drawn += quadratic_page.write(QUADRATICS, arguments.output / "quadratics")
         if arguments.output.resolve() == RESULTS.resolve():
             readme.update(ROOT / "README.md", found)
     except (PlanError, records.RecordsError, OSError) as error:

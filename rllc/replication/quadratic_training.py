@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
+import optax
 import pandas as pd
 
 from rllc.replication import quadratics
@@ -23,15 +24,21 @@ FIELDS = ("learning_rate", "law_learning_rate")
 
 
 class Entry(NamedTuple):
-    """A row of the map: its label, the optimizer's config, eigenvectors, and a grid (points, 1-2).
+    """A row of the map.
 
-    The grid's columns are `FIELDS`, the latter for RLLC alone.
+    Attributes:
+      label: of the optimizer.
+      config: name of its config.
+      grid: (points, 1 or 2); columns are `FIELDS`, the latter for RLLC alone.
+      basis: eigenvectors of the quadratics.
+      decays: whether the learning rate falls to 0.
     """
 
     label: str
     config: str
-    basis: str
     grid: np.ndarray
+    basis: str = "random"
+    decays: bool = False
 
 
 class Size(NamedTuple):
@@ -51,12 +58,20 @@ def entries() -> tuple[Entry, ...]:
     rates = [1e-4, 3e-4, 1e-3, 3e-3, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0]
     ours = np.array([(c1, c2) for c1 in rates for c2 in quadratics.LAW_RATES])
     return (
-        Entry(quadratics.MOMENTUM, "momentum", "random", momentum),
-        Entry(quadratics.ADAM, "adam", "random", adam),
-        Entry(quadratics.ADAM_ON_AXES, "adam", "axes", adam),
-        Entry(quadratics.SINGLE, "m_0.9", "random", ours),
-        Entry(quadratics.MIXED, "m_0.9_m_0.0", "random", ours),
+        Entry(quadratics.MOMENTUM, "momentum", momentum),
+        Entry(quadratics.ADAM, "adam", adam),
+        Entry(quadratics.SINGLE, "m_0.9", ours),
+        Entry(quadratics.MIXED, "m_0.9_m_0.0", ours),
+        Entry(quadratics.DECAYED, "momentum", momentum, decays=True),
+        Entry(quadratics.ADAM_ON_AXES, "adam", adam, basis="axes"),
     )
+
+
+def decayed_momentum(
+    learning_rate: Any, steps: int, momentum: float, nesterov: bool
+) -> optax.GradientTransformation:
+    """`optax.sgd` with a learning rate that falls to 0 in a straight line."""
+    return optax.sgd(optax.linear_schedule(learning_rate, 0.0, steps), momentum, nesterov)
 
 
 def _rounded(values: np.ndarray) -> np.ndarray:
@@ -120,6 +135,10 @@ def _runs(conf, size, row, cells, points, seeds, progress) -> pd.DataFrame:
     """Trains one optimizer at points (cells, points, 1-2); a table row per run."""
     words = ["task=known/quadratic", f"optimizer={row.config}"]
     run = configuration.run_of(configuration.compose(conf, words), {})
+    optimizer = run.optimizer
+    if row.decays:
+        target = f"{__name__}.{decayed_momentum.__name__}"
+        optimizer = {**optimizer, "_target_": target, "steps": size.steps}
     hyper = {name: points[..., i] for i, name in enumerate(FIELDS[: points.shape[-1]])}
     for name in set(run.traced) - set(hyper):
         value = np.asarray(run.traced[name], float)
@@ -128,7 +147,7 @@ def _runs(conf, size, row, cells, points, seeds, progress) -> pd.DataFrame:
     numbers = {name: cells[name].to_numpy() for name in quadratics.CELL}
     runs = len(cells) * len(seeds) * points.shape[1]
     ended = family.train(
-        made, numbers, run.optimizer, hyper, seeds, size.steps,
+        made, numbers, optimizer, hyper, seeds, size.steps,
         progress=lambda count: progress(runs, count),
     )  # fmt: skip
     return _table(row.label, cells, seeds, points, ended)
