@@ -53,12 +53,13 @@ def read(path: Path) -> pd.DataFrame:
       RecordsError: there is no such file, or it lacks a column.
     """
     try:
-        runs = pd.read_csv(path, comment="#", float_precision="round_trip")
+        runs = pd.read_csv(path, comment="#", dtype=str)
     except (OSError, ValueError) as error:
         raise RecordsError(f"cannot read {path}: {error}") from None
     if missing := [name for name in RUNS if name not in runs]:
         raise RecordsError(f"{path} has no column {missing[0]}; scripts/quadratic_map.py writes it")
-    return runs.assign(diverged=runs.diverged.astype(bool))
+    numbers = runs[RUNS].drop(columns=["role", "optimizer"]).astype(float)  # NumPy's, exact
+    return runs.assign(**numbers).astype({"seed": int, "diverged": bool})
 
 
 def chosen(runs: pd.DataFrame) -> pd.DataFrame:
