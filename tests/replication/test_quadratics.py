@@ -124,6 +124,41 @@ def test_committed_final_runs_are_at_what_their_tuning_runs_choose():
 
 
 @pytest.mark.slow
+def test_the_guide_says_what_the_map_shows():
+    """Each assertion is a sentence of docs/problems.md, in its order."""
+    runs = quadratics.read(COMMITTED / "runs.csv")
+    cells, off = quadratics.cells(runs), quadratics.off(runs)
+    ours = cells[cells.optimizer.isin((SINGLE, MIXED))]
+    assert ((ours.verdict == "tie").groupby(ours.optimizer).mean() > 0.6).all()
+    lower = ours[ours.verdict == "lower"]
+    assert lower.optimizer.nunique() == 2
+    assert (lower.condition >= 100).all()
+    assert lower.noise.between(0.01, 0.1).all()
+    single = lower[lower.optimizer == SINGLE]
+    assert (single.first_rate > 1).all()
+    assert (single.end_rate < 1).all()
+    decayed = quadratics.against(runs, quadratics.DECAYED)
+    assert not (decayed.verdict[decayed.noise > 0] == "lower").any()
+    higher = ours[ours.verdict == "higher"]
+    assert ((higher.condition <= 10) | ((higher.noise == 0) & (higher.condition == 1e4))).all()
+
+    assert (off.end_rate[off.factor == 0.01] < 0.1).all()
+    right = off[(off.factor == 0.1) & (off.end_rate > 0.5)]
+    assert 0 < len(right) < 25
+    assert set(right.law_learning_rate) == {0.03}
+    high = off[off.factor == 10]
+    assert (high.end_rate[high.noise >= 1] > 9).all()
+    fell = high[(high.noise == 0.01) & (high.condition >= 1000) & (high.law_learning_rate > 0.003)]
+    assert (fell.end_rate < 1.1).all()
+    assert (fell.end_rate < 0.5).sum() >= 3
+    assert set(off.noise[off.diverged > 0]) == {0}
+    assert set(off.factor[off.diverged > 0]) == {10}
+    lost = runs[(runs.role == "off") & runs.diverged & (runs.condition == 1)]
+    assert len(lost)
+    assert (lost.law_1 < 0).all()
+
+
+@pytest.mark.slow
 def test_everything_is_made_again_byte_for_byte(tmp_path):
     quadratic_page.write(COMMITTED / "runs.csv", tmp_path)
     made = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
