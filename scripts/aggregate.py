@@ -22,7 +22,6 @@ from rllc.suite.show.aggregation import three_columns  # noqa: E402
 
 CONF = Conf(ROOT / "conf")
 RESULTS = ROOT / "results"
-QUADRATICS = RESULTS / "quadratics" / "runs.csv"  # of scripts/quadratic_map.py
 
 
 def default_variants(runs: pd.DataFrame) -> dict[tuple[str, str], str]:
@@ -93,6 +92,12 @@ def local(folder: Path, output: Path, shared: Path = RESULTS) -> None:
         print("", *closing.lines(ours, theirs, str(output)), sep="\n")
 
 
+def quadratic_map(folder: Path) -> list[Path]:
+    """Rebuilds what follows from the runs of scripts/quadratic_map.py; its figures, if any."""
+    runs = folder / "runs.csv"
+    return quadratic_page.write(runs, folder) if runs.exists() else []
+
+
 def main() -> None:
     """Reads the command line."""
     parser = Parser(description=__doc__)
@@ -117,7 +122,7 @@ def main() -> None:
         aggregation.write_tables(found, arguments.output)
         aggregation.write_report(found, arguments.output)
         drawn = aggregation.write_figures(found, arguments.output, arguments.law_task)
-        drawn += quadratic_page.write(QUADRATICS, arguments.output / "quadratics")
+        drawn += quadratic_map(arguments.output / "quadratics")
         if arguments.output.resolve() == RESULTS.resolve():
             readme.update(ROOT / "README.md", found)
     except (PlanError, records.RecordsError, OSError) as error:
