@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 ROOT = Path(__file__).resolve().parent.parent
-from rllc.replication import aggregation, analysis, closing, readme  # noqa: E402
+from rllc.replication import aggregation, analysis, closing, quadratic_page, readme  # noqa: E402
 from rllc.replication.analysis import Replication  # noqa: E402
 from rllc.suite import records  # noqa: E402
 from rllc.suite.choose import selection  # noqa: E402
@@ -92,6 +92,12 @@ def local(folder: Path, output: Path, shared: Path = RESULTS) -> None:
         print("", *closing.lines(ours, theirs, str(output)), sep="\n")
 
 
+def quadratic_map(folder: Path) -> list[Path]:
+    """Rebuilds what follows from the runs of scripts/quadratic_map.py; its figures, if any."""
+    runs = folder / "runs.csv"
+    return quadratic_page.write(runs, folder) if runs.exists() else []
+
+
 def main() -> None:
     """Reads the command line."""
     parser = Parser(description=__doc__)
@@ -115,6 +121,7 @@ def main() -> None:
         aggregation.write_tables(found, arguments.output)
         aggregation.write_report(found, arguments.output)
         drawn = aggregation.write_figures(found, arguments.output)
+        drawn += quadratic_map(arguments.output / "quadratics")
         if arguments.output.resolve() == RESULTS.resolve():
             readme.update(ROOT / "README.md", found)
     except (PlanError, records.RecordsError, OSError) as error:

@@ -1,0 +1,166 @@
+"""The runs behind the map of noisy quadratics: tuned, final, and started at wrong rates.
+
+Every optimizer has the same number of grid points and of tuning seeds in each cell of condition
+number × gradient noise. One program trains all cells, seeds and points of an optimizer.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+import optax
+import pandas as pd
+
+from rllc.replication import quadratics
+from rllc.suite.engine import family
+from rllc.suite.plan import configuration
+from rllc.suite.plan.configuration import Conf
+from tasks.known import quadratic
+
+DIMENSION = 100
+SPACING = "log"
+FIELDS = ("learning_rate", "law_learning_rate")
+
+
+class Entry(NamedTuple):
+    """A row of the map.
+
+    Attributes:
+      label: of the optimizer.
+      config: name of its config.
+      grid: (points, 1 or 2); columns are `FIELDS`, the latter for RLLC alone.
+      basis: eigenvectors of the quadratics.
+      decays: whether the learning rate falls to 0.
+    """
+
+    label: str
+    config: str
+    grid: np.ndarray
+    basis: str = "random"
+    decays: bool = False
+
+
+class Size(NamedTuple):
+    """How much is trained."""
+
+    conditions: Sequence[float] = (1, 10, 100, 1000, 10_000)
+    noises: Sequence[float] = (0, 0.01, 0.1, 1, 10)
+    steps: int = 2000
+    tuning_seeds: Sequence[int] = (100, 101, 102)
+    final_seeds: Sequence[int] = tuple(range(10))
+
+
+def entries() -> tuple[Entry, ...]:
+    """The rows; 30 points each. Momentum is unstable without noise at rates of 3.8 or more."""
+    momentum = _rounded(np.geomspace(3e-5, 3.5, 30))[:, None]
+    adam = _rounded(np.geomspace(3e-5, 1.0, 30))[:, None]
+    rates = [1e-4, 3e-4, 1e-3, 3e-3, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0]
+    ours = np.array([(c1, c2) for c1 in rates for c2 in quadratics.LAW_RATES])
+    return (
+        Entry(quadratics.MOMENTUM, "momentum", momentum),
+        Entry(quadratics.ADAM, "adam", adam),
+        Entry(quadratics.SINGLE, "m_0.9", ours),
+        Entry(quadratics.MIXED, "m_0.9_m_0.0", ours),
+        Entry(quadratics.DECAYED, "momentum", momentum, decays=True),
+        Entry(quadratics.ADAM_ON_AXES, "adam", adam, basis="axes"),
+    )
+
+
+def decayed_momentum(
+    learning_rate: Any, steps: int, momentum: float, nesterov: bool
+) -> optax.GradientTransformation:
+    """`optax.sgd` with a learning rate that falls to 0 in a straight line."""
+    return optax.sgd(optax.linear_schedule(learning_rate, 0.0, steps), momentum, nesterov)
+
+
+def _rounded(values: np.ndarray) -> np.ndarray:
+    return np.array([float(f"{value:.3g}") for value in values])
+
+
+def train(
+    conf: Conf,
+    size: Size,
+    rows: Sequence[Entry],
+    progress: Callable[[str, int, int], Any] = lambda what, runs, steps: None,
+) -> pd.DataFrame:
+    """All runs, with `quadratics.RUNS`' columns.
+
+    Args:
+      conf: where the optimizers' configs are.
+      size: what is trained.
+      rows: with one called `quadratics.MOMENTUM`.
+      progress: told what has trained how many steps, and of how many runs.
+    """
+    cells = _cells(size)
+    parts = []
+    for row in rows:
+        every = np.broadcast_to(row.grid, (len(cells), *row.grid.shape))
+        tell = partial(progress, f"tune {row.label}")
+        found = _runs(conf, size, row, cells, every, size.tuning_seeds, tell)
+        at = _chosen_points(cells, quadratics.chosen(found), row.grid.shape[1])
+        tell = partial(progress, f"final {row.label}")
+        last = _runs(conf, size, row, cells, at, size.final_seeds, tell)
+        parts += [found.assign(role="tune"), last.assign(role="final")]
+    whole = pd.concat(parts, ignore_index=True)
+    return pd.concat([whole, _off(conf, size, rows, cells, whole, progress)], ignore_index=True)
+
+
+def _cells(size: Size) -> pd.DataFrame:
+    pairs = [(c, n) for n in size.noises for c in size.conditions]
+    return pd.DataFrame(pairs, columns=list(quadratics.CELL), dtype=float)
+
+
+def _chosen_points(cells: pd.DataFrame, chosen: pd.DataFrame, width: int) -> np.ndarray:
+    """(cells, 1, width): the chosen hyperparameters in the order of the cells."""
+    ordered = cells.merge(chosen, on=list(quadratics.CELL), how="left")
+    return ordered[list(FIELDS[:width])].to_numpy(float)[:, None, :]
+
+
+def _off(conf, size, rows, cells, whole, progress) -> pd.DataFrame:
+    """M(0.9) from `quadratics.FACTORS` times the rate chosen for momentum, with each law rate."""
+    (row,) = (row for row in rows if row.label == quadratics.SINGLE)
+    tuned = whole[(whole.role == "tune") & (whole.optimizer == quadratics.MOMENTUM)]
+    rates = _chosen_points(cells, quadratics.chosen(tuned), 1)[:, 0, 0]
+    pairs = [(f, c2) for f in quadratics.FACTORS for c2 in quadratics.LAW_RATES]
+    points = np.array([[(f * rate, c2) for f, c2 in pairs] for rate in rates])
+    tell = partial(progress, f"{row.label} from other rates")
+    found = _runs(conf, size, row, cells, points, size.final_seeds, tell)
+    tuned_for = cells.assign(rate=rates)
+    joined = found.merge(tuned_for, on=list(quadratics.CELL))
+    return found.assign(role="off", factor=(joined.learning_rate / joined.rate).round(6))
+
+
+def _runs(conf, size, row, cells, points, seeds, progress) -> pd.DataFrame:
+    """Trains one optimizer at points (cells, points, 1-2); a table row per run."""
+    words = ["task=known/quadratic", f"optimizer={row.config}"]
+    run = configuration.run_of(configuration.compose(conf, words), {})
+    optimizer = run.optimizer
+    if row.decays:
+        target = f"{__name__}.{decayed_momentum.__name__}"
+        optimizer = {**optimizer, "_target_": target, "steps": size.steps}
+    hyper = {name: points[..., i] for i, name in enumerate(FIELDS[: points.shape[-1]])}
+    for name in set(run.traced) - set(hyper):
+        value = np.asarray(run.traced[name], float)
+        hyper[name] = np.broadcast_to(value, (*points.shape[:2], *value.shape))
+    made = partial(quadratic.assembled, "quadratic", DIMENSION, spacing=SPACING, basis=row.basis)
+    numbers = {name: cells[name].to_numpy() for name in quadratics.CELL}
+    runs = len(cells) * len(seeds) * points.shape[1]
+    ended = family.train(
+        made, numbers, optimizer, hyper, seeds, size.steps,
+        progress=lambda count: progress(runs, count),
+    )  # fmt: skip
+    return _table(row.label, cells, seeds, points, ended)
+
+
+def _table(label, cells, seeds, points, ended) -> pd.DataFrame:
+    c, s, r = (index.ravel() for index in np.indices(ended.metric.shape))
+    table = cells.iloc[c].reset_index(drop=True)
+    table["optimizer"], table["seed"] = label, np.asarray(seeds)[s]
+    for i, name in enumerate(FIELDS[: points.shape[-1]]):
+        table[name] = points[c, r, i]
+    table["excess"], table["diverged"] = ended.metric.ravel(), ended.diverged.ravel()
+    laws = ended.probes.get("law", np.zeros((*ended.metric.shape, 0)))
+    for k in range(laws.shape[-1]):
+        table[f"law_{k + 1}"] = laws[..., k].ravel()
+    return table.reindex(columns=quadratics.RUNS)
