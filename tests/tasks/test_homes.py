@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from tasks import datasets, sources
-from tasks.sources import DataError, homes
+from tasks.sources import DataError, formats, homes
 from tests.tasks.raw_files import (
     canonical,
     made_up,
@@ -53,7 +53,9 @@ def published(monkeypatch, dataset, folder):
 def test_four_files_are_fetched_and_read(server, monkeypatch):
     write_idx(server / "mnist", zipped=True)
     published(monkeypatch, "mnist", server / "mnist")
-    assert same(canonical("mnist", homes.read("mnist")), canonical("mnist", made_up("mnist")))
+    assert same(
+        canonical("mnist", homes.read("mnist", formats.read)), canonical("mnist", made_up("mnist"))
+    )
 
 
 def test_an_archive_is_unpacked(server, tmp_path, monkeypatch):
@@ -73,7 +75,7 @@ def test_a_file_with_another_sum_is_not_read(server, tmp_path, monkeypatch):
     path = server / "mnist" / "t10k-labels-idx1-ubyte.gz"
     path.write_bytes(path.read_bytes() + b"\0")
     with pytest.raises(DataError, match="hash"):
-        homes.read("mnist")
+        homes.read("mnist", formats.read)
 
 
 def test_where_nothing_is_reachable_files_sums_and_places_are_named(server, tmp_path):
@@ -93,7 +95,7 @@ def test_the_second_home_is_tried(server, monkeypatch):
     published(monkeypatch, "mnist", server / "mnist")
     right = homes.addresses("mnist")[0]
     monkeypatch.setattr(homes, "addresses", lambda dataset: ("http://127.0.0.1:9/", right))
-    assert len(homes.read("mnist").test_labels) == 20
+    assert len(homes.read("mnist", formats.read).test_labels) == 20
 
 
 def test_downloads_come_before_registries_and_after_what_is_here():
