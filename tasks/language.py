@@ -13,6 +13,7 @@ import optax
 from tasks import text
 from tasks.modules import functions
 from tasks.task import Dataset, Metric, Task
+from tasks.text import SETS
 from tasks.transformer import Transformer
 
 BYTES = 256
@@ -58,6 +59,8 @@ def language_model(
     _check_sizes(context, width, heads, vocabulary, compute_dtype)
     if (text is None) == (path is None):
         raise ValueError(f"give text or path, one of them; text={text!r}, path={path!r}")
+    if text is not None and text not in SETS:
+        raise ValueError(f"unknown text {text!r}; known: {', '.join(SETS)}")
     network = Transformer(width, layers, heads, vocabulary, compute_dtype)
     init, apply = functions(network, (context,), jnp.int32)
     return Task(

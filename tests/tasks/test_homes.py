@@ -5,11 +5,12 @@ import hashlib
 import http.server
 import tarfile
 import threading
+import zipfile
 
 import pytest
 
 from tasks import datasets, sources
-from tasks.sources import DataError, formats, homes
+from tasks.sources import DataError, formats, homes, texts
 from tests.tasks.raw_files import (
     canonical,
     made_up,
@@ -56,6 +57,13 @@ def test_four_files_are_fetched_and_read(server, monkeypatch):
     assert same(
         canonical("mnist", homes.read("mnist", formats.read)), canonical("mnist", made_up("mnist"))
     )
+
+
+def test_a_wheel_is_fetched_and_read_as_text(server, monkeypatch):
+    with zipfile.ZipFile(server / "sympy" / texts.WHEEL, "w") as wheel:
+        wheel.writestr("sympy/a.py", "x = 1")
+    published(monkeypatch, "sympy", server / "sympy")
+    assert homes.read("sympy", texts.read) == [b"x = 1"]
 
 
 def test_an_archive_is_unpacked(server, tmp_path, monkeypatch):
@@ -114,7 +122,8 @@ def test_every_data_set_has_a_home_and_whole_sums(dataset):
 
 def test_the_sums_are_those_that_tensorflow_datasets_has():
     folder = pytest.importorskip("tensorflow_datasets").__path__[0]
-    for dataset, home in homes.HOMES.items():
+    for dataset in datasets.SPECS:
+        home = homes.HOMES[dataset]
         with open(f"{folder}/url_checksums/{dataset}.txt") as file:
             theirs = {line.split("\t")[-1].strip(): line.split("\t")[2] for line in file}
         assert {f.name: f.sha256 for f in home.files}.items() <= theirs.items()
