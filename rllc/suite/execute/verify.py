@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from rllc.suite import records
+from rllc.suite import records, schedules
 from rllc.suite.engine import devices
 from rllc.suite.engine.training import Trainer
 from rllc.suite.execute import execution
@@ -81,7 +81,9 @@ def _words(conf: Conf, row: dict[str, Any], header: dict[str, Any]) -> list[str]
     Raises:
       PlanError: the record holds something else.
     """
-    label, known = str(header["optimizer"]["name"]), conf.labels()
+    changing = header["optimizer"].get(schedules.KEY) or {}
+    label = str(header["optimizer"]["name"]).removesuffix(schedules.suffix(changing))
+    known = conf.labels()
     told = ("run", "seed", "role", "status", "diverged_at", "hyper", "settings")
     settings = row.get("settings") or {}
     bare = {key: value for key, value in row.items() if key not in told}  # format 1
@@ -102,6 +104,7 @@ def _words(conf: Conf, row: dict[str, Any], header: dict[str, Any]) -> list[str]
             for key, value in header["protocol"].items()
             if key in PROTOCOL
         ),
+        *schedules.words(changing),
         f"seed={_checked('seed', str(row['seed']), _VALUE)}",
         f"role={_checked('role', role, _NAME)}",
     ]
