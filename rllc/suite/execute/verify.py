@@ -82,6 +82,7 @@ def _words(conf: Conf, row: dict[str, Any], header: dict[str, Any]) -> list[str]
       PlanError: the record holds something else.
     """
     changing = header["optimizer"].get(schedules.KEY) or {}
+    changes = schedules.words(changing)
     label = str(header["optimizer"]["name"]).removesuffix(schedules.suffix(changing))
     known = conf.labels()
     told = ("run", "seed", "role", "status", "diverged_at", "hyper", "settings")
@@ -90,9 +91,8 @@ def _words(conf: Conf, row: dict[str, Any], header: dict[str, Any]) -> list[str]
     given = {**bare, **(row.get("hyper") or {}), **settings}
     chosen = [known[label]] if label in known else ["rllc", f"optimizer.propagator='{label}'"]
     task, role = header["task"]["name"], str(row.get("role") or _role(row, header))
-    conf.check_names("task", [task])
     return [
-        f"task={task}",
+        f"task={conf.task_called(task)}",
         f"optimizer={chosen[0]}",
         *(_checked("optimizer", word, _PROPAGATOR) for word in chosen[1:]),
         *(
@@ -104,7 +104,7 @@ def _words(conf: Conf, row: dict[str, Any], header: dict[str, Any]) -> list[str]
             for key, value in header["protocol"].items()
             if key in PROTOCOL
         ),
-        *schedules.words(changing),
+        *changes,
         f"seed={_checked('seed', str(row['seed']), _VALUE)}",
         f"role={_checked('role', role, _NAME)}",
     ]

@@ -121,6 +121,18 @@ class Conf(NamedTuple):
         loaded: Any = OmegaConf.load(self.file("task", name))
         return str(loaded.get("name", name))
 
+    def task_called(self, label: str) -> str:
+        """Name of the config of a task with this label in the records, of a sub-folder too.
+
+        Raises:
+          PlanError: there is none.
+        """
+        for folder in (self.main / "task" / place for place in ("", "text")):
+            name = (folder / f"{label}.yaml").relative_to(self.main / "task").with_suffix("")
+            if re.fullmatch(r"\w+", label) and (folder / f"{label}.yaml").exists():
+                return name.as_posix()
+        return self.check_names("task", [label])[0]
+
     def label(self, optimizer: str) -> str:
         """Label in the tables of an optimizer's config, read without composing it."""
         loaded = OmegaConf.load(self.file("optimizer", optimizer))
