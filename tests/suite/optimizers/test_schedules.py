@@ -108,8 +108,10 @@ def test_a_scheduled_law_follows_the_oracle():
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_every_optimizer_takes_a_schedule_or_says_that_it_does_not(name):
-    """A factor of 1 changes nothing, a cosine does."""
+    """A factor of 1 changes nothing, a cosine does; at a tenth of the usual rate, which is a cap in
+    MoMo."""
     static, traced = traced_defaults(load(name))
+    traced = {**traced, "learning_rate": traced["learning_rate"] / 10}
     rates = [key for key in load(name) if key.endswith("learning_rate") and key != schedules.LAW]
     start = {"kernel": jnp.linspace(0.5, 1.5, 12).reshape(4, 3), "bias": -jnp.ones(3)}
 
@@ -135,8 +137,7 @@ def test_every_optimizer_takes_a_schedule_or_says_that_it_does_not(name):
     one = {"shape": "linear", "warmup": 0.0, "final": 1.0, "steps": STEPS}
     np.testing.assert_allclose(jax.jit(lambda: path(one))(), plain, rtol=1e-5, atol=1e-7)
     changed = jax.jit(lambda: path(COSINE))() - plain
-    # of MoMo the rate is a cap, which is met by few steps
-    assert jnp.abs(changed).max() > 1e-3 * jnp.abs(plain - start["kernel"]).max()
+    assert jnp.abs(changed).max() > 1e-2 * jnp.abs(plain - start["kernel"]).max()
 
 
 @pytest.mark.parametrize("name", ["sgd", "adam", "m_0.9_m_0.0", "muon_split"])
