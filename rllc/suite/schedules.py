@@ -187,9 +187,12 @@ def check_taken(config: Mapping[str, Any], transformation: Callable[[], Any]) ->
         jax.eval_shape(step)
     except Exception as error:  # whatever comes of a function in place of a number
         names = " and ".join(config[KEY])
-        said = type(error).__name__
+        said, label = (
+            type(error).__name__,
+            str(config.get("name")).removesuffix(suffix(config[KEY])),
+        )
         raise PlanError(
-            f"optimizer {config.get('name')} takes no schedule: its {names} must be a number "
+            f"optimizer {label} takes no schedule: its {names} must be a number "
             f"({said} with a function of the step); train it with schedule=constant"
         ) from error
 

@@ -104,9 +104,14 @@ class Conf(NamedTuple):
         """`conf`, or that folder alone."""
         return conf if isinstance(conf, Conf) else cls(conf)
 
-    def names(self, group: str) -> list[str]:
-        """Options of a config group, such as every optimizer."""
-        return sorted(self._files(group))
+    def names(self, group: str, like: str = "") -> list[str]:
+        """Options of a config group, such as every optimizer.
+
+        Args:
+          group: such as optimizer.
+          like: an option; ``text/…`` adds those of the sub-folder ``text``.
+        """
+        return sorted(self._files(group, like))
 
     def file(self, group: str, name: str) -> Path:
         """Where an option of a group stands; ``text/sympy_lm`` is one of a sub-folder."""
@@ -114,7 +119,7 @@ class Conf(NamedTuple):
 
     def has(self, group: str, name: str) -> bool:
         """Whether a group has an option of this name, in a sub-folder or not."""
-        return name in self._files(group, name)
+        return name in self.names(group, name)
 
     def task(self, name: str) -> str:
         """Label in the records of a task's config, read without composing it."""
@@ -174,7 +179,7 @@ class Conf(NamedTuple):
         known = self.names(group)
         for name in wanted:
             if name not in known and not self.has(group, name):
-                near = get_close_matches(name, known, 1)
+                near = get_close_matches(name, self.names(group, name), 1)
                 hint = f"did you mean {near[0]!r}? " if near else ""
                 raise PlanError(f"unknown {group} {name!r}; {hint}known are {', '.join(known)}")
         if wanted:

@@ -29,7 +29,7 @@ def did_you_mean(conf: Conf, words: Sequence[str]) -> str:
         if key in GROUPS:
             chosen[key] = [value for value in text.split(",") if PLAIN.fullmatch(value)]
             for value in chosen[key]:
-                if "/" not in value and (near := _near(value, conf.names(key))):
+                if near := _near(value, conf.names(key, value)):
                     return f"unknown {key} {value!r}; did you mean {near!r}?"
     for word in words:
         key, equals, _ = word.partition("=")
