@@ -122,14 +122,16 @@ def applied(optimizer: Mapping[str, Any], rates: Any, law: Any) -> dict[str, Any
     return {**optimizer, KEY: found, "name": f"{optimizer.get('name')}{suffix(found)}"}
 
 
-def suffix(schedules: Mapping[str, Any] | None) -> str:
-    """What schedules add to an optimizer's label.
+def suffix(schedules: Any) -> str:
+    """What schedules add to an optimizer's label; nothing where a record has something else.
 
     >>> suffix({"learning_rate": {"shape": "cosine"}, "law_learning_rate": {"shape": "constant"}})
     ', cosine, warm-up of the law'
     """
-    schedules = schedules or {}
-    words = {name: given["shape"] for name, given in schedules.items()}
+    if not isinstance(schedules, Mapping):
+        return ""
+    known = {name: given for name, given in schedules.items() if isinstance(given, Mapping)}
+    words = {name: str(given.get("shape")) for name, given in known.items()}
     of_rates = {shape for name, shape in words.items() if name != LAW}
     told = [f", {shape}" for shape in sorted(of_rates)]
     told += [f", {words[LAW]} of the law"] if LAW in words else []
@@ -187,13 +189,10 @@ def check_taken(config: Mapping[str, Any], transformation: Callable[[], Any]) ->
         jax.eval_shape(step)
     except Exception as error:  # whatever comes of a function in place of a number
         names = " and ".join(config[KEY])
-        said, label = (
-            type(error).__name__,
-            str(config.get("name")).removesuffix(suffix(config[KEY])),
-        )
+        label = str(config.get("name")).removesuffix(suffix(config[KEY]))
         raise PlanError(
             f"optimizer {label} takes no schedule: its {names} must be a number "
-            f"({said} with a function of the step); train it with schedule=constant"
+            f"({type(error).__name__} with a function of the step); train it with schedule=constant"
         ) from error
 
 

@@ -55,12 +55,17 @@ def id_of(config: Mapping[str, Any]) -> str:
 def optimizer(config: Mapping[str, Any]) -> dict[str, Any]:
     """What of an optimizer config determines a run: its id and the arguments of its target."""
     kept = {key: value for key, value in config.items() if key not in LABELS}
-    if "schedules" in kept:  # their steps are the protocol's
+    if isinstance(kept.get("schedules"), Mapping):  # their steps are the protocol's
         kept["schedules"] = {
-            name: {key: value for key, value in schedule.items() if key != "steps"}
-            for name, schedule in kept["schedules"].items()
+            name: _without_steps(schedule) for name, schedule in kept["schedules"].items()
         }
     return {"id": id_of(config), **kept}
+
+
+def _without_steps(schedule: Any) -> Any:
+    if not isinstance(schedule, Mapping):
+        return schedule
+    return {key: value for key, value in schedule.items() if key != "steps"}
 
 
 def task(config: Mapping[str, Any]) -> dict[str, Any]:
