@@ -132,10 +132,10 @@ class Conf(NamedTuple):
         Raises:
           PlanError: there is none.
         """
-        for folder in (self.main / "task" / place for place in ("", "text")):
-            name = (folder / f"{label}.yaml").relative_to(self.main / "task").with_suffix("")
-            if re.fullmatch(r"\w+", label) and (folder / f"{label}.yaml").exists():
-                return name.as_posix()
+        group = self.main / "task"
+        for path in sorted(group.rglob("*.yaml")) if label not in self.names("task") else ():
+            if path.stem == label:
+                return path.relative_to(group).with_suffix("").as_posix()
         return self.check_names("task", [label])[0]
 
     def label(self, optimizer: str) -> str:

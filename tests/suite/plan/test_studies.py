@@ -65,6 +65,14 @@ def test_two_tasks_of_one_name_are_refused():
         studies.resolved(CONF, study_of("adam", tasks=("text/sympy",)))
 
 
+def test_a_recorded_task_is_found_in_its_sub_folder():
+    assert CONF.task_called("sympy_lm_small") == "text/sympy_lm_small"
+    assert CONF.task_called("mnist_mlp") == "mnist_mlp"
+    for label in ("nowhere", "../config", "text/sympy"):
+        with pytest.raises(PlanError, match="unknown task"):
+            CONF.task_called(label)
+
+
 def test_grid_and_final_runs_of_an_entry_are_scheduled():
     study, tasks, entries = studies.resolved(CONF, study_of(OPTIMIZERS[1]))
     (work,) = bench.plan(CONF, study, tasks, entries, ["protocol.steps=50"])
