@@ -160,7 +160,8 @@ class Conf(NamedTuple):
         found: dict[str, Path] = {}
         for folder in (self.main, *self.further):
             beside = name.rpartition("/")[0]
-            inside = (folder / group / beside).glob("*.yaml") if beside else []
+            plain = re.fullmatch(r"[\w-]+(/[\w-]+)*", beside)  # no way out of the group
+            inside = (folder / group / beside).glob("*.yaml") if plain else []
             for path in sorted([*(folder / group).glob("*.yaml"), *inside]):
                 called = path.relative_to(folder / group).with_suffix("").as_posix()
                 if called in found:
