@@ -1,8 +1,10 @@
 """A decoder-only transformer in Flax: pre-norm, rotary positions, tied embedding.
 
-Axes: b batch, t positions, d width, h heads, c channels of a head. Weights start as GPT-2's
-(Radford et al. 2019, section 2.3): normal with standard deviation 0.02, those that end a residual
-branch divided by the root of the number of branches. There are no biases and no dropout.
+Axes: b batch, t positions, d width, h heads, c channels of a head. Weights start normal with
+standard deviation 1/√fan_in, those that end a residual branch divided by the root of the number of
+branches (Radford et al. 2019, section 2.3). The embedding starts at 0.02, so that logits start near
+0, and is multiplied by √d where it is read (Vaswani et al. 2017, section 3.4): without that, norms
+make its gradient so large that only tiny rates train. There are no biases and no dropout.
 Parameters are float32 whatever `compute_dtype` is; norms and softmax are computed in float32.
 """
 
@@ -14,7 +16,7 @@ from flax import linen as nn
 
 from tasks.networks import product
 
-STD = 0.02  # of initial weights
+STD = 0.02  # of the initial embedding
 WAVELENGTH = 10_000.0  # rotary positions: 2π times this is the longest wave, in positions
 EPSILON = 1e-6  # added to the mean square in a norm
 EXPANSION = 4  # hidden units of the feed-forward part, per unit of the width
@@ -64,15 +66,16 @@ class Norm(nn.Module):
 
 
 class Linear(nn.Module):
-    """x (…, i) -> (…, features), without bias."""
+    """x (…, i) -> (…, features), without bias; weights start at scale/√i."""
 
     features: int
-    std: float = STD
+    scale: float = 1.0
 
     @nn.compact
     def __call__(self, x):
         shape = (x.shape[-1], self.features)
-        w = self.param("w", nn.initializers.normal(self.std), shape).astype(x.dtype)
+        start = nn.initializers.normal(self.scale / shape[0] ** 0.5)
+        w = self.param("w", start, shape).astype(x.dtype)
         return product(x.reshape(-1, shape[0]), w).reshape(*x.shape[:-1], self.features)
 
 
@@ -81,11 +84,11 @@ class Block(nn.Module):
 
     Attributes:
       heads: attention heads.
-      std: of the initial weights that end a residual branch.
+      scale: of the initial weights that end a residual branch.
     """
 
     heads: int
-    std: float
+    scale: float
 
     @nn.compact
     def __call__(self, x):
@@ -93,9 +96,9 @@ class Block(nn.Module):
         qkv = Linear(3 * d, name="qkv")(Norm(name="norm_attention")(x))
         q, k, v = jnp.split(qkv.reshape(b, t, 3 * self.heads, d // self.heads), 3, axis=2)
         attended = attend(rotary(q), rotary(k), v).reshape(b, t, d)
-        x = x + Linear(d, self.std, name="attended")(attended)
+        x = x + Linear(d, self.scale, name="attended")(attended)
         hidden = Linear(EXPANSION * d, name="hidden")(Norm(name="norm_hidden")(x))
-        return x + Linear(d, self.std, name="out")(jax.nn.gelu(hidden))
+        return x + Linear(d, self.scale, name="out")(jax.nn.gelu(hidden))
 
 
 class Transformer(nn.Module):
@@ -113,7 +116,7 @@ class Transformer(nn.Module):
         shape = (self.vocabulary, self.width)
         embedding = self.param("embedding", nn.initializers.normal(STD), shape)
         embedding = embedding.astype(self.compute_dtype)
-        h: Any = embedding[x]
+        h: Any = embedding[x] * self.width**0.5
         for i in range(self.layers):
-            h = Block(self.heads, STD / (2 * self.layers) ** 0.5, name=f"block_{i}")(h)
+            h = Block(self.heads, (2 * self.layers) ** -0.5, name=f"block_{i}")(h)
         return Norm(name="norm_out")(h) @ embedding.T

@@ -50,7 +50,7 @@ def test_the_loss_of_certain_logits_is_what_is_left_to_chance():
 def test_an_untrained_network_guesses(task, data):
     params, state = task.init(jax.random.key(0))
     loss, _ = task.loss(params, state, {"x": data.train["x"][:64]}, None, True)
-    assert loss == pytest.approx(math.log(256), abs=0.05)
+    assert loss == pytest.approx(math.log(256), abs=0.1)
     assert task.metrics[1].guess == pytest.approx(math.log(256))
     assert task.metrics[0].guess == 8
 
