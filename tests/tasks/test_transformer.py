@@ -137,7 +137,7 @@ def test_computing_in_bfloat16_keeps_parameters_and_agrees(params):
     assert found.dtype == jnp.bfloat16
     exact = logits(params, TOKENS)
     error = np.asarray(found, np.float32) - exact
-    # eight bits a number, through two blocks of doubled weights: 1 % on average
+    # eight bits a number, through two blocks of doubled weights
     assert np.sqrt((error**2).mean()) < 0.03 * np.sqrt((exact**2).mean())
 
 
