@@ -69,7 +69,7 @@ $(VENV)/.dev: requirements/suite.txt requirements/dev.txt | $(VENV)/bin/python
 	$(CHECKOUT)
 	@touch $@ $(VENV)/.suite
 
-data: setup  ## fetch and check MNIST, Fashion-MNIST and CIFAR-10
+data: setup  ## fetch and check MNIST, Fashion-MNIST and CIFAR-10 (ARGS="sympy gcide" for texts)
 	$(RUN) scripts/prepare_data.py $(ARGS)
 
 reproduce: setup  ## train the paper's cells here: BUDGET=15min|2h|all TASKS=… OPTIMIZERS=…

@@ -1,4 +1,5 @@
-"""Fills the data cache: MNIST, Fashion-MNIST and CIFAR-10 as canonical, checked arrays.
+"""Fills the data cache: MNIST, Fashion-MNIST and CIFAR-10 as canonical, checked arrays; and the
+texts sympy and gcide, where they are named.
 
 Without options each data set that is missing is fetched from the first source that works:
 a folder prepared by tensorflow-datasets (tfds), raw files in the cache's own sub-folder named like
@@ -13,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-from tasks import datasets, sources
+from tasks import datasets, sources, text
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -21,7 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
     failed = 0
     for dataset in options.datasets or datasets.SPECS:
         try:
-            prepare(dataset, options)
+            (prepare_text if dataset in text.SETS else prepare)(dataset, options)
         except datasets.DataError as error:
             print(f"error: {error}", file=sys.stderr)
             failed = 1
@@ -32,9 +33,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    known = ", ".join(datasets.SPECS)
+    known = ", ".join((*datasets.SPECS, *text.SETS))
     parser.add_argument(
-        "datasets", nargs="*", metavar="DATASET", help=f"which of {known} (default: all)"
+        "datasets", nargs="*", metavar="DATASET", help=f"which of {known} (default: all images)"
     )
     parser.add_argument("--source", choices=sources.NAMES, help="try only this source")
     parser.add_argument(
@@ -50,7 +51,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--force", action="store_true", help="fetch again what is there already")
     options = parser.parse_args(arguments)
-    if unknown := set(options.datasets) - set(datasets.SPECS):
+    if unknown := set(options.datasets) - {*datasets.SPECS, *text.SETS}:
         parser.error(f"unknown data set {', '.join(sorted(unknown))}; known: {known}")
     options.force |= bool(options.folder or options.source or options.prepare)
     return options
@@ -67,6 +68,22 @@ def prepare(dataset: str, options: argparse.Namespace) -> None:
     sizes = " / ".join(f"{len(split['y']):,}" for split in (data.train, data.validation, data.test))
     print(
         f"{dataset}: {path}, {sizes} images, SHA-256 {data.checksum[:16]}…, "
+        f"{time.perf_counter() - start:.1f} s",
+        flush=True,
+    )
+
+
+def prepare_text(name: str, options: argparse.Namespace) -> None:
+    """Makes sure that one text is in the cache and right, and says so in a line."""
+    start, path = time.perf_counter(), text.cached(name)
+    if options.prepare or options.source == "tfds":
+        raise datasets.DataError(f"tensorflow-datasets has no {name}; leave its options out")
+    if options.force or not path.exists():
+        text.fill(name, sources=chosen(options), raw_folder=options.folder)
+    found = text.load(name)
+    sizes = " / ".join(f"{len(split):,}" for split in found)
+    print(
+        f"{name}: {path}, {sizes} bytes, SHA-256 {text.SETS[name][:16]}…, "
         f"{time.perf_counter() - start:.1f} s",
         flush=True,
     )

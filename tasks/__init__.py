@@ -8,6 +8,7 @@
 
 from tasks.datasets import load, synthetic
 from tasks.images import METRICS, classification, cross_entropy, make, names
+from tasks.language import language_model
 from tasks.sources.formats import DataError
 from tasks.tabular import regression
 from tasks.task import Dataset, Metric, Task
@@ -20,6 +21,7 @@ __all__ = [
     "Task",
     "classification",
     "cross_entropy",
+    "language_model",
     "load",
     "make",
     "names",

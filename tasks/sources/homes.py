@@ -6,15 +6,16 @@ The sums are those of the published files (tensorflow-datasets has the same).
 import os
 import tarfile
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from tqdm import tqdm
 
-from tasks.sources import formats
 from tasks.sources.archives import extract
-from tasks.sources.formats import DataError, Splits
+from tasks.sources.formats import DataError
 
+T = TypeVar("T")
 TIMEOUT = (5.0, 60.0)  # seconds to connect, and for each answer after that
 MIRROR = "RLLC_MIRROR"  # environment variable: one address instead of all below
 
@@ -80,6 +81,29 @@ HOMES = {
             ),
         ),
     ),
+    "sympy": Home(
+        (
+            "https://files.pythonhosted.org/packages/a2/09/"
+            "77d55d46fd61b4a135c444fc97158ef34a095e5681d0a6c10b75bf356191/",
+        ),
+        (
+            File(
+                "sympy-1.14.0-py3-none-any.whl",
+                "e091cc3e99d2141a0ba2847328f5479b05d94a6635cb96148ccb3f34671bd8f5",
+                6,
+            ),
+        ),
+    ),
+    "gcide": Home(
+        ("https://deb.debian.org/debian/pool/main/d/dict-gcide/",),
+        (
+            File(
+                "dict-gcide_0.48.5+nmu2_all.deb",
+                "7b0af5cfde3cbdef5e9d6e78f92ec335ced7c2790f37a40f49bebc6f7347ac0f",
+                15,
+            ),
+        ),
+    ),
 }
 
 
@@ -107,8 +131,8 @@ def by_hand(dataset: str) -> str:
     return told + unpacked
 
 
-def read(dataset: str) -> Splits:
-    """Downloads the files of a data set and reads them; nothing is left behind.
+def read(dataset: str, reader: Callable[[str, Path], T]) -> T:
+    """Downloads the files of a data set and reads them with `reader`; nothing is left behind.
 
     Raises:
       DataError: no address answers, or none has the right bytes.
@@ -119,7 +143,7 @@ def read(dataset: str) -> Splits:
             try:
                 for file in HOMES[dataset].files:
                     _fetch(address, file, Path(folder))
-                return formats.read(dataset, Path(folder))
+                return reader(dataset, Path(folder))
             except DataError as error:
                 failures.append(f"{address}: {error}")
     raise DataError("; ".join(failures))

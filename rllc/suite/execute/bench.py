@@ -24,6 +24,7 @@ from rllc.suite.execute.execution import Options
 from rllc.suite.execute.session import Cell, Session
 from rllc.suite.plan import studies, sweep
 from rllc.suite.plan.configuration import Conf
+from rllc.suite.plan.studies import Entry
 from rllc.suite.show import aggregation, analysis
 from rllc.suite.show.analysis import Analysis
 from rllc.suite.study import Study, StudyError, check_local
@@ -51,23 +52,26 @@ def inside(folder: Path) -> Iterator[None]:
             sys.path.remove(path)
 
 
-def plan(conf: Conf, study: Study, names: Sequence[str], words: Sequence[str]) -> list[Work]:
+def plan(
+    conf: Conf, study: Study, tasks: Sequence[str], entries: Sequence[Entry], words: Sequence[str]
+) -> list[Work]:
     """Everything a study trains, checked, in the order of worth: its baselines first on each task.
 
     Args:
       conf: where configs are found.
       study: what is compared.
-      names: of the optimizers' configs, in the order of the study's labels.
+      tasks: names of the tasks' configs.
+      entries: of the optimizers, in the order of the study's labels.
       words: overrides for every run.
 
     Raises:
       PlanError: anything that could not be trained.
     """
     words = [*(f"protocol.{key}={value}" for key, value in study.protocol.items()), *words]
-    cells = [(task, name) for task in study.tasks for name in names]
+    cells = [(task, entry) for task in tasks for entry in entries]
     return [
-        _work(conf, study, task, name, words)
-        for task, name in tqdm(cells, desc="planning", unit=" cells", delay=2.0)
+        _work(conf, study, task, entry.name, [*words, *entry.words])
+        for task, entry in tqdm(cells, desc="planning", unit=" cells", delay=2.0)
     ]
 
 
@@ -134,8 +138,8 @@ def run(
 def _planned(folder: Path, conf: Path, words: Sequence[str]) -> tuple[Study, list[Work]]:
     given = studies.read(folder / "study.yaml")
     where = Conf(conf, () if given.conf is None else (given.conf,))
-    study, names = studies.resolved(where, given)
-    return study, plan(where, study, names, words)
+    study, tasks, entries = studies.resolved(where, given)
+    return study, plan(where, study, tasks, entries, words)
 
 
 def report(folder: Path, conf: Path, output: Path | None = None) -> Path:

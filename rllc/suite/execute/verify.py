@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from rllc.suite import records
+from rllc.suite import records, schedules
 from rllc.suite.engine import devices
 from rllc.suite.engine.training import Trainer
 from rllc.suite.execute import execution
@@ -81,16 +81,18 @@ def _words(conf: Conf, row: dict[str, Any], header: dict[str, Any]) -> list[str]
     Raises:
       PlanError: the record holds something else.
     """
-    label, known = str(header["optimizer"]["name"]), conf.labels()
+    changing = header["optimizer"].get(schedules.KEY) or {}
+    changes = schedules.words(changing)
+    label = str(header["optimizer"]["name"]).removesuffix(schedules.suffix(changing))
+    known = conf.labels()
     told = ("run", "seed", "role", "status", "diverged_at", "hyper", "settings")
     settings = row.get("settings") or {}
     bare = {key: value for key, value in row.items() if key not in told}  # format 1
     given = {**bare, **(row.get("hyper") or {}), **settings}
     chosen = [known[label]] if label in known else ["rllc", f"optimizer.propagator='{label}'"]
     task, role = header["task"]["name"], str(row.get("role") or _role(row, header))
-    conf.check_names("task", [task])
     return [
-        f"task={task}",
+        f"task={conf.task_called(task)}",
         f"optimizer={chosen[0]}",
         *(_checked("optimizer", word, _PROPAGATOR) for word in chosen[1:]),
         *(
@@ -102,6 +104,7 @@ def _words(conf: Conf, row: dict[str, Any], header: dict[str, Any]) -> list[str]
             for key, value in header["protocol"].items()
             if key in PROTOCOL
         ),
+        *changes,
         f"seed={_checked('seed', str(row['seed']), _VALUE)}",
         f"role={_checked('role', role, _NAME)}",
     ]

@@ -9,12 +9,14 @@ from typing import Any, NamedTuple
 
 from omegaconf import DictConfig, OmegaConf
 
+from rllc.suite import schedules
 from rllc.suite.choose import selection
 from rllc.suite.errors import first_words
 from rllc.suite.plan.plan import PlanError, Run, make_run
 from rllc.suite.records.roles import SEEDS
 
 # Beside the configs of a checkout; an installed wheel has neither.
+SCHEDULES = ("schedule", "law_schedule")  # config groups
 CHOICES = Path(__file__).parents[3] / "results" / "tuning" / "choices.csv"
 
 
@@ -30,16 +32,36 @@ def run_of(cfg: DictConfig, tuned: Mapping | None = None, seeds: Mapping[str, An
       PlanError: see `plan.make_run`; also a mandatory value that was not given.
     """
     keys = ["task", "optimizer", "seed", "protocol", "role"]
+    if missing := [key for key in keys if key not in cfg]:
+        raise PlanError(f"the configuration has no {missing[0]}; it was deleted from it")
     try:
-        ours = OmegaConf.masked_copy(cfg, keys)
+        ours = OmegaConf.masked_copy(cfg, [*keys, *(key for key in SCHEDULES if key in cfg)])
         plain: Any = OmegaConf.to_container(ours, resolve=True, throw_on_missing=True)
     except Exception as error:  # OmegaConf's messages name the key
         raise PlanError(_in_words(error)) from None
-    if missing := [key for key in keys if key not in plain]:
-        raise PlanError(f"the configuration has no {missing[0]}; it was deleted from it")
     known = tuned_values() if tuned is None else tuned
     task, optimizer, seed, protocol, role = (plain[key] for key in keys)
+    if isinstance(optimizer, Mapping):
+        optimizer = schedules.applied(optimizer, *(plain.get(key) for key in SCHEDULES))
     return make_run(task, optimizer, seed, protocol, known, role, seeds)
+
+
+def label_of(cfg: DictConfig) -> str:
+    """Label in the tables of a composed config's optimizer, schedules told.
+
+    Raises:
+      PlanError: see `schedules.applied`, and a mandatory value that was not given.
+    """
+    try:
+        rates, law = (
+            OmegaConf.to_container(cfg[key], resolve=True) if cfg.get(key) else None
+            for key in SCHEDULES
+        )
+        name = str(cfg.optimizer.name)
+        config = dict.fromkeys(map(str, cfg.optimizer)) | {"name": name}
+    except Exception as error:  # OmegaConf's messages name the key
+        raise PlanError(_in_words(error)) from None
+    return str(schedules.applied(config, rates, law)["name"])
 
 
 def _in_words(error: Exception) -> str:
@@ -56,10 +78,10 @@ def untuned_note(cfgs: Sequence[DictConfig], tuned: Mapping | None = None) -> st
     """One line naming the cells whose ``auto`` rates are defaults, not tuned; empty if none."""
     known = tuned_values() if tuned is None else tuned
     cells = {
-        f"{cfg.optimizer.name} on {cfg.task.name}"
+        f"{label_of(cfg)} on {cfg.task.name}"
         for cfg in cfgs
         if "auto" in [cfg.optimizer.get(key) for key in cfg.optimizer.traced]
-        and (cfg.task.name, cfg.optimizer.name) not in known
+        and (cfg.task.name, label_of(cfg)) not in known
     }
     if not cells:
         return ""
@@ -82,13 +104,39 @@ class Conf(NamedTuple):
         """`conf`, or that folder alone."""
         return conf if isinstance(conf, Conf) else cls(conf)
 
-    def names(self, group: str) -> list[str]:
-        """Options of a config group, such as every optimizer."""
-        return sorted(self._files(group))
+    def names(self, group: str, like: str = "") -> list[str]:
+        """Options of a config group, such as every optimizer.
+
+        Args:
+          group: such as optimizer.
+          like: an option; ``text/…`` adds those of the sub-folder ``text``.
+        """
+        return sorted(self._files(group, like))
 
     def file(self, group: str, name: str) -> Path:
-        """Where an option of a group stands."""
-        return self._files(group)[name]
+        """Where an option of a group stands; ``text/sympy_lm`` is one of a sub-folder."""
+        return self._files(group, name)[name]
+
+    def has(self, group: str, name: str) -> bool:
+        """Whether a group has an option of this name, in a sub-folder or not."""
+        return name in self.names(group, name)
+
+    def task(self, name: str) -> str:
+        """Label in the records of a task's config, read without composing it."""
+        loaded: Any = OmegaConf.load(self.file("task", name))
+        return str(loaded.get("name", name))
+
+    def task_called(self, label: str) -> str:
+        """Name of the config of a task with this label in the records, of a sub-folder too.
+
+        Raises:
+          PlanError: there is none.
+        """
+        group = self.main / "task"
+        for path in sorted(group.rglob("*.yaml")) if label not in self.names("task") else ():
+            if path.stem == label:
+                return path.relative_to(group).with_suffix("").as_posix()
+        return self.check_names("task", [label])[0]
 
     def label(self, optimizer: str) -> str:
         """Label in the tables of an optimizer's config, read without composing it."""
@@ -103,20 +151,24 @@ class Conf(NamedTuple):
             found.setdefault(self.label(name), name)
         return found
 
-    def _files(self, group: str) -> dict[str, Path]:
-        """Files of a config group by name.
+    def _files(self, group: str, name: str = "") -> dict[str, Path]:
+        """Files of a config group by name: those of its folder, and of the sub-folder of `name`.
 
         Raises:
           PlanError: two folders have an option of the same name.
         """
         found: dict[str, Path] = {}
         for folder in (self.main, *self.further):
-            for path in sorted((folder / group).glob("*.yaml")):
-                if path.stem in found:
+            beside = name.rpartition("/")[0]
+            plain = re.fullmatch(r"[\w-]+(/[\w-]+)*", beside)  # no way out of the group
+            inside = (folder / group / beside).glob("*.yaml") if plain else []
+            for path in sorted([*(folder / group).glob("*.yaml"), *inside]):
+                called = path.relative_to(folder / group).with_suffix("").as_posix()
+                if called in found:
                     raise PlanError(
-                        f"{path} has the name of {found[path.stem]}; call it by another one"
+                        f"{path} has the name of {found[called]}; call it by another one"
                     )
-                found[path.stem] = path
+                found[called] = path
         return found
 
     def check_names(self, group: str, wanted: Sequence[str]) -> list[str]:
@@ -127,8 +179,8 @@ class Conf(NamedTuple):
         """
         known = self.names(group)
         for name in wanted:
-            if name not in known:
-                near = get_close_matches(name, known, 1)
+            if name not in known and not self.has(group, name):
+                near = get_close_matches(name, self.names(group, name), 1)
                 hint = f"did you mean {near[0]!r}? " if near else ""
                 raise PlanError(f"unknown {group} {name!r}; {hint}known are {', '.join(known)}")
         if wanted:

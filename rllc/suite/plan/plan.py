@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from rllc.suite import schedules
 from rllc.suite.errors import PlanError
 from rllc.suite.plan.targets import resolve
 from rllc.suite.records import FIELDS, identity, roles
@@ -106,7 +107,9 @@ def make_run(
     traced = {key: _traced_value(key, value) for key, value in values.items()}
     if complaint := roles.complaint(role, _seed(seed), seeds):
         raise PlanError(complaint)
-    return Run(dict(task), config, traced, seed, _protocol(protocol or {}), shown, role)
+    whole = _protocol(protocol or {})
+    schedules.check(config | traced, whole["steps"])
+    return Run(dict(task), config, traced, seed, whole, shown, role)
 
 
 def _check_kinds(optimizer: Any) -> None:

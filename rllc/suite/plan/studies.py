@@ -1,8 +1,11 @@
 """From the names in a ``study.yaml`` to the labels that records and tables have."""
 
+import shlex
 from pathlib import Path
+from typing import NamedTuple
 
-from rllc.suite.plan.configuration import Conf
+from rllc.suite.errors import PlanError
+from rllc.suite.plan.configuration import Conf, compose, label_of
 from rllc.suite.study import Study
 from rllc.suite.study import read as read_study
 
@@ -12,19 +15,78 @@ def read(path: Path) -> Study:
     return read_study(path)
 
 
-def resolved(conf: Conf, study: Study) -> tuple[Study, tuple[str, ...]]:
-    """The study with labels, and the names of its optimizers' configs in the same order.
+class Entry(NamedTuple):
+    """An optimizer of a study: the name of its config, and words of a command line behind it."""
+
+    name: str
+    words: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, text: str) -> "Entry":
+        """An entry as it is written, such as ``adamw schedule=cosine``.
+
+        >>> Entry.of("adamw schedule=cosine")
+        Entry(name='adamw', words=('schedule=cosine',))
+
+        Raises:
+          PlanError: no name, or words that are no ``KEY=VALUE``.
+        """
+        try:
+            name, *words = shlex.split(text) or [""]
+        except ValueError as error:
+            raise PlanError(f"optimizer {text!r}: {error}") from None
+        if odd := [word for word in words if "=" not in word]:
+            raise PlanError(
+                f"optimizer {text!r}: {odd[0]!r} must look like KEY=VALUE, such as schedule=cosine"
+            )
+        return cls(name, tuple(words))
+
+
+def resolved(conf: Conf, study: Study) -> tuple[Study, tuple[str, ...], tuple[Entry, ...]]:
+    """The study with labels; the names of its tasks' configs, and its optimizers' entries.
+
+    Both are in the order of the study's tasks and labels.
 
     Raises:
-      PlanError: a name that no config has.
+      PlanError: a name that no config has, or two entries of one label.
     """
     conf.check_names("task", study.tasks)
-    conf.check_names("optimizer", study.optimizers)
-    labels = {name: conf.label(name) for name in study.optimizers}
+    entries = {text: Entry.of(text) for text in study.optimizers}
+    conf.check_names("optimizer", [entry.name for entry in entries.values()])
+    labels = {text: _label(conf, entry) for text, entry in entries.items()}
+    _check_labels(labels)
     titles = {labels[name]: study.pretty(name) for name in labels if study.pretty(name) != name}
+    tasks = tuple(conf.task(name) for name in study.tasks)
+    if len(set(tasks)) < len(tasks):
+        raise PlanError(f"two tasks of the study have one name: {', '.join(tasks)}")
+    told = {
+        task: study.title(name)
+        for task, name in zip(tasks, study.tasks, strict=True)
+        if study.title(name) != name
+    }
     known = study._replace(
+        tasks=tasks,
         optimizers=tuple(labels.values()),
         baselines=tuple(labels[name] for name in study.baselines),
+        title=lambda task: told.get(task, task),
         pretty=lambda label: titles.get(label, label),
     )
-    return known, study.optimizers
+    return known, study.tasks, tuple(entries.values())
+
+
+def _label(conf: Conf, entry: Entry) -> str:
+    if not entry.words:
+        return conf.label(entry.name)
+    return label_of(compose(conf, [f"optimizer={entry.name}", *entry.words]))
+
+
+def _check_labels(labels: dict[str, str]) -> None:
+    """Refuses two entries of one label: the tables would take their runs for one optimizer's."""
+    by_label: dict[str, str] = {}
+    for text, label in labels.items():
+        if label in by_label:
+            raise PlanError(
+                f"optimizers {by_label[label]!r} and {text!r} have one label, {label}; give one of "
+                "them a name with optimizer.name=…"
+            )
+        by_label[label] = text

@@ -10,8 +10,8 @@ from omegaconf import OmegaConf
 from rllc.suite.plan.configuration import Conf
 from rllc.suite.plan.plan import PROTOCOL
 
-GROUPS = ("task", "optimizer", "protocol", "experiment", "logger")
-PLAIN = re.compile(r"[\w.\-]+")  # values that are names; not glob(…), range(…), quoted ones
+GROUPS = ("task", "optimizer", "protocol", "schedule", "law_schedule", "experiment", "logger")
+PLAIN = re.compile(r"[\w.\-/]+")  # values that are names; not glob(…), range(…), quoted ones
 
 
 def did_you_mean(conf: Conf, words: Sequence[str]) -> str:
@@ -29,7 +29,7 @@ def did_you_mean(conf: Conf, words: Sequence[str]) -> str:
         if key in GROUPS:
             chosen[key] = [value for value in text.split(",") if PLAIN.fullmatch(value)]
             for value in chosen[key]:
-                if near := _near(value, conf.names(key)):
+                if near := _near(value, conf.names(key, value)):
                     return f"unknown {key} {value!r}; did you mean {near!r}?"
     for word in words:
         key, equals, _ = word.partition("=")

@@ -14,7 +14,7 @@ from typing import Any
 # Keys of an optimizer or task config that are the suite's own and change no number.
 LABELS = ("id", "_target_", "name", "family", "grid", "untuned", "probes")
 # Keys of an optimizer config that are no arguments of its target.
-RESERVED = (*LABELS, "traced", "arguments", "canonical", "evaluation_parameters")
+RESERVED = (*LABELS, "traced", "arguments", "canonical", "evaluation_parameters", "schedules")
 # A task's name is an argument of its target.
 TASK_LABELS = ("id", "_target_")
 
@@ -55,7 +55,17 @@ def id_of(config: Mapping[str, Any]) -> str:
 def optimizer(config: Mapping[str, Any]) -> dict[str, Any]:
     """What of an optimizer config determines a run: its id and the arguments of its target."""
     kept = {key: value for key, value in config.items() if key not in LABELS}
+    if isinstance(kept.get("schedules"), Mapping):  # their steps are the protocol's
+        kept["schedules"] = {
+            name: _without_steps(schedule) for name, schedule in kept["schedules"].items()
+        }
     return {"id": id_of(config), **kept}
+
+
+def _without_steps(schedule: Any) -> Any:
+    if not isinstance(schedule, Mapping):
+        return schedule
+    return {key: value for key, value in schedule.items() if key != "steps"}
 
 
 def task(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -73,6 +73,8 @@ def pick(
         if key not in keys(runs):
             raise RecordsError(f"no run has a {key!r}; {_near(key, keys(runs))}")
         wanted = [value.strip() for value in re.split(r",(?![^\[(]*[\])])", text)]
+        if any(_same(value, text) for value in runs[key].unique()):
+            wanted = [text]  # a label may hold a comma
         place = _places(runs[key], wanted, labels or {} if key == "optimizer" else {})
         runs = runs[place >= 0].iloc[np.argsort(place[place >= 0], kind="stable")]
     return runs

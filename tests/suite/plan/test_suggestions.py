@@ -20,6 +20,12 @@ CONF = Conf(Path(__file__).parents[3] / "conf")
             ["-m", "task=mnist_mlp,mnist_cnv"],
             "unknown task 'mnist_cnv'; did you mean 'mnist_conv'?",
         ),
+        (
+            ["task=text/sympy_lm_smal"],
+            "unknown task 'text/sympy_lm_smal'; did you mean 'text/sympy_lm_small'?",
+        ),
+        (["task=text/sympy_lm", "task.width=64"], ""),
+        (["schedule=cosin"], "unknown schedule 'cosin'; did you mean 'cosine'?"),
         (["experiment=tabel1"], "unknown experiment 'tabel1'; did you mean 'table1'?"),
         (["optimzer=sgd"], "unknown option 'optimzer'; did you mean 'optimizer'?"),
         (["protocl.steps=3"], "unknown option 'protocl.steps'; did you mean 'protocol.steps'?"),
