@@ -29,10 +29,7 @@ def main() -> None:
     parser.add_argument("--steps", default="1", help="how far: a number, or all")
     parser.add_argument("--tolerance", type=float, default=verify.TOLERANCE)
     parser.add_argument("--records", type=records.folder, default=ROOT / "results" / "records")
-    parser.add_argument(
-        "--data-folder", type=records.folder, metavar="FOLDER",
-        help="cache of the data sets (default: RLLC_DATA, else ~/.cache/rllc/data)",
-    )  # fmt: skip
+    parser.add_data_folder()
     given = parser.parse_args()
     if given.steps != "all" and not given.steps.isdecimal():
         parser.error(f"--steps {given.steps}: must be a number, or all")
