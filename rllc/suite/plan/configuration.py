@@ -103,6 +103,14 @@ class Conf(NamedTuple):
             found.setdefault(self.label(name), name)
         return found
 
+    def tasks(self) -> dict[str, str]:
+        """Name in the records -> name of the config, for every task config."""
+        found: dict[str, str] = {}
+        for name in self.names("task"):
+            loaded: Any = OmegaConf.to_container(OmegaConf.load(self.file("task", name)))
+            found.setdefault(str(loaded.get("name", name)), name)
+        return found
+
     def _files(self, group: str) -> dict[str, Path]:
         """Files of a config group by name.
 
