@@ -40,7 +40,7 @@ ifneq ($(strip $(UNKNOWN)),)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev data reproduce tune verify audit records tables report benchmark test test-fast torture test-learned docs lock lint format clean clean-local
+.PHONY: help setup dev data reproduce tune verify audit records tables report notebooks benchmark test test-fast torture test-learned docs lock lint format clean clean-local
 
 .DEFAULT:
 	@echo "no target $@;$(call MEANT,$@,$(shell awk -F: '/^[a-z-]+:.*##/ { print $$1 }' $(MAKEFILE_LIST))) make help lists them" >&2; exit 2
@@ -92,6 +92,9 @@ tables: setup  ## rebuild every committed table, figure and report from the comm
 
 report: setup  ## write the page of all results into local/report (ARGS="FOLDER" for a study of your own)
 	$(RUN) scripts/report.py $(ARGS)
+
+notebooks: dev  ## execute the notebooks and keep what they show (ARGS="results" for one)
+	$(RUN) scripts/notebooks.py $(ARGS)
 
 benchmark: dev  ## measure speed: update, training step, sweep throughput
 	$(RUN) scripts/benchmark.py $(ARGS)

@@ -85,11 +85,12 @@ def is_trusted(
     """
     mean_square = _mean_square(gram)
     # Squares much smaller are rounded to multiples of the smallest number, or to zero.
-    large = mean_square >= jnp.finfo(gram.dtype).tiny * 2.0**26
+    large = jnp.greater_equal(mean_square, jnp.finfo(gram.dtype).tiny * 2.0**26)
     finite = jnp.isfinite(mean_square) & jnp.isfinite(projection).all(axis=-1)
     if max_gradient_ratio is None:
         return large & finite
-    return large & finite & (square <= max_gradient_ratio**2 * mean_square)
+    small: jax.Array = square <= max_gradient_ratio**2 * mean_square
+    return large & finite & small
 
 
 def _mean_square(gram: jax.Array) -> jax.Array:
@@ -148,7 +149,7 @@ def weighted_sum(weights: Sequence[float] | np.ndarray, terms: Sequence[Any]) ->
     return total
 
 
-def resolve_initial_law(initial_law: Any, k: int) -> np.ndarray:
+def resolve_initial_law(initial_law: Any, k: int) -> np.ndarray | jax.Array:
     """The initial law L_0 for k memory units, from a name, a number or values.
 
     The paper only says that L_0 is not 0 (remark 3.4), so this is a setting.
@@ -176,7 +177,9 @@ def resolve_initial_law(initial_law: Any, k: int) -> np.ndarray:
         isinstance(initial_law, list | tuple)
         and any(isinstance(x, jax.core.Tracer) for x in initial_law)
     )
-    law = jnp.asarray(initial_law) if traced else np.asarray(initial_law, dtype=np.float64)
+    law: np.ndarray | jax.Array = (
+        jnp.asarray(initial_law) if traced else np.asarray(initial_law, dtype=np.float64)
+    )
     if law.shape not in ((), (k,)):
         raise ValueError(
             f"initial_law has shape {law.shape}; it needs a value for each of the {k} memory units"
@@ -185,12 +188,17 @@ def resolve_initial_law(initial_law: Any, k: int) -> np.ndarray:
         raise ValueError(f"initial_law is {initial_law}; its values must be finite")
     if not traced and not np.any(law):
         raise ValueError(f"initial_law is {initial_law}; at least one value must differ from 0")
-    return (jnp if traced else np).broadcast_to(law, (k,))  # type: ignore[return-value]
+    return jnp.broadcast_to(law, (k,)) if traced else np.broadcast_to(law, (k,))
 
 
 def _named_law(name: str, k: int) -> np.ndarray:
     units = np.eye(k)
-    named = {"ones": np.ones(k), "first": units[0], "last": units[-1], "mean": np.full(k, 1 / k)}
+    named: dict[str, np.ndarray] = {
+        "ones": np.ones(k),
+        "first": units[0],
+        "last": units[-1],
+        "mean": np.full(k, 1 / k),
+    }
     if name not in named:
         raise ValueError(
             f"initial_law is {name!r}; the names are {', '.join(named)}, or give {k} values"
@@ -220,7 +228,8 @@ def _solve(gram: jax.Array, b: jax.Array, ridge: jax.Array, scale: jax.Array) ->
         matrix = (gram + ridge[..., None, None] * jnp.eye(k, dtype=gram.dtype)) / scale[
             ..., None, None
         ]
-        return jnp.linalg.solve(matrix, (b / scale[..., None])[..., None])[..., 0]
+        solution: jax.Array = jnp.linalg.solve(matrix, (b / scale[..., None])[..., None])[..., 0]
+        return solution
     shift = ridge / scale
     entries = [[gram[..., i, j] / scale + (i == j) * shift for j in range(k)] for i in range(k)]
     return _solve_unrolled(entries, [b[..., i] / scale for i in range(k)], shift)

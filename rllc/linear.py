@@ -94,13 +94,18 @@ def one_after(value: jax.Array) -> jax.Array:
     return jnp.where(never, 2.0, 1.0).astype(jnp.float32)
 
 
+def _one(_: jax.Array) -> jax.Array:
+    one: jax.Array = jnp.float32(1)
+    return one
+
+
 @functools.partial(jax.jit, inline=True)  # jit: for steps outside of any jit
 def _one_after_on_cpu(x: jax.Array) -> jax.Array:
     """`one_after` an entry of x on one CPU; a plain 1 on accelerators: one kernel for all units."""
     if x.size == 0:
-        return jnp.float32(1)
+        return _one(x)
     return on_one_cpu(
         lambda x: one_after(x[(0,) * x.ndim].astype(jnp.float32)),
-        lambda x: jnp.float32(1),
+        _one,
         jax.lax.stop_gradient(x),
     )

@@ -108,7 +108,7 @@ def _law_map(p: Propagator, target: Propagator) -> np.ndarray:
     commutes = np.kron(target.transition, np.eye(k)) - np.kron(np.eye(m), p.transition.T)
     starts = np.kron(target.injection, np.eye(k))
     right = np.concatenate([np.zeros(m * k), p.injection])
-    solution = np.linalg.lstsq(np.concatenate([commutes, starts]), right, rcond=None)[0]
+    solution: np.ndarray = np.linalg.lstsq(np.concatenate([commutes, starts]), right, rcond=None)[0]
     return solution.reshape(m, k)
 
 
@@ -143,7 +143,8 @@ def _minimal_transition(p: Propagator) -> np.ndarray:
 def _restricted(p: Propagator, basis: list[np.ndarray]) -> np.ndarray:
     """B on the span of orthonormal rows."""
     rows = np.array(basis)
-    return rows @ p.transition @ rows.T
+    restricted: np.ndarray = rows @ p.transition @ rows.T
+    return restricted
 
 
 def _candidates(values: np.ndarray) -> list[list[Block]]:

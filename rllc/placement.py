@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 from jax.extend.core import Primitive
 from jax.interpreters import batching, mlir
 from jax.sharding import AxisType
 
+Tree = TypeVar("Tree")
 
-def on_one_cpu(one: Callable[..., Any], otherwise: Callable[..., Any], *arrays: jax.Array) -> Any:
+
+def on_one_cpu(
+    one: Callable[..., Tree], otherwise: Callable[..., Tree], *arrays: jax.Array
+) -> Tree:
     """What ``one`` makes of the arrays in a program of one CPU device, and ``otherwise`` elsewhere.
 
     Which it is shows when the program is lowered, so both are traced and must return alike. Some
@@ -23,18 +27,21 @@ def on_one_cpu(one: Callable[..., Any], otherwise: Callable[..., Any], *arrays: 
     if not kinds <= {AxisType.Auto} and kinds != {AxisType.Manual}:
         return otherwise(*arrays)
     cpu = one if AxisType.Manual in kinds else functools.partial(_by_devices, one, otherwise)
-    return jax.lax.platform_dependent(*arrays, cpu=cpu, default=otherwise)
+    chosen: Tree = jax.lax.platform_dependent(*arrays, cpu=cpu, default=otherwise)
+    return chosen
 
 
 _choice = Primitive("rllc_by_devices")
 _choice.multiple_results = True
 
 
-def _by_devices(one: Callable[..., Any], otherwise: Callable[..., Any], *arrays: Any) -> Any:
+def _by_devices(one: Callable[..., Tree], otherwise: Callable[..., Tree], *arrays: Any) -> Tree:
     """``one`` in a program of one device, ``otherwise`` in one that is split over several."""
     structure = jax.tree.structure(jax.eval_shape(otherwise, *arrays))
     flat = [_Flat(one), _Flat(otherwise)]
-    return jax.tree.unflatten(structure, _choice.bind(*arrays, one=flat[0], otherwise=flat[1]))
+    leaves = _choice.bind(*arrays, one=flat[0], otherwise=flat[1])
+    chosen: Tree = jax.tree.unflatten(structure, leaves)
+    return chosen
 
 
 class _Flat:
@@ -47,13 +54,11 @@ class _Flat:
         return jax.tree.leaves(self.function(*arrays))
 
 
-@_choice.def_impl
 def _now(*arrays: Any, one: _Flat, otherwise: _Flat) -> list[Any]:
     """Outside of any program, as under `jax.disable_jit`."""
     return (one if all(len(x.devices()) == 1 for x in arrays) else otherwise)(*arrays)
 
 
-@_choice.def_abstract_eval
 def _types(*arrays: Any, one: _Flat, otherwise: _Flat) -> list[Any]:
     del one
     return [jax.typeof(x) for x in jax.eval_shape(otherwise, *arrays)]
@@ -70,5 +75,7 @@ def _lowered(ctx: mlir.LoweringRuleContext, *values: Any, one: _Flat, otherwise:
     return mlir.lower_fun(one if devices == 1 else otherwise, multiple_results=True)(ctx, *values)
 
 
+_choice.def_impl(_now)
+_choice.def_abstract_eval(_types)
 batching.primitive_batchers[_choice] = _batched
 mlir.register_lowering(_choice, _lowered)

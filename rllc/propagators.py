@@ -67,7 +67,7 @@ class Propagator:
     @property
     def num_units(self) -> int:
         """The number of memory units k."""
-        return self.injection.shape[0]
+        return len(self.injection)
 
     def abstract_rule(self, length: int) -> np.ndarray:
         r"""Weights of past gradients in each unit: row i is :math:`a^\top B^i`, the weight of

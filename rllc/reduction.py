@@ -35,7 +35,8 @@ def inner_products(pairs: list[tuple[jax.Array, jax.Array]], dtype: Any) -> list
     distinct = list({id(x): x for pair in pairs for x in pair}.values())
     places = {id(x): i for i, x in enumerate(distinct)}
     index = tuple((places[id(a)], places[id(b)]) for a, b in pairs)
-    return _inner_products(distinct, index, dtype)
+    sums: list[jax.Array] = _inner_products(distinct, index, dtype)
+    return sums
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2), inline=True)  # jit: for steps outside of any jit

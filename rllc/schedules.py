@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
 
 
@@ -32,6 +33,6 @@ def inverse_power_schedule(
     """
 
     def schedule(count: Any) -> jax.Array:
-        return init_value / (1 + count / transition_steps) ** power
+        return jnp.asarray(init_value / (1 + count / transition_steps) ** power)
 
     return schedule

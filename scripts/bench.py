@@ -37,11 +37,8 @@ def main() -> None:
     parser.add_argument(
         "--set", nargs="*", default=[], metavar="KEY=VALUE", help="overrides for every run"
     )
-    parser.add_argument("-y", "--yes", action="store_true", help="begin a long study unasked")
-    parser.add_argument(
-        "--data-folder", type=folder, metavar="FOLDER",
-        help="cache of the data sets (default: RLLC_DATA, else ~/.cache/rllc/data)",
-    )  # fmt: skip
+    parser.add_yes()
+    parser.add_data_folder()
     given = parser.parse_args()
     data = given.data_folder and str(given.data_folder.absolute())
     try:

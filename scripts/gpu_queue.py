@@ -1,11 +1,11 @@
 """Trains, in order of worth, what only an accelerator trains in time (`accelerator_queue.QUEUE`).
 
   python scripts/gpu_queue.py --list                  what there is, and how much of it is left
-  python scripts/gpu_queue.py --budget 25min --processes 4
+  python scripts/gpu_queue.py --budget 25min --processes 4       no question: the time is bounded
   python scripts/gpu_queue.py --rehearse              4 steps of each entry's first job, on a CPU
 
 Needs neither Hydra nor a network: jax, flax, optax, pandas, pyarrow, pyyaml, filelock and tqdm.
-Data are read from the cache, which may travel beside the checkout: RLLC_DATA=FOLDER.
+Data are read from the cache, which may travel beside the checkout: --data-folder FOLDER.
 
 A job is what one optimizer trains of an entry on a task, in a process of its own. Several processes
 on one GPU take turns, unless CUDA's multi-process service runs (`nvidia-cuda-mps-control -d`): with
@@ -36,22 +36,32 @@ from rllc.replication.accelerator_queue import Entry, entries, planned  # noqa: 
 from rllc.suite import records  # noqa: E402
 from rllc.suite.execute import execution  # noqa: E402
 from rllc.suite.execute.budget import clock, parse_budget  # noqa: E402
+from rllc.suite.execute.estimates import Announcer  # noqa: E402
 from rllc.suite.execute.execution import Options  # noqa: E402
+from rllc.suite.execute.parser import Parser  # noqa: E402
 from rllc.suite.markdown import text_table  # noqa: E402
-from rllc.suite.plan.plan import PlanError, Run  # noqa: E402
+from rllc.suite.plan.plan import PlanError, Run, group_runs  # noqa: E402
 
 COMMITTED = ROOT / "results" / "records"
 SECONDS_TO_SAVE = 30.0  # for a job to write its checkpoint after it was told to stop
 
 
 class Job(NamedTuple):
-    """What one process trains: runs that are not recorded yet, or a script."""
+    """What one process does.
+
+    Attributes:
+      entry: of the queue.
+      task, optimizer: names of configs, "" for a script.
+      runs: all that it is to train.
+      left: those of them without a record.
+      script: words of a script that does it instead.
+    """
 
     entry: str
     task: str
     optimizer: str
-    runs: int
-    left: int
+    runs: list[Run]
+    left: list[Run]
     script: tuple[str, ...] = ()
 
 
@@ -79,9 +89,9 @@ def jobs(given: argparse.Namespace) -> list[Job]:
         cells = dict.fromkeys((s.task, o) for s in entry.sweeps for o in s.optimizers)
         for task, optimizer in list(cells)[: 1 if given.rehearse else None]:
             runs, left = missing(entry, task, optimizer, given)
-            found.append(Job(entry.name, task, optimizer, len(runs), len(left)))
+            found.append(Job(entry.name, task, optimizer, runs, left))
         if entry.script:
-            found.append(Job(entry.name, "", "", 0, 0, entry.script))
+            found.append(Job(entry.name, "", "", [], [], entry.script))
     return found
 
 
@@ -90,7 +100,8 @@ def train(given: argparse.Namespace) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a background shell ignores it
     (entry,), (task, optimizer) = entries(given.only), given.job
     _, left = missing(entry, task, optimizer, given)
-    options = Options(given.out, group_size=given.group_size, progress=False)
+    data = given.data_folder and str(given.data_folder)
+    options = Options(given.out, group_size=given.group_size, data_folder=data, progress=False)
     for outcome in execution.execute(execution.prepare(left, options), options):
         if outcome.error:
             sys.exit(f"failed: {execution.in_words(outcome.error)}")
@@ -105,7 +116,16 @@ def command(job: Job, given: argparse.Namespace) -> list[str]:
     words = [sys.executable, __file__, "--only", job.entry, "--out", str(given.out)]
     words += ["--rehearse"] if given.rehearse else []
     words += ["--group-size", str(given.group_size)] if given.group_size else []
+    words += ["--data-folder", str(given.data_folder)] if given.data_folder else []
     return [*words, "--job", job.task, job.optimizer]
+
+
+def agreed(todo: list[Job], given: argparse.Namespace) -> bool:
+    """Says how long the jobs take where no budget bounds it; whether the user wants that."""
+    groups = [group for job in todo for group in group_runs(job.left, given.group_size)]
+    if given.rehearse or parse_budget(given.budget) < float("inf"):
+        return True
+    return Announcer(groups, Options(given.out, yes=given.yes), here=False).before()
 
 
 def work(todo: list[Job], given: argparse.Namespace, until: float) -> list[str]:
@@ -174,25 +194,33 @@ def listing(found: list[Job]) -> str:
 
 
 def _counts(found: list[Job]) -> tuple[str, str, str]:
-    runs, left = (sum(getattr(job, name) for job in found) for name in ("runs", "left"))
+    runs, left = (sum(len(getattr(job, name)) for job in found) for name in ("runs", "left"))
     return str(len(found)), str(runs), str(left)
 
 
 def parse() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(description=__doc__)
     parser.add_argument("--list", action="store_true", help="print the queue and end")
     parser.add_argument("--rehearse", action="store_true", help="a few steps of made-up data")
     parser.add_argument("--only", nargs="+", default=[], metavar="ENTRY")
-    parser.add_argument("--out", type=Path, default=Path("local/queue/records"))
+    parser.add_argument("--out", type=records.folder, default=Path("local/queue/records"))
     parser.add_argument("--budget", default="all", help="15min, 90s, 2h or all")
     parser.add_argument("--processes", type=int, default=1, help="jobs at once")
     parser.add_argument("--group-size", type=int, help="most runs in one program")
-    parser.add_argument("--archive", type=Path, help="one file for records and checkpoints")
+    parser.add_argument("--archive", type=records.folder, help="one file for all that is saved")
     parser.add_argument("--job", nargs=2, metavar=("TASK", "OPTIMIZER"), help=argparse.SUPPRESS)
-    return parser.parse_args()
+    parser.add_data_folder()
+    parser.add_yes()
+    given = parser.parse_args()
+    if given.list:
+        idle = ("budget", "processes", "group-size", "data-folder", "yes")
+        parser.refuse(given, idle, "with --list, which trains nothing")
+    if given.rehearse:
+        parser.refuse(given, ("data-folder", "yes"), "with --rehearse, which is short and made up")
+    if given.budget != "all":
+        parser.refuse(given, ("yes",), "with --budget, within which nothing is asked")
+    return given
 
 
 def main() -> None:
@@ -208,7 +236,10 @@ def main() -> None:
         if given.list:
             print(listing(found))
             return
-        failed = work([job for job in found if job.left or job.script], given, until)
+        todo = [job for job in found if job.left or job.script]
+        if not agreed(todo, given):
+            raise KeyboardInterrupt
+        failed = work(todo, given, until)
         archived(given.archive, given.out.parent, write=True)
         print(listing(jobs(given)))
     except KeyboardInterrupt:

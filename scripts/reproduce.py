@@ -50,10 +50,7 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--seeds", nargs="*", type=int, default=sweep.FINAL_SEEDS)
     parser.add_argument("--records", type=records.folder, default=Path("local/records"))
-    parser.add_argument(
-        "--data-folder", type=records.folder, metavar="FOLDER",
-        help="cache of the data sets (default: RLLC_DATA, else ~/.cache/rllc/data)",
-    )  # fmt: skip
+    parser.add_data_folder()
     parser.add_argument("--output", type=records.folder, default=Path("local/results"))
     parser.add_argument(
         "--set", nargs="*", default=[], metavar="KEY=VALUE", help="config overrides"

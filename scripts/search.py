@@ -43,6 +43,8 @@ def main() -> None:
     parser.add_argument("--more-seeds", nargs="*", type=int, default=(101, 102))
     parser.add_argument("--final-seeds", nargs="*", type=int, default=tuple(range(10)))
     parser.add_argument("--records", type=records.folder, default=Path("local/records"))
+    parser.add_data_folder()
+    parser.add_yes()
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="overrides")
     arguments = parser.parse_args()
     try:
@@ -55,7 +57,8 @@ def main() -> None:
 def _rounds(runs: list[Run], arguments: argparse.Namespace) -> bool:
     """Trains the three rounds; returns whether any group failed."""
     folder = arguments.records
-    options = Options(folder=folder)
+    data = arguments.data_folder and str(arguments.data_folder)
+    options = Options(folder=folder, data_folder=data, yes=arguments.yes)
     if train(runs, options, "runs of the first round"):
         return True
     best = set(_standing(runs, folder).sort_values("first_round").optimizer.tail(arguments.best))

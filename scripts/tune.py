@@ -41,9 +41,9 @@ def main() -> None:
     """Trains what is missing of the requested grids."""
     parser = _parser()
     options = parser.parse_args()
-    for word, needed in (("keep", "screen"), ("more_seeds", "best")):
-        if getattr(options, word) and not getattr(options, needed):
-            parser.error(f"--{word.replace('_', '-')} says nothing without --{needed}")
+    for word, needed in (("keep", "screen"), ("more-seeds", "best")):
+        if not getattr(options, needed):
+            parser.refuse(options, [word], f"without --{needed}")
     try:
         runs = _grids(options)
         whole = min(run.protocol["steps"] for run in runs)
@@ -64,7 +64,7 @@ def main() -> None:
     sys.exit(bool(failed))
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> Parser:
     parser = Parser(description=__doc__)
     parser.add_argument("--tasks", nargs="*", default=[], help="tasks (default: all)")
     parser.add_argument("--optimizers", nargs="*", default=[], help="optimizers (default: all)")
@@ -95,11 +95,8 @@ def _parser() -> argparse.ArgumentParser:
         help="most runs in one program (default: chosen from memory and measured speed)",
     )  # fmt: skip
     parser.add_argument("--records", type=folder, default=Path("local/records"))
-    parser.add_argument(
-        "--data-folder", type=folder, metavar="FOLDER",
-        help="cache of the data sets (default: RLLC_DATA, else ~/.cache/rllc/data)",
-    )  # fmt: skip
-    parser.add_argument("-y", "--yes", action="store_true", help="begin long trainings unasked")
+    parser.add_data_folder()
+    parser.add_yes()
     parser.add_argument(
         "--set", nargs="*", default=[], metavar="KEY=VALUE",
         help="overrides for every run, such as optimizer.initial_law=mean",

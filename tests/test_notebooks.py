@@ -1,25 +1,20 @@
-"""The notebooks run from top to bottom on a small record set, and are committed without outputs.
+"""The notebooks run from top to bottom on a small record set, and are committed with outputs."""
 
-`python tests/test_notebooks.py` strips them.
-"""
-
+import base64
+import io
 import json
-import sys
 from pathlib import Path
 
 import nbformat
 import numpy as np
 import pytest
 from nbclient import NotebookClient
+from PIL import Image
 
-pytestmark = pytest.mark.slow
+from scripts import notebooks
 
 ROOT = Path(__file__).resolve().parents[1]
 PATHS = {path.stem: path for path in sorted((ROOT / "notebooks").glob("*.ipynb"))}
-METADATA = {
-    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
-    "language_info": {"name": "python"},
-}
 # Number of figures each notebook draws, and what has to hold in it at the end.
 EXPECTED = {
     # The made-up laws cross at step 2,000; their random walk moves that by some hundred steps.
@@ -32,17 +27,6 @@ EXPECTED = {
     "results": (3, "len(headline) == 5 and (headline.seeds == 3).all() and len(against) == 2"),
     "your_optimizer": (1, "len(a.final) == 12 and (a.final.status == 'finished').all()"),
 }
-
-
-def stripped(text: str) -> str:
-    """A notebook without outputs, execution counts and traces of the machine it ran on."""
-    notebook = nbformat.reads(text, 4)
-    notebook.metadata = METADATA
-    for cell in notebook.cells:
-        cell.metadata = {}
-        if cell.cell_type == "code":
-            cell.outputs, cell.execution_count = [], None
-    return nbformat.writes(notebook) + "\n"
 
 
 def write_records(folder: Path) -> None:
@@ -116,6 +100,7 @@ def printed(outputs: list, stream: str = "stdout") -> str:
     return "".join(output.text for output in outputs if output.get("name") == stream)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PATHS)
 def test_notebook_runs_from_top_to_bottom(name, kernel):
     """The first starts in the notebooks folder, the others in the root of the repository."""
@@ -130,24 +115,52 @@ def test_notebook_runs_from_top_to_bottom(name, kernel):
 
 
 @pytest.mark.parametrize("name", PATHS)
-def test_notebook_is_committed_without_outputs_and_metadata(name):
-    text = PATHS[name].read_text()
-    assert text == stripped(text), "`python tests/test_notebooks.py` strips the notebooks"
+def test_a_notebook_is_committed_with_the_outputs_of_its_code(name):
+    text = PATHS[name].read_text(encoding="utf-8")
+    notebook = nbformat.reads(text, 4)
+    cells = notebooks.code(notebook)
+    assert notebook.metadata.code_sha256 == notebooks.digest(notebook), "run make notebooks"
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    shown = [output.get("data", {}) for cell in cells for output in cell.outputs]
+    pictures = [data["image/png"] for data in shown if "image/png" in data]
+    assert len(pictures) >= EXPECTED[name][0]
+    for picture in pictures:
+        Image.open(io.BytesIO(base64.b64decode(picture))).verify()
+    assert nbformat.writes(notebooks.tidied(notebook)) + "\n" == text  # no error, path or address
 
 
-def test_stripping_takes_outputs_counts_and_metadata():
+def test_the_notebooks_are_small():
+    assert sum(path.stat().st_size for path in PATHS.values()) < 1.5e6
+
+
+def made(**output):
+    """A notebook of one cell with one output, as a kernel leaves it."""
     cell = nbformat.v4.new_code_cell("1", id="a", execution_count=3, metadata={"collapsed": True})
-    cell.outputs = [nbformat.v4.new_output("stream", text="1")]
-    notebook = nbformat.v4.new_notebook(
-        cells=[cell], metadata={"language_info": {"name": "python", "version": "3"}}
-    )
-    clean = nbformat.reads(stripped(nbformat.writes(notebook)), 4)
-    assert clean.metadata == METADATA
-    only = {"id": "a", "cell_type": "code", "source": "1"}
-    assert clean.cells == [only | {"metadata": {}, "outputs": [], "execution_count": None}]
+    cell.outputs = [nbformat.v4.new_output(**output)]
+    language = {"name": "python", "version": "3"}
+    return nbformat.v4.new_notebook(cells=[cell], metadata={"language_info": language})
 
 
-if __name__ == "__main__":
-    for path in PATHS.values():
-        path.write_text(stripped(path.read_text()))
-    print(f"stripped {len(PATHS)} notebooks", file=sys.stderr)
+def test_traces_of_the_machine_are_left_out():
+    data = {"text/plain": "1"}
+    given = made(output_type="execute_result", data=data, execution_count=3, metadata={"a": 1})
+    tidy = notebooks.tidied(given)
+    (cell,) = tidy.cells
+    assert (cell.execution_count, cell.metadata, cell.outputs[0].data) == (1, {}, data)
+    assert (cell.outputs[0].execution_count, cell.outputs[0].metadata) == (1, {})
+    assert tidy.metadata == notebooks.METADATA | {"code_sha256": notebooks.digest(given)}
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        ({"output_type": "stream", "name": "stderr", "text": "Warning"}, "complains: Warning"),
+        ({"output_type": "error", "ename": "E", "evalue": "bad"}, "complains: bad"),
+        ({"output_type": "stream", "text": "<f at 0x7f00deadbeef>"}, "address in memory: 0x7f00"),
+        ({"output_type": "stream", "text": f"in {ROOT}/results"}, "a path of this machine"),
+        ({"output_type": "display_data", "data": {"text/plain": f"{ROOT}"}}, "a path of this"),
+    ],
+)
+def test_what_another_run_would_show_differently_is_refused(output, message):
+    with pytest.raises(notebooks.Unfit, match=f"code cell 1 .*{message}"):
+        notebooks.tidied(made(**output))

@@ -22,6 +22,7 @@ accuracy is highest."""
 MORE = {  # files under results/tables, and their titles here
     "multiverse.md": "The headline claims in every world",
     "reported.md": "Which number did the paper report?",
+    "over_tasks.md": "What holds over tasks",
 }
 COLUMNS = {
     "claim": "claim", "value": "value", "interval": "95 % interval", "n": "n", "p_holm": "Holm's p",
@@ -45,9 +46,14 @@ def sections(results: Path, readme_file: Path, address: Callable[[Path], str]) -
     found.append(claims(results / "tables" / "claims.csv"))
     for name, title in MORE.items():
         file = results / "tables" / name
-        text = re.sub(r"\A# .*\n", "", file.read_text(encoding="utf-8"))
-        found.append(Section(title, [relinked(text, file.parent, address)], folded=True))
+        text = relinked(_below(file.read_text(encoding="utf-8")), file.parent, address)
+        found.append(Section(title, [text], folded=True))
     return found
+
+
+def _below(text: str) -> str:
+    """Markdown without its title, its other headings a level lower, as parts of a section."""
+    return re.sub(r"^(#{2,} )", r"#\1", re.sub(r"\A# .*\n", "", text), flags=re.MULTILINE)
 
 
 def claims(file: Path) -> Section:

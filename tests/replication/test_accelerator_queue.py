@@ -93,6 +93,61 @@ def test_nothing_starts_after_the_budget(tmp_path):
     assert row.split()[1:4] == ["1", "1", "1"]
 
 
+@pytest.fixture
+def parse(monkeypatch):
+    def parsed(*words):
+        monkeypatch.setattr(sys, "argv", ["gpu_queue.py", *words])
+        return gpu_queue.parse()
+
+    return parsed
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--list", "-y"), "--yes says nothing with --list"),
+        (("--list", "--processes", "2"), "--processes says nothing with --list"),
+        (("--rehearse", "--data-folder", "x"), "--data-folder says nothing with --rehearse"),
+        (("--budget", "1h", "--yes"), "--yes says nothing with --budget"),
+        (("--date-folder", "x"), "did you mean --data-folder"),
+    ],
+)
+def test_options_without_effect_are_refused(parse, capsys, words, message):
+    with pytest.raises(SystemExit) as end:
+        parse(*words)
+    assert end.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_job_is_told_where_the_data_lie(parse):
+    job = gpu_queue.Job("per_layer", "mnist_mlp", "sgd", [], [])
+    words = gpu_queue.command(job, parse("--data-folder", "/data"))
+    assert words[words.index("--data-folder") + 1] == "/data"
+    assert "--data-folder" not in gpu_queue.command(job, parse())
+
+
+def test_without_a_budget_a_long_queue_is_asked_for(parse, monkeypatch, tmp_path):
+    asked = []
+
+    class Announcer:
+        def __init__(self, groups, options, here):
+            asked.append((sum(map(len, groups)), options.yes, here))
+
+        def before(self):
+            return False
+
+    monkeypatch.setattr(gpu_queue, "Announcer", Announcer)
+    (entry,) = queue.entries(["per_layer"])
+    words = ("--only", entry.name, "--out", str(tmp_path))
+    todo = gpu_queue.jobs(parse(*words))
+    runs = sum(len(job.left) for job in todo)
+    assert runs
+    assert not gpu_queue.agreed(todo, parse(*words))
+    assert not gpu_queue.agreed(todo, parse(*words, "-y"))
+    assert gpu_queue.agreed(todo, parse(*words, "--budget", "1h"))
+    assert asked == [(runs, False, False), (runs, True, False)]
+
+
 SLEEPER = """
 import signal, sys, time
 if sys.argv[1] == "deaf":
@@ -113,7 +168,7 @@ def test_stopped_jobs_may_save_and_deaf_ones_are_named(tmp_path, monkeypatch):
         words = [sys.executable, "-c", SLEEPER, name, str(tmp_path / name)]
         process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
         assert process.stdout.readline() == "ready\n"
-        running[process] = gpu_queue.Job(name, "task", "optimizer", 1, 1)
+        running[process] = gpu_queue.Job(name, "task", "optimizer", [], [])
     processes = list(running)
     assert gpu_queue.stop(running) == ["deaf: task optimizer: no checkpoint in time"]
     assert (tmp_path / "good").read_text() == "saved"

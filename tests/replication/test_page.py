@@ -39,6 +39,16 @@ def test_every_claim_is_there_with_its_verdict(sections):
     assert sum(int(n) for row in counts.rows for n in row[1:]) == len(claims)
 
 
+def test_what_holds_over_tasks_is_there_under_headings_of_its_own(sections):
+    text = (ROOT / "results" / "tables" / "over_tasks.md").read_text(encoding="utf-8")
+    (part,) = next(s for s in sections if s.title == "What holds over tasks").parts
+    html = site.markdown(part)
+    assert html.count("<table>") == text.count("| :-- |") > 0
+    assert html.count("<h3>") == text.count("\n## ") > 0
+    assert "<h1>" not in html
+    assert "<h2>" not in html
+
+
 def test_links_lead_to_the_repository(sections):
     text = "\n".join(part for s in sections for part in s.parts if isinstance(part, str))
     assert "](https://host/rllc/blob/abc/results/replication.md)" in text

@@ -126,6 +126,7 @@ def test_the_script_trains_three_rounds(monkeypatch, tmp_path):
     errors = {"M(0.98)": 0.10, "M2(0.5)": 0.101, "M3(0.4)": 0.102}
 
     def train(runs, options, what):
+        assert (options.data_folder, options.yes) == ("/data", True)
         trained.append(list(runs))
         return False
 
@@ -145,7 +146,8 @@ def test_the_script_trains_three_rounds(monkeypatch, tmp_path):
     monkeypatch.setattr(script, "train", train)
     monkeypatch.setattr(records, "load", load)
     few = "optimizer.propagator='M(0.5)','M(0.98)','M2(0.5)','M3(0.4)','M(0.2)'"
-    monkeypatch.setattr(sys, "argv", ["search.py", "--records", str(tmp_path), "--set", few])
+    words = ["--records", str(tmp_path), "--data-folder", "/data", "-y"]
+    monkeypatch.setattr(sys, "argv", ["search.py", *words, "--set", few])
     with pytest.raises(SystemExit) as end:
         script.main()
     assert end.value.code == 0

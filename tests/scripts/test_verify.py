@@ -1,15 +1,20 @@
 """scripts/verify.py on a short record of our own."""
 
 import json
+import shutil
 import sys
+from pathlib import Path
 
 import pytest
+import yaml
 
 from rllc.suite import records
+from rllc.suite.execute import bench
 from rllc.suite.records.shards import seal
 from scripts import train, verify
 
 pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -98,3 +103,41 @@ def test_the_target_in_a_record_is_not_what_is_trained(recorded, tmp_path):
     assert call(run) == 0
     records.load(folder)
     assert not mark.exists()
+
+
+@pytest.fixture
+def study(tmp_path):
+    """A trained study whose task has a name unlike its config's, and seeds unlike ours."""
+    folder = tmp_path / "mine"
+    shutil.copytree(
+        ROOT / "examples" / "regression", folder,
+        ignore=shutil.ignore_patterns("records", "results", "partial"),
+    )  # fmt: skip
+    (folder / "conf" / "task" / "points.yaml").rename(folder / "conf" / "task" / "given.yaml")
+    given = yaml.safe_load((folder / "study.yaml").read_text())
+    given |= {"tasks": ["given"], "optimizers": ["clipped_adam"]}
+    given |= {"seeds": {"tune": [0], "final": [10]}, "titles": {}, "baselines": []}
+    given["protocol"] |= {"steps": 20, "eval_every": 10}
+    (folder / "study.yaml").write_text(yaml.safe_dump(given))
+    bench.run(folder, ROOT / "conf", None, (), progress=False, say=lambda text: None)
+    return folder
+
+
+def test_a_studys_records_are_verified_by_its_own_configs(study, monkeypatch, capsys):
+    loaded = records.load(study / "records")
+
+    def call(run, place):
+        words = [run, "--steps", "all", "--tolerance", "1e-5", "--records", str(place)]
+        monkeypatch.setattr(sys, "argv", ["verify.py", *words])
+        with pytest.raises(SystemExit) as end:
+            verify.main()
+        return end.value.code
+
+    for role in ("tune", "final"):
+        run = loaded.runs.run[loaded.runs.role == role].iloc[0]
+        assert call(run, study) == 0
+        assert "steps 0 to 20: largest difference" in capsys.readouterr().out
+    assert f"with --records {study})" in call(run, study / "records")
+    config = study / "conf" / "optimizer" / "clipped_adam.yaml"
+    config.write_text(config.read_text() + "b2: 0.9\n")
+    assert "today's configuration of Clipped Adam on points gives run" in call(run, study)

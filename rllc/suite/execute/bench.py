@@ -5,9 +5,7 @@ Paths in either are relative to the folder, and modules in it can be imported. R
 are written under it, and nowhere else.
 """
 
-import contextlib
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,12 +22,12 @@ from rllc.suite.execute.execution import Options
 from rllc.suite.execute.session import Cell, Session
 from rllc.suite.plan import studies, sweep
 from rllc.suite.plan.configuration import Conf
-from rllc.suite.plan.studies import Entry
+from rllc.suite.plan.studies import RECORDS, Entry, inside
 from rllc.suite.show import aggregation, analysis
 from rllc.suite.show.analysis import Analysis
 from rllc.suite.study import Study, StudyError, check_local
 
-RECORDS, RESULTS = Path("records"), Path("results")
+RESULTS = Path("results")
 PAGE = RESULTS / "page"
 
 
@@ -38,18 +36,6 @@ class Work(NamedTuple):
 
     grid: Cell
     final: Callable[[dict[str, float]], Cell]
-
-
-@contextlib.contextmanager
-def inside(folder: Path) -> Iterator[None]:
-    """The folder as working directory, and its modules importable."""
-    path = str(folder.resolve())
-    with contextlib.chdir(folder):
-        sys.path.insert(0, path)
-        try:
-            yield
-        finally:
-            sys.path.remove(path)
 
 
 def plan(
@@ -137,7 +123,7 @@ def run(
 
 def _planned(folder: Path, conf: Path, words: Sequence[str]) -> tuple[Study, list[Work]]:
     given = studies.read(folder / "study.yaml")
-    where = Conf(conf, () if given.conf is None else (given.conf,))
+    where = studies.configs(conf, given)
     study, tasks, entries = studies.resolved(where, given)
     return study, plan(where, study, tasks, entries, words)
 

@@ -150,6 +150,9 @@ class Announcer(Watcher):
                 f"no speed of {', '.join(found.unknown)} is recorded on this machine: an estimate "
                 "follows after the first steps"
             )
+        if not found.programs and not self.here:
+            names = ", ".join(found.unknown)
+            self.say(f"no speed of {names} is recorded on this machine, so there is no estimate")
         return self._agreed(found.seconds)
 
     def started(self, trainer: Any, label: str) -> None:

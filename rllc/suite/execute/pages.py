@@ -53,6 +53,6 @@ def write(found: Analysis, folder: Path, output: Path) -> Path:
         created=newest(found.records.folder),
         commit=header.commit(),
         link=lambda file: places.address(found.records.folder / f"{file}.json"),
-        command=f"python scripts/bench.py {folder.name}",
+        command=f"python scripts/verify.py {{run}} --steps all --records {folder.name}",
     )
     return site.write(found, output, origin)

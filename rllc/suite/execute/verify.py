@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,10 +13,11 @@ from rllc.suite import records, schedules
 from rllc.suite.engine import devices
 from rllc.suite.engine.training import Trainer
 from rllc.suite.execute import execution
-from rllc.suite.plan import configuration
+from rllc.suite.plan import configuration, studies
 from rllc.suite.plan.configuration import Conf
 from rllc.suite.plan.plan import PROTOCOL, PlanError, Run
 from rllc.suite.records import roles
+from rllc.suite.study import check_local
 
 # A name without a leading underscore (`_target_` names code); a number, list or word in JSON; a
 # label in the notation of propagators.
@@ -44,13 +46,16 @@ class Verified(NamedTuple):
         return max(self.differences.values())
 
 
-def planned(conf: Conf, folder: Path, name: str) -> tuple[Run, dict[str, Any]]:
+def planned(
+    conf: Conf, folder: Path, name: str, seeds: Mapping[str, Any] = roles.SEEDS
+) -> tuple[Run, dict[str, Any]]:
     """A recorded run as today's configuration gives it, and its record's header.
 
     Args:
-      conf: the suite's configs.
+      conf: where configs are found.
       folder: of the records.
       name: of the run, or the beginning of it.
+      seeds: of each role.
 
     Raises:
       PlanError: no such record, or another run today.
@@ -64,7 +69,8 @@ def planned(conf: Conf, folder: Path, name: str) -> tuple[Run, dict[str, Any]]:
     if len({row["run"] for row, _ in found}) != 1:
         raise PlanError(f"{len(found)} runs in {folder} have a name that begins with {name!r}")
     row, header = found[-1]
-    run = configuration.run_of(configuration.compose(conf, _words(conf, row, header)), {})
+    cfg = configuration.compose(conf, _words(conf, row, header))
+    run = configuration.run_of(cfg, {}, seeds)
     if run.name != row["run"]:
         raise PlanError(
             f"run {row['run']} cannot be trained again: today's configuration of "
@@ -121,23 +127,46 @@ def _role(row: dict[str, Any], header: dict[str, Any]) -> str:
     return roles.of_seed(row["seed"], header["optimizer"].get("family"))
 
 
-def verify(
-    conf: Conf, folder: Path, name: str, steps: int | None = None, data: str | None = None
+def of_study(
+    folder: Path, conf: Path, name: str, steps: int | None = None, data: str | None = None
 ) -> Verified:
+    """`verify` of a run that a study recorded, by the study's configs, modules and seeds.
+
+    Args:
+      folder: with ``study.yaml`` and the records. Its code is run.
+      conf: the suite's configs.
+      name, steps, data: see `verify`.
+
+    Raises:
+      StudyError: see `study.read`.
+      PlanError: see `verify`.
+    """
+    check_local(folder)
+    with studies.inside(folder):
+        study = studies.read(Path("study.yaml"))
+        where = studies.configs(conf, study)
+        return verify(where, studies.RECORDS, name, steps, data, study.seeds)
+
+
+def verify(
+    conf: Conf, folder: Path, name: str, steps: int | None = None, data: str | None = None,
+    seeds: Mapping[str, Any] = roles.SEEDS,
+) -> Verified:  # fmt: skip
     """Trains a recorded run again, alone.
 
     Args:
-      conf: the suite's configs.
+      conf: where configs are found.
       folder: of the records.
       name: of the run, or the beginning of it.
       steps: how far; None for all of it. At least up to the first evaluation.
       data: folder with the user's data files.
+      seeds: of each role.
 
     Raises:
       PlanError: see `planned`; also missing data.
     """
     devices.configure()
-    run, header = planned(conf, folder, name)
+    run, header = planned(conf, folder, name, seeds)
     trainer = Trainer([run], execution.make_task(run), execution.load_data(run, data))
     until = steps or run.protocol["steps"]
     marks = [mark for mark in trainer.marks if mark <= until] or trainer.marks[:1]

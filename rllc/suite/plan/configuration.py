@@ -132,10 +132,14 @@ class Conf(NamedTuple):
         Raises:
           PlanError: there is none.
         """
-        group = self.main / "task"
-        for path in sorted(group.rglob("*.yaml")) if label not in self.names("task") else ():
-            if path.stem == label:
-                return path.relative_to(group).with_suffix("").as_posix()
+        named = {self.task(name): name for name in reversed(self.names("task"))}
+        if label in named:
+            return named[label]
+        for folder in (self.main, *self.further):
+            for path in sorted((folder / "task").rglob("*.yaml")):
+                name = path.relative_to(folder / "task").with_suffix("").as_posix()
+                if label == self.task(name):
+                    return name
         return self.check_names("task", [label])[0]
 
     def label(self, optimizer: str) -> str:

@@ -1,6 +1,9 @@
-"""From the names in a ``study.yaml`` to the labels that records and tables have."""
+"""A study's folder, and from the names in its ``study.yaml`` to the labels that records have."""
 
+import contextlib
 import shlex
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,6 +11,25 @@ from rllc.suite.errors import PlanError
 from rllc.suite.plan.configuration import Conf, compose, label_of
 from rllc.suite.study import Study
 from rllc.suite.study import read as read_study
+
+RECORDS = Path("records")  # in the study's folder
+
+
+@contextlib.contextmanager
+def inside(folder: Path) -> Iterator[None]:
+    """The folder as working directory, and its modules importable."""
+    path = str(folder.resolve())
+    with contextlib.chdir(folder):
+        sys.path.insert(0, path)
+        try:
+            yield
+        finally:
+            sys.path.remove(path)
+
+
+def configs(conf: Path, study: Study) -> Conf:
+    """The suite's configs, and beside them the study's own."""
+    return Conf(conf, () if study.conf is None else (study.conf,))
 
 
 def read(path: Path) -> Study:

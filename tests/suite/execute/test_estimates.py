@@ -88,6 +88,14 @@ def test_what_is_not_known_is_named_and_measured_in_the_first_steps(recorded, an
     assert said[1:] == ["toy: about 1 min 40 s for 2 programs, by its first 20 steps"]
 
 
+def test_where_other_processes_train_no_estimate_follows(recorded, announce):
+    recorded()
+    announcer, said, _ = announce([group(2)])
+    announcer.here = False
+    assert announcer.before()
+    assert said == ["no speed of toy is recorded on this machine, so there is no estimate"]
+
+
 def test_a_long_training_is_asked_for_on_a_terminal_only(recorded, announce, monkeypatch):
     recorded(header(700.0))
     announcer, said, asked = announce([group(2)])

@@ -35,7 +35,7 @@ def test_a_study_gets_its_page_and_again_without_training(tmp_path, monkeypatch)
     assert text.index("better by") < text.index('id="numbers"')  # the verdict comes first
     data = (index.parent / "data.js").read_text()
     given = json.loads(data[data.index("(") + 1 : data.rindex(")")])
-    assert given["command"] == "python scripts/bench.py mine"
+    assert given["command"] == "python scripts/verify.py {run} --steps all --records mine"
     for link in given["files"].values():
         assert (index.parent / link).resolve().is_file()
 

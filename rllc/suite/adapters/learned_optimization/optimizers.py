@@ -57,7 +57,7 @@ def as_optimizer(tx: optax.GradientTransformation, name: str = "Optax") -> Any:
     base = load("optimizers.base")
     takes_value = isinstance(tx, optax.GradientTransformationExtraArgs)
 
-    class OptaxOptimizer(base.Optimizer):  # type: ignore[name-defined, misc]
+    class OptaxOptimizer(base.Optimizer):  # type: ignore[name-defined]
         def init(self, params, model_state=None, num_steps=None, key=None, *, state=None, **_):
             del num_steps, key
             model_state = state if model_state is None else model_state

@@ -37,7 +37,7 @@ def as_task(task: Any, data: Any, batch_size: int = 128, seed: int = 0) -> Any:
     base = load("tasks.base")
     stateful = bool(jax.tree.leaves(jax.eval_shape(task.init, jax.random.key(0))[1]))
 
-    class SuiteTask(base.Task):  # type: ignore[name-defined, misc]
+    class SuiteTask(base.Task):  # type: ignore[name-defined]
         datasets = _datasets(data, batch_size, seed)
 
         def init_with_state(self, key):
