@@ -102,7 +102,7 @@ def page(r: Replication) -> str:
         __file__, "opening.md", verdict=verdict(r.worlds), words=dict(by_word(found)),
         reached=reach.by_task(r.reach), falls=_falls(r.law_rates), hypotheses=_judged(r.tried),
         scaled=hypotheses.scaled_verdict(r.tried), confirmed=hypotheses.CONFIRMED,
-        undecided=undecided, power=verdicts.POWER,
+        settled=_settled(r.tried), undecided=undecided, power=verdicts.POWER,
         short=[paper.title(task) for task in found.task[found.word == SHORT_GRID]],
         alone=paper.pretty(ALONE), fashion=paper.title(FASHION),
     )  # fmt: skip
@@ -123,6 +123,16 @@ def _falls(rates: pd.DataFrame) -> list[pd.Series]:
     most = here.groupby("learning_rate")[LAW_RATE].nunique().idxmax()
     rows = here[here.learning_rate == most].sort_values(LAW_RATE, ascending=False)
     return [rows.loc[i] for i in rows.index]
+
+
+def _settled(tried: pd.DataFrame) -> dict[str, Any]:
+    """Titles of the confirmed x of L₀ = x·e₁, and how many x have runs."""
+    words = tried.drop_duplicates("hypothesis").set_index("hypothesis").verdict
+    scaled = {h.title: words.get(h.name, hypotheses.UNMEASURED) for h in hypotheses.SCALED}
+    return {
+        "titles": [title for title, word in scaled.items() if word == hypotheses.CONFIRMED],
+        "tried": sum(word != hypotheses.UNMEASURED for word in scaled.values()),
+    }
 
 
 def _judged(tried: pd.DataFrame) -> dict[str, list[str]]:

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from rllc.replication import analysis, multiverse, opening, paper, reach
+from rllc.replication import analysis, hypotheses, multiverse, opening, paper, reach
 from rllc.replication.multiverse import BEST, FORKS, MAIN, NO_RUNS
 from rllc.suite.score import verdicts
 from tests.suite import synthetic_records as made
@@ -66,6 +66,20 @@ def test_the_page_says_what_would_change_each_open_verdict():
     assert "the paper's +0.50 would take about 40 on each side." in text
     assert "**Agreement on how to measure on Fashion-MNIST MLP.**" in text
     assert "More seeds on Fashion-MNIST MLP" not in text
+
+
+@pytest.mark.slow
+def test_a_confirmed_initial_law_asks_for_a_second_reading():
+    empty = analysis.analyse(made.nothing())
+    assert "A reading of the initial law that is confirmed" in opening.page(empty)
+    words = {"e1_3": hypotheses.UNDECIDED, "e1_5": hypotheses.CONFIRMED}
+    tried = empty.tried.assign(
+        verdict=empty.tried.hypothesis.map(words).fillna(hypotheses.UNMEASURED)
+    )
+    text = opening.page(empty._replace(tried=tried))
+    assert "**The second reading.** L₀ = x·e₁, x near 5: confirmed" in text
+    assert "after 2 values of x were tried" in text
+    assert "A reading of the initial law that is confirmed" not in text
 
 
 @pytest.mark.slow
