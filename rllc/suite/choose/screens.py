@@ -2,9 +2,9 @@
 
 A screened grid has runs of two lengths: every point for a few steps, the best of them to the end.
 A dropped point would overtake the chosen one only by gaining more after the screen than its
-distance then to the chosen point's end. What points gain depends on the task and, for RLLC, on
-the law rate above all: a fast law has ended its training by then, a slow one has not. Lower
-points tend to gain more than the kept ones, so a passed check is evidence, not proof.
+distance then to the chosen point's end. What points gain depends on the task and on what is tuned
+beside the learning rate: of RLLC, a fast law has ended its training by then, a slow one has not.
+Lower points tend to gain more than the kept ones, so a passed check is evidence, not proof.
 """
 
 import json
@@ -12,8 +12,9 @@ import json
 import numpy as np
 import pandas as pd
 
-from rllc.suite.choose.selection import CELL, LAW_RATE, tuning_values, with_hyper
+from rllc.suite.choose.selection import CELL, FIRST, hyper_names, name_in_words, tuning_values
 from rllc.suite.metrics import Metric
+from rllc.suite.records.identity import canonical
 from rllc.suite.study import Study
 from rllc.suite.table import Table, csv_only
 from rllc.suite.templates import render
@@ -40,9 +41,9 @@ def dropped(
       The cell, the point's ``hyper`` and its validation value after the ``screen`` (all as shown);
       how many ``points`` the grid has and how many were ``kept``, their ``steps`` and those of the
       screen; ``value`` of the chosen point; ``needed``: what the dropped one would have to gain
-      after the screen to draw level; ``gained``: the most that a kept point of its task and law
-      rate did (where there is none, of its task and any law rate); ``in_doubt``: the second is no
-      less than the first.
+      after the screen to draw level; ``gained``: the most that a kept point of its task did with
+      all but the learning rate as here (where there is none, one with the same hyperparameters
+      of any values); ``in_doubt``: the second is no less than the first.
     """
     screened = choices[choices.screened_points.astype(float) > 0]
     parts = [
@@ -77,18 +78,22 @@ def doubtful(screens: pd.DataFrame) -> set[tuple[str, str]]:
 def _dropped(metric: Metric, task: pd.DataFrame, choice: dict) -> pd.DataFrame:
     """`dropped` points of one grid; `task` has the tuning values of its task."""
     short, long = int(choice["screened_steps"]), int(choice["steps"])
-    law_rate = with_hyper(task, [LAW_RATE])[LAW_RATE]
-    task = task.assign(value=metric.scale * task.value, law_rate=law_rate)
-    points = _values(task, [*CELL, "hyper", "law_rate"], short, long)
+    others = task.hyper.map(_others)
+    task = task.assign(value=metric.scale * task.value, others=others.map(canonical))
+    points = _values(task, [*CELL, "hyper", "others"], short, long)
     points = points[points.optimizer == choice["optimizer"]]
-    has_law = LAW_RATE in json.loads(choice["hyper"])
-    alike = task[task.law_rate.notna() == has_law]
+    alike = task[others.map(set) == set(_others(choice["hyper"]))]
     points = points.assign(
         points=len(points), kept=int(points.end.notna().sum()), steps=long, screen_steps=short,
         value=metric.scale * choice["value"],
-        gained=_gains(metric.sign, alike, points.law_rate, short, long),
+        gained=_gains(metric.sign, alike, points.others, short, long),
     )  # fmt: skip
     return points[points.end.isna() & np.isfinite(points.screen)].drop(columns="end")
+
+
+def _others(hyper: str) -> dict[str, float]:
+    """What is tuned beside the learning rate, by name."""
+    return {name: value for name, value in json.loads(hyper).items() if name != FIRST}
 
 
 def _values(tuning: pd.DataFrame, keys: list[str], short: int, long: int) -> pd.DataFrame:
@@ -101,14 +106,14 @@ def _values(tuning: pd.DataFrame, keys: list[str], short: int, long: int) -> pd.
 
 
 def _gains(
-    sign: float, tuning: pd.DataFrame, law_rates: pd.Series, short: int, long: int
+    sign: float, tuning: pd.DataFrame, others: pd.Series, short: int, long: int
 ) -> pd.Series:
-    """The most that a run of each law rate gained between two lengths; where none did, of any."""
-    runs = _values(tuning, [*CELL, "hyper", "law_rate", "seed"], short, long)
+    """The most that a run gained between two lengths with others as given; where none, with any."""
+    runs = _values(tuning, [*CELL, "hyper", "others", "seed"], short, long)
     runs = runs[np.isfinite(runs.end) & np.isfinite(runs.screen)]
     gain = sign * (runs.end - runs.screen)
-    by_law_rate = gain.groupby(runs.law_rate).max()
-    return law_rates.map(by_law_rate).astype(float).fillna(gain.max()).fillna(np.inf)
+    most = gain.groupby(runs.others).max()
+    return others.map(most).astype(float).fillna(gain.max()).fillna(np.inf)
 
 
 def sentence(study: Study, screens: pd.DataFrame) -> str:
@@ -120,10 +125,11 @@ def sentence(study: Study, screens: pd.DataFrame) -> str:
     """
     if screens.empty:
         return ""
+    others = [name_in_words(x) for x in hyper_names(screens, "dropped_hyper") if x != FIRST]
     leading = {study.leading(task).in_words: None for task in study.task_order(screens.task)}
     return render(
-        __file__, "screens.md", study=study, screens=screens, leading=leading, number=_number,
-        doubts=screens[screens.in_doubt.astype(bool)],
+        __file__, "screens.md", study=study, screens=screens, leading=leading, others=others,
+        number=_number, doubts=screens[screens.in_doubt.astype(bool)],
     )  # fmt: skip
 
 

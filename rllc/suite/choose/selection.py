@@ -99,6 +99,15 @@ def hyper_of(text: str) -> dict[str, float]:
     return dict(sorted(values.items(), key=lambda item: (item[0] != FIRST, item[0])))
 
 
+def name_in_words(name: str) -> str:
+    """A hyperparameter's name for people.
+
+    >>> [name_in_words(name) for name in ("law_learning_rate", "learning_rate", "b1")]
+    ['law rate', 'learning rate', 'b1']
+    """
+    return name.replace("_learning_rate", "_rate").replace("_", " ")
+
+
 def with_hyper(table: pd.DataFrame, also: Iterable[str] = ()) -> pd.DataFrame:
     """`table` with a float column for each hyperparameter of its column ``hyper``.
 

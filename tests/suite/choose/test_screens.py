@@ -74,6 +74,19 @@ def test_a_law_rate_of_which_nothing_was_kept_is_held_against_the_most_of_any():
     assert [row.needed, row.gained] == pytest.approx([19, 20])
 
 
+def test_whatever_is_tuned_beside_the_learning_rate_counts_as_the_law_rate_does():
+    points = {(0.3, 0.003): (0.75, None), (0.3, 0.01): (0.71, None)}
+    runs, curves = grid(points, optimizer="Mine")
+    renamed = runs.assign(hyper=runs.hyper.str.replace("law_learning_rate", "b1"))
+    table = checked((renamed, curves))
+    row = table.iloc[0]
+    assert row.dropped_hyper == made.hyper(learning_rate=0.3, b1=0.01)
+    assert [row.needed, row.gained] == pytest.approx([19, 20])
+    assert "any kept point of its task and b1 did" in screens.sentence(STUDY, table)
+    with_law = grid({}, kept=(0.1, 0.9), optimizer="M(0.9)")  # gains more, and is not alike
+    assert checked((renamed, curves), with_law).gained.iloc[0] == pytest.approx(20)
+
+
 def test_gains_pair_runs_of_the_same_seed_once_each():
     mine = grid({(0.3, 0.003): (0.75, None)})
     more = runs_of({(0.1, 0.003): (None, 0.98)}, seed=101)  # of which there is no screen

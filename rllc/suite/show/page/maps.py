@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rllc.suite.choose.selection import FIRST, LAW_RATE, hyper_names
+from rllc.suite.choose.selection import FIRST, hyper_names, name_in_words
 from rllc.suite.score import tuning_analysis
 from rllc.suite.show.analysis import Analysis
 from rllc.suite.show.page.cells import short
@@ -37,7 +37,7 @@ def _map(a: Analysis, points: pd.DataFrame, task: str, label: str) -> list[dict[
     points = points.drop_duplicates(["up", FIRST])
     chosen = a.choices[(a.choices.task == task) & (a.choices.optimizer == label)]
     at = [(row["learning_rate"], row.get(upwards, 0.0)) for row in chosen.to_dict("records")]
-    words = "law rate" if upwards == LAW_RATE else upwards.replace("_", " ")
+    words = name_in_words(upwards)
     return [
         {
             "optimizer": label, "x": short(row["learning_rate"]),
