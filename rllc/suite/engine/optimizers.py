@@ -80,6 +80,10 @@ def _probe(path: str) -> Callable[[Any], jax.Array]:
 
 
 def evaluation_parameters(config: Mapping[str, Any]) -> Callable[[Any, Any], Any]:
-    """``(opt_state, params) -> params`` to evaluate with; most optimizers use params as is."""
-    path = config.get("evaluation_parameters")
-    return resolve(path) if path else lambda state, params: params
+    """``(opt_state, params) -> params`` to evaluate with; most optimizers use params as is.
+
+    The config names it by its path, or with an id as ``{id: …, _target_: path}``.
+    """
+    given = config.get("evaluation_parameters")
+    path = given["_target_"] if isinstance(given, Mapping) else given
+    return resolve(path, "evaluation_parameters") if path else lambda state, params: params

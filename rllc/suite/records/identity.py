@@ -37,9 +37,14 @@ _HASHED = {
     "muon": "rllc.suite.neighbours.muon.muon",
     "swats": "rllc.suite.neighbours.swats.swats",
 }
+# The same for functions that an optimizer is evaluated with, by the id in their config.
+_READERS = {
+    "schedule_free_average": "optax.contrib.schedule_free_eval_params",
+    "dog_average": "rllc.suite.optimizers.dog.average",
+}
 TAKEN = ("damaged",)  # folders of a records folder that are no task's
 _PLAIN = re.compile(r"(?!\.)[^\x00-\x1f/\\:]{1,100}")
-_FORMER = {target: name for name, target in _HASHED.items()}
+_FORMER = {target: name for name, target in {**_HASHED, **_READERS}.items()}
 
 
 def id_of(config: Mapping[str, Any]) -> str:
@@ -59,6 +64,9 @@ def optimizer(config: Mapping[str, Any]) -> dict[str, Any]:
         kept["schedules"] = {
             name: _without_steps(schedule) for name, schedule in kept["schedules"].items()
         }
+    if reader := kept.get("evaluation_parameters"):
+        whole = reader if isinstance(reader, Mapping) else {"_target_": reader}
+        kept["evaluation_parameters"] = id_of(whole)
     return {"id": id_of(config), **kept}
 
 
@@ -75,8 +83,10 @@ def task(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def hashed(determining: Mapping[str, Any]) -> dict[str, Any]:
-    """The same as it enters a hash: the id under the key, and as the name, it once had there."""
+    """The same as it enters a hash: ids under the keys, and as the names, they once had there."""
     kept = {key: value for key, value in determining.items() if key != "id"}
+    if reader := kept.get("evaluation_parameters"):
+        kept["evaluation_parameters"] = _READERS.get(reader, reader)
     return {"_target_": _HASHED.get(determining["id"], determining["id"]), **kept}
 
 

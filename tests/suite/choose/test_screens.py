@@ -83,8 +83,6 @@ def test_whatever_is_tuned_beside_the_learning_rate_counts_as_the_law_rate_does(
     assert row.dropped_hyper == made.hyper(learning_rate=0.3, b1=0.01)
     assert [row.needed, row.gained] == pytest.approx([19, 20])
     assert "any kept point of its task and b1 did" in screens.sentence(STUDY, table)
-    with_law = grid({}, kept=(0.1, 0.9), optimizer="M(0.9)")  # gains more, and is not alike
-    assert checked((renamed, curves), with_law).gained.iloc[0] == pytest.approx(20)
 
 
 def test_gains_pair_runs_of_the_same_seed_once_each():

@@ -57,6 +57,26 @@ def test_a_moved_target_with_an_id_is_the_same_run():
     assert plan.make_run(task, known, 0).name == plan.make_run(task, known | {"id": "sgd"}, 0).name
 
 
+def test_a_function_to_evaluate_with_may_move_too():
+    config = {"name": "Mine", "id": "mine", "_target_": "a.mine", "learning_rate": 0.1}
+    task = {"name": "toy", "_target_": "tests.suite.toy.make"}
+
+    def name(reader):
+        return plan.make_run(task, config | {"evaluation_parameters": reader}, 0).name
+
+    here, there = ({"id": "average", "_target_": path} for path in ("a.average", "b.average"))
+    assert name(here) == name(there)
+    assert name(here | {"id": "other"}) != name(here)
+    assert name(here) != plan.make_run(task, config, 0).name
+    path = "optax.contrib.schedule_free_eval_params"  # as recorded runs have it
+    known = name({"id": "schedule_free_average", "_target_": "moved.average"})
+    assert name(path) == name({"_target_": path}) == known
+    run = plan.make_run(task, config | {"evaluation_parameters": path}, 0)
+    kept = {key: run.optimizer[key] for key in ("evaluation_parameters",)}
+    hashed = identity.digest({"_target_": "mine", **kept})
+    assert identity.digest(identity.hashed(identity.optimizer(run.optimizer))) == hashed
+
+
 def test_a_target_with_an_argument_the_suite_needs_itself():
     config = {"name": "Mine", "_target_": "a.mine", "learning_rate": 0.1}
     task = {"name": "toy", "_target_": "tests.suite.toy.make"}
