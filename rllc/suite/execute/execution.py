@@ -16,6 +16,7 @@ from rllc.suite.errors import first_words
 from rllc.suite.execute import claims, loggers
 from rllc.suite.plan.plan import PlanError, Run, group_runs, shard_name
 from rllc.suite.plan.targets import resolve
+from rllc.suite.records import identity
 
 
 class Options(NamedTuple):
@@ -235,7 +236,7 @@ def make_task(run: Run) -> Any:
 def _make_task(config: str) -> Any:
     settings = json.loads(config)
     target, name = settings.pop("_target_"), settings.get("name")
-    settings.pop("id", None)
+    settings = {key: value for key, value in settings.items() if key not in identity.TASK_LABELS}
     try:
         task = resolve(target)(**settings)
     except PlanError:

@@ -7,14 +7,17 @@ line. Runs that differ only in traced numbers and seeds form a *group*.
 
 import math
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from rllc.suite import schedules
-from rllc.suite.errors import PlanError
+from rllc.suite.errors import PlanError, first_words
 from rllc.suite.plan.targets import resolve
 from rllc.suite.records import FIELDS, identity, roles
+from rllc.suite.records.shards import file_digest
 
 MOST_BYTES = 100  # of a label in a file's name: systems take 255 for all of it
 FLOAT32 = float(np.finfo(np.float32).max)
@@ -77,7 +80,8 @@ def make_run(
     """Checks one request completely and resolves it to a `Run`, before anything trains.
 
     Args:
-      task: config with ``_target_`` and ``name``.
+      task: config with ``_target_`` and ``name``; ``files`` lists the arguments that are paths of
+        files, whose content determines the run, wherever they lie.
       optimizer: config with ``_target_``, ``name``, ``traced`` and keyword arguments, those whose
         names the suite needs itself (`identity.RESERVED`) under ``arguments``; a traced value
         ``auto`` is looked up in `tuned`, then in the config's ``untuned``.
@@ -109,7 +113,31 @@ def make_run(
         raise PlanError(complaint)
     whole = _protocol(protocol or {})
     schedules.check(config | traced, whole["steps"])
-    return Run(dict(task), config, traced, seed, whole, shown, role)
+    return Run(_with_contents(task), config, traced, seed, whole, shown, role)
+
+
+def _with_contents(task: Mapping[str, Any]) -> dict[str, Any]:
+    """The task's config, with the SHA-256 of each of its ``files`` under ``contents``."""
+    names = task.get("files") or []
+    if not isinstance(names, list | tuple) or not all(task.get(str(name)) for name in names):
+        raise PlanError(f"task {task['name']}: files={names!r} must list arguments that are paths")
+    return dict(task) | ({"contents": {n: _content(task, n) for n in names}} if names else {})
+
+
+def _content(task: Mapping[str, Any], name: str) -> str:
+    path = Path(str(task[name]))
+    try:
+        found = path.stat()
+        return _digest(path.resolve(), found.st_mtime_ns, found.st_size)
+    except OSError as error:
+        why = error.strerror or first_words(error)
+        raise PlanError(f"task {task['name']}: {name}={task[name]}: {why}") from None
+
+
+@lru_cache(maxsize=64)
+def _digest(path: Path, _changed: int, _size: int) -> str:
+    """Read once for all runs of a sweep, and again when the file has changed."""
+    return f"sha256:{file_digest(path)}"
 
 
 def _check_kinds(optimizer: Any) -> None:

@@ -16,7 +16,7 @@ LABELS = ("id", "_target_", "name", "family", "grid", "untuned", "probes")
 # Keys of an optimizer config that are no arguments of its target.
 RESERVED = (*LABELS, "traced", "arguments", "canonical", "evaluation_parameters", "schedules")
 # A task's name is an argument of its target.
-TASK_LABELS = ("id", "_target_")
+TASK_LABELS = ("id", "_target_", "files", "contents")
 
 # id -> the target that runs recorded before there were ids have in their names.
 _HASHED = {
@@ -77,9 +77,12 @@ def _without_steps(schedule: Any) -> Any:
 
 
 def task(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a task config determines a run: its id and the arguments of its target."""
+    """What of a task config determines a run: its id and the arguments of its target.
+
+    Of the arguments under ``files``, which are paths, the content does; it is under ``contents``.
+    """
     kept = {key: value for key, value in config.items() if key not in TASK_LABELS}
-    return {"id": id_of(config), **kept}
+    return {"id": id_of(config), **kept, **(config.get("contents") or {})}
 
 
 def hashed(determining: Mapping[str, Any]) -> dict[str, Any]:

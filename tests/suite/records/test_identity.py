@@ -77,6 +77,29 @@ def test_a_function_to_evaluate_with_may_move_too():
     assert identity.digest(identity.hashed(identity.optimizer(run.optimizer))) == hashed
 
 
+def test_of_a_users_file_the_content_determines_a_run(tmp_path):
+    sgd = {"name": "SGD", "_target_": "optax.sgd", "learning_rate": 0.1}
+
+    def made(path, **more):
+        task = {"name": "points", "_target_": "tasks.regression", "path": str(path), **more}
+        return plan.make_run(task, sgd, 0)
+
+    one, moved = tmp_path / "one.npz", tmp_path / "moved.npz"
+    one.write_bytes(b"content")
+    moved.write_bytes(b"content")
+    run = made(one, files=["path"])
+    assert run.name == made(moved, files=["path"]).name
+    assert made(one).name != made(moved).name  # as runs before there was `files` are called
+    recorded = json.loads(json.dumps(run.task)) | {"path": "gone.npz"}
+    assert identity.task(recorded) == identity.task(run.task)
+    moved.write_bytes(b"changed!")
+    assert run.name != made(moved, files=["path"]).name
+    with pytest.raises(plan.PlanError, match=r"task points: path=.*none\.npz: No such file"):
+        made(tmp_path / "none.npz", files=["path"])
+    with pytest.raises(plan.PlanError, match=r"files=\['data'\] must list arguments"):
+        made(one, files=["data"])
+
+
 def test_a_target_with_an_argument_the_suite_needs_itself():
     config = {"name": "Mine", "_target_": "a.mine", "learning_rate": 0.1}
     task = {"name": "toy", "_target_": "tests.suite.toy.make"}
