@@ -49,12 +49,15 @@ def style(study: Study, optimizer: str, all_names: Iterable[str] = ()) -> tuple[
     """Colour and line style of an optimizer; those that the study gives none take turns.
 
     Args:
-      study: baselines are grey and black, the others of its optimizers coloured, if it gives no
+      study: baselines are grey and black, the others of its optimizers coloured, where it gives no
         styles of its own.
       optimizer: label.
       all_names: labels drawn beside it, among which optimizers the study has not take turns.
     """
-    styles = study.styles or _default_styles(study)
+    styles = _default_styles(study)
+    for name, (colour, line) in study.styles.items():
+        usual = styles.get(name, ("", ""))
+        styles[name] = (colour or usual[0], line or usual[1])
     if optimizer in styles:
         return styles[optimizer]
     others = [name for name in sorted(set(all_names)) if name not in styles]

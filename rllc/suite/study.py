@@ -5,7 +5,7 @@ numbers); a user's is a ``study.yaml`` (see `read`).
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,11 +13,13 @@ from typing import Any, NamedTuple
 import pandas as pd
 import yaml
 
+from rllc.suite import looks
 from rllc.suite.metrics import CLASSIFICATION, Metric
 
 ROLES = ("tune", "final")
 KEYS = (
-    "name", "tasks", "optimizers", "baselines", "protocol", "seeds", "titles", "budget", "conf",
+    "name", "tasks", "optimizers", "baselines", "protocol", "seeds", "titles", "leading", "styles",
+    "budget", "conf",
 )  # fmt: skip
 
 
@@ -62,7 +64,7 @@ class Study(NamedTuple):
       title: a task's name for people.
       pretty: an optimizer's label in Unicode.
       latex: an optimizer's label in LaTeX (also matplotlib's mathtext).
-      styles: label -> colour and line style; others take turns.
+      styles: label -> colour and line style, "" for one of the suite's; others take turns.
       published: numbers to stand beside ours, None without any: optimizer, task, and
         ``test_<metric>_mean`` and ``_std``, as shown.
       source: one word for where the protocol and the published numbers come from; columns with them
@@ -71,6 +73,7 @@ class Study(NamedTuple):
       tolerance: distance from a published number within which ours agrees with it at least.
       metrics: metrics by task, the leading one first. What the records say holds for tasks not
         named.
+      leads: task -> name of the metric that is to lead, where it is not the task's first.
       budget: what a run of the study may cost, such as ``2h``; "" without limit.
       conf: folder of further configs, None without.
     """
@@ -92,6 +95,7 @@ class Study(NamedTuple):
     tables: tuple[str, str] = ("Metrics", "Results")
     tolerance: float = 0.0
     metrics: Mapping[str, tuple[Metric, ...]] = {}
+    leads: Mapping[str, str] = {}
     budget: str = ""
     conf: Path | None = None
 
@@ -132,6 +136,27 @@ class Study(NamedTuple):
     def titles(self, tasks: Iterable[str]) -> str:
         """Tasks for people, separated by commas."""
         return ", ".join(self.title(task) for task in tasks)
+
+    def with_metrics(self, recorded: Mapping[str, tuple[Metric, ...]]) -> "Study":
+        """The study with the metrics of recorded tasks, each in the order the study wants.
+
+        Raises:
+          StudyError: a metric is to lead that its task has not.
+        """
+        found = {**recorded, **self.metrics}
+        return self._replace(metrics={task: self.led(task, its) for task, its in found.items()})
+
+    def led(self, task: str, metrics: Sequence[Any]) -> tuple[Any, ...]:
+        """A task's metrics, that of `leads` first.
+
+        Raises:
+          StudyError: they have no such metric.
+        """
+        wanted = self.leads.get(task)
+        if wanted is None:
+            return tuple(metrics)
+        _check_key(wanted, [metric.name for metric in metrics], f"leading.{task}", "metric")
+        return tuple(sorted(metrics, key=lambda metric: metric.name != wanted))
 
     def all_metrics(self, task: str) -> tuple[Metric, ...]:
         """Metrics of a task, the leading one first."""
@@ -192,8 +217,9 @@ def read(path: str | Path) -> Study:
     """Reads a ``study.yaml``.
 
     Its keys are `KEYS`; tasks and optimizers are needed. ``protocol`` and ``seeds`` replace single
-    entries of the defaults, ``titles`` maps tasks and labels to names for people, ``conf`` is a
-    folder relative to the file.
+    entries of the defaults, ``titles`` maps tasks and optimizers to names for people, ``leading``
+    tasks to the metric that chooses and ranks, ``styles`` optimizers to colours and lines (see
+    `looks.parsed`), ``conf`` is a folder relative to the file.
 
     Raises:
       StudyError: an address instead of a file, no such file, an unknown key, a list that is empty
@@ -221,6 +247,8 @@ def read(path: str | Path) -> Study:
         baselines=baselines,
         protocol={**known.protocol, **_table(path, given, "protocol")},
         seeds=_seeds(path, known.seeds, _table(path, given, "seeds")),
+        leads=_leads(path, tasks, _table(path, given, "leading")),
+        styles=_styles(path, optimizers, _table(path, given, "styles")),
         title=named, pretty=named, latex=lambda name: tex(named(name)),
         budget=str(given.get("budget", "")),
         conf=_folder(path, given.get("conf")),
@@ -295,6 +323,23 @@ def _seeds(
             "must not be those that chose the hyperparameters"
         )
     return seeds
+
+
+def _leads(path: Path, tasks: Sequence[str], given: Mapping[str, Any]) -> dict[str, str]:
+    for task in given:
+        _check_key(str(task), tasks, f"{path}: leading", "task")
+    return {str(task): str(metric) for task, metric in given.items()}
+
+
+def _styles(
+    path: Path, optimizers: Sequence[str], given: Mapping[str, Any]
+) -> dict[str, tuple[str, str]]:
+    for name in given:
+        _check_key(str(name), optimizers, f"{path}: styles", "optimizer")
+    try:
+        return {str(name): looks.parsed(str(name), value) for name, value in given.items()}
+    except ValueError as error:
+        raise StudyError(f"{path}: {error}") from None
 
 
 def _folder(path: Path, given: Any) -> Path | None:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from rllc.suite import plotting
 from rllc.suite.execute import bench
 from rllc.suite.metrics import CLASSIFICATION, Metric
 from rllc.suite.score import comparisons, provenance, ranking
@@ -262,6 +263,13 @@ def test_a_file_is_read_with_baselines_first(tmp_path):
             ("seeds: {final: [0, 1]}", "seeds: {final: []}"),
             "seeds.final must be a list of whole nu",
         ),
+        (("name: Weather", "leading: {rian: mse}"), r"task 'rian'; did you mean 'rain'\?"),
+        (("name: Weather", "leading: mse"), "leading must be a mapping, not 'mse'"),
+        (("name: Weather", "styles: {Mime: {}}"), r"optimizer 'Mime'; did you mean 'Mine'\?"),
+        (("name: Weather", "styles: {Mine: red}"), "styles.Mine must be a mapping with colour"),
+        (("name: Weather", "styles: {Mine: {marker: o}}"), "styles.Mine must be a mapping with"),
+        (("name: Weather", "styles: {Mine: {colour: red}}"), "must look like '#0072B2', in quotes"),
+        (("name: Weather", "styles: {Mine: {line: wavy}}"), "must be one of solid, dashed, dotted"),
         (("Mine: My", "Mime: My"), r"unknown task or optimizer 'Mime'; did you mean 'Mine'\?"),
         (("protocol: {steps: 100}", "protocol: 100"), "protocol must be a mapping, not 100"),
         (("name: Weather", "conf: nowhere"), "conf 'nowhere' is no folder beside it"),
@@ -275,6 +283,24 @@ def test_a_wrong_file_is_one_clear_line(tmp_path, change, message):
         read(written(tmp_path, FILE.replace(*change)))
     assert "\n" not in str(found.value)
     assert "study.yaml" in str(found.value)
+
+
+STYLED = """
+leading: {rain: loss}
+styles: {Mine: {colour: "#123456"}, Plain: {line: dashed}}
+"""
+
+
+def test_a_file_chooses_the_leading_metric_and_the_lines(tmp_path):
+    found = read(written(tmp_path, FILE + STYLED))
+    its = found.with_metrics({"rain": CLASSIFICATION, "wind_speed": CLASSIFICATION})
+    assert [metric.name for metric in its.all_metrics("rain")] == ["loss", "accuracy"]
+    assert its.leading("wind_speed").name == "accuracy"
+    plain = plotting.style(found._replace(styles={}), "Mine")
+    assert plotting.style(found, "Mine") == ("#123456", plain[1])
+    assert plotting.style(found, "Plain") == (plotting.GREY, "--")
+    with pytest.raises(StudyError, match=r"leading.rain: unknown metric 'loss'; known are mse"):
+        found.with_metrics({"rain": (MSE,)})
 
 
 def test_no_file_is_one_clear_line(tmp_path):

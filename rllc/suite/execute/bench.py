@@ -109,6 +109,8 @@ def run(
         study, works = _planned(folder, conf, words)
         options = Options(folder=RECORDS, progress=progress, yes=yes, data_folder=data_folder)
         session.checked([work.grid for work in works], options)
+        for work in works:  # whether each has the metric that is to lead
+            study.led(work.grid.task, execution.make_task(work.grid.runs[0]).metrics)
         if seconds is None:
             seconds = parse_budget(study.budget or "all")
         say(_outline(study, works, options, seconds))
@@ -192,7 +194,7 @@ def _train(work: Work, study: Study, spent: Session) -> bool:
     if not spent.train(work.grid, "tune "):
         return False
     loaded = records.load(spent.options.folder)
-    judged = study._replace(metrics={**metrics.by_task(loaded), **study.metrics})
+    judged = study.with_metrics(metrics.by_task(loaded))
     choice = choose(work.grid, judged, loaded)
     spent.say(in_words(choice, work.grid, judged))
     return choice is not None and spent.train(

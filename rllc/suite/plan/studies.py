@@ -88,6 +88,8 @@ def resolved(conf: Conf, study: Study) -> tuple[Study, tuple[str, ...], tuple[En
     }
     known = study._replace(
         tasks=tasks,
+        leads={conf.task(task): metric for task, metric in study.leads.items()},
+        styles={labels[name]: style for name, style in study.styles.items()},
         optimizers=tuple(labels.values()),
         baselines=tuple(labels[name] for name in study.baselines),
         title=lambda task: told.get(task, task),

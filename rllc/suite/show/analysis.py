@@ -74,7 +74,7 @@ def analyse(
       defaults: see `selection.default_variants`.
       timings: run times, None where there are none.
     """
-    study = study._replace(metrics={**metrics.by_task(records), **study.metrics})
+    study = study.with_metrics(metrics.by_task(records))
     tidy = selection.tidy(records.runs)
     searched = tidy.family == CANDIDATE
     every = tidy[~searched].reset_index(drop=True)

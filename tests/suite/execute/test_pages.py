@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from rllc.suite.execute import bench
-from rllc.suite.show.page import site
+from rllc.suite.show.page import cells, site
 from rllc.suite.study import StudyError
 
 ROOT = Path(__file__).parents[3]
@@ -25,6 +25,7 @@ def test_a_study_gets_its_page_and_again_without_training(tmp_path, monkeypatch)
     study = yaml.safe_load((folder / "study.yaml").read_text())
     study["protocol"] |= {"steps": 20, "eval_every": 10}
     study["seeds"] = {"tune": [0], "final": [10, 11]}
+    study["styles"] = {"momentum": {"colour": "#123456", "line": "dotted"}}
     (folder / "study.yaml").write_text(yaml.safe_dump(study))
     said = []
     bench.run(folder, ROOT / "conf", None, (), progress=False, say=said.append)
@@ -36,6 +37,8 @@ def test_a_study_gets_its_page_and_again_without_training(tmp_path, monkeypatch)
     data = (index.parent / "data.js").read_text()
     given = json.loads(data[data.index("(") + 1 : data.rindex(")")])
     assert given["command"] == "python scripts/verify.py {run} --steps all --records mine"
+    (line,) = (line for line in given["optimizers"] if line["label"] == "Momentum SGD")
+    assert (line["light"], line["dash"]) == ("#123456", cells.DASHES[":"])
     for link in given["files"].values():
         assert (index.parent / link).resolve().is_file()
 
@@ -44,6 +47,19 @@ def test_a_study_gets_its_page_and_again_without_training(tmp_path, monkeypatch)
     again = bench.report(folder, ROOT / "conf", tmp_path / "elsewhere")
     assert sorted(path.name for path in again.parent.iterdir()) == files
     assert sorted((folder / "records").rglob("*.json")) == trained
+
+
+def test_a_metric_that_a_task_has_not_cannot_lead(tmp_path):
+    folder = tmp_path / "mine"
+    shutil.copytree(
+        ROOT / "examples" / "regression", folder,
+        ignore=shutil.ignore_patterns("records", "results", "partial"),
+    )  # fmt: skip
+    study = (folder / "study.yaml").read_text()
+    (folder / "study.yaml").write_text(study + "leading: {points: mae}\n")
+    with pytest.raises(StudyError, match=r"leading.points: unknown metric 'mae'; did you mean 'm"):
+        bench.run(folder, ROOT / "conf", progress=False, say=print)
+    assert not list((folder / "records").rglob("*.parquet"))
 
 
 def test_a_folder_without_a_study_is_one_clear_line(tmp_path):
