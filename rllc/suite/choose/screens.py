@@ -78,11 +78,12 @@ def doubtful(screens: pd.DataFrame) -> set[tuple[str, str]]:
 def _dropped(metric: Metric, task: pd.DataFrame, choice: dict) -> pd.DataFrame:
     """`dropped` points of one grid; `task` has the tuning values of its task."""
     short, long = int(choice["screened_steps"]), int(choice["steps"])
-    others = task.hyper.map(_others)
-    task = task.assign(value=metric.scale * task.value, others=others.map(canonical))
+    others = [_others(hyper) for hyper in task.hyper]
+    task = task.assign(value=metric.scale * task.value, others=[canonical(x) for x in others])
     points = _values(task, [*CELL, "hyper", "others"], short, long)
     points = points[points.optimizer == choice["optimizer"]]
-    alike = task[others.map(set) == set(_others(choice["hyper"]))]
+    wanted = set(_others(choice["hyper"]))
+    alike = task[np.array([set(x) == wanted for x in others], bool)]
     points = points.assign(
         points=len(points), kept=int(points.end.notna().sum()), steps=long, screen_steps=short,
         value=metric.scale * choice["value"],

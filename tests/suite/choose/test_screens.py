@@ -104,6 +104,14 @@ def test_lost_runs_neither_gain_nor_threaten():
     assert checked(grid({(0.3, 0.003): (-1, None)})).empty
 
 
+def test_where_the_tuning_runs_are_elsewhere_nothing_is_known_of_a_screen():
+    runs, curves = grid({(0.3, 0.003): (0.85, None)})
+    runs = selection.default_variants(selection.tidy(runs))
+    choices = selection.choose(selection.tuning_points(runs, curves, ACCURACY), ACCURACY)
+    assert len(screens.dropped(STUDY, runs, curves, choices)) == 1
+    assert screens.dropped(STUDY, runs.iloc[:0], curves, choices).empty
+
+
 def test_whole_grids_have_no_row_and_no_sentence():
     table = checked(grid({}))
     assert list(table.columns) == screens.SCREENS.names
