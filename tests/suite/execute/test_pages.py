@@ -49,6 +49,7 @@ def test_a_study_gets_its_page_and_again_without_training(tmp_path, monkeypatch)
     assert sorted((folder / "records").rglob("*.json")) == trained
 
 
+@pytest.mark.slow
 def test_a_metric_that_a_task_has_not_cannot_lead(tmp_path):
     folder = tmp_path / "mine"
     shutil.copytree(
