@@ -175,6 +175,7 @@ def test_what_is_not_trusted_enters_no_average():
         jax.tree.map(np.testing.assert_array_equal, after.average, state.average)
 
 
+@pytest.mark.slow
 def test_a_large_correction_does_not_end_a_multiplicative_law():
     # M_1 = (1, 0), g_2 = (−200, 0): without a limit one step would take e^-200 of the law.
     tx = rllc.scale_by_rllc("M(0.0)", 1.0, law_update="multiplicative")

@@ -121,6 +121,7 @@ def test_every_option_of_the_law_is_described():
         assert f"      {option}: " in rllc.scale_by_rllc.__doc__, option
 
 
+@pytest.mark.slow
 def test_weight_decay_is_decoupled():
     # With zero gradients memory stays empty, and θ_t = (1 − c₁ λ)^t θ_0, wherever the mask is True.
     params = {"w": jnp.ones(2), "b": jnp.ones(2)}

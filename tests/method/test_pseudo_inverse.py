@@ -21,6 +21,7 @@ def test_only_rounding_is_dropped(dtype, kept, dropped):
             np.testing.assert_allclose(found, [1.0, expected], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_cutoff_drops_what_is_below_epsilon():
     gram = jnp.diag(jnp.array([1.0, 1e-2, 1e-4]))
     found = rllc.law.correction(gram, jnp.ones(3), 1e-3, "cutoff")

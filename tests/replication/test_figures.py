@@ -144,6 +144,7 @@ def test_figure2_marks_the_crossing_and_takes_a_task(known):
     assert nothing.count(plotting.NOT_MEASURED) == 3
 
 
+@pytest.mark.slow
 def test_figure2_draws_no_direction_where_the_law_has_vanished(known):
     assert "no direction" not in words(law_figures.figure2(known.records, known.final))
     laws = known.records.laws(known.final.run)

@@ -277,6 +277,7 @@ def test_a_home_is_expanded(tmp_path, monkeypatch, inside):
     assert len(records.load(tmp_path / "home" / "r").runs) == 1
 
 
+@pytest.mark.slow
 def test_checkpoints_that_cannot_be_written_are_said_before_training(tmp_path, inside):
     (tmp_path / "partial").write_text("a file where the folder should be")
     code, _, _ = inside(tmp_path, "optimizer=sgd")

@@ -177,6 +177,7 @@ def prepared_folder(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_a_prepared_folder_is_read_without_tensorflow(prepared_folder, monkeypatch):
     monkeypatch.setenv("TFDS_DATA_DIR", str(prepared_folder))
     read = prepared.read("mnist")

@@ -56,6 +56,7 @@ def test_a_dropped_point_is_held_against_the_most_that_its_law_rate_gained():
     assert row.in_doubt
 
 
+@pytest.mark.slow
 def test_gains_of_another_optimizer_with_a_law_count_and_those_without_do_not():
     mine = grid({(0.3, 0.003): (0.75, None)})
     slow = runs_of({(0.1, 0.003): (0.5, 0.7), (0.3, 0.003): (0.1, None)}, "M(0.9)+M(0.0)")

@@ -11,6 +11,8 @@ from rllc.suite.optimizers.dog import average, averaged, dog
 from rllc.suite.optimizers.mechanic import mechanic
 from tests.suite.optimizers.noisy_quadratic import START, STEPS, gradient, loss, path, trajectory
 
+pytestmark = pytest.mark.slow
+
 # float64 against float64: only the order of sums differs, over 60 steps of size ~0.1.
 ROUNDING = {"rtol": 1e-10, "atol": 1e-12}
 
@@ -173,7 +175,6 @@ def test_dowg_follows_the_paper():
     np.testing.assert_allclose(got, path(dowg_paper(1.0, 1e-2)), **ROUNDING)
 
 
-@pytest.mark.slow
 def test_prodigy_follows_the_paper():
     log = []
     reference = path(prodigy_paper(1.0, 1e-3, log=log))

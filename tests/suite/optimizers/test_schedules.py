@@ -42,6 +42,7 @@ def factors(shape, warmup, final, steps):
     return np.array(found)
 
 
+@pytest.mark.slow
 def test_factors_by_hand():
     def of(*settings):
         schedule = Schedule(*settings)
@@ -148,6 +149,7 @@ def test_constant_rates_leave_names_and_labels(name):
     assert "schedules" not in given.optimizer
 
 
+@pytest.mark.slow
 def test_a_schedule_is_another_run_with_another_label():
     words = ["optimizer=m_0.9", "schedule=cosine", "law_schedule=linear", "schedule.warmup=0.2"]
     runs = [run_of(*words[:count]) for count in range(1, 5)]
@@ -172,6 +174,7 @@ def test_every_rate_of_an_optimizer_changes_but_the_laws():
     }
 
 
+@pytest.mark.slow
 def test_a_grid_of_peaks_is_one_program():
     runs = [
         run_of(

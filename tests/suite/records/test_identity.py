@@ -138,6 +138,7 @@ def test_a_study_may_give_roles_other_seeds():
     assert "seed 5 is one for final runs" in roles.complaint("question", 5, seeds)
 
 
+@pytest.mark.slow
 def test_roles_of_old_records_come_from_their_seeds():
     loaded = records.load(RECORDS)
     counts = loaded.runs.groupby("role").seed.agg(["min", "max"])

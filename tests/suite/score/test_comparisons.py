@@ -39,6 +39,7 @@ def test_scores_are_optimizers_tasks_seeds_with_gaps(known):
     assert losses[0, 0, 1] == pytest.approx(np.log(10))
 
 
+@pytest.mark.slow
 def test_the_hardest_baseline_is_compared_with(known):
     last = known.summary[known.summary.reading == "last"]
     assert comparisons.best_baselines(STUDY, last) == dict.fromkeys(TASKS, "Adam")

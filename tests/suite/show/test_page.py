@@ -58,6 +58,7 @@ def test_every_cell_is_there_at_every_reading(known, data):
     assert len(data["cells"]) == len(keys)
 
 
+@pytest.mark.slow
 def test_numbers_are_those_of_the_tables(known, data):
     table = known.cells.set_index(["task", "optimizer", "reading"])
     against = known.against[known.against.metric == "test_accuracy"]
@@ -263,6 +264,7 @@ def test_markdown_becomes_tables_with_scopes_and_no_raw_html():
     assert 'role="region" tabindex="0"' in html
 
 
+@pytest.mark.slow
 def test_sections_of_a_replication_stand_around_the_numbers(known, tmp_path, monkeypatch):
     monkeypatch.setattr(site, "library", lambda: "")
     first = Section("Does it hold?", ["**Yes.**"])

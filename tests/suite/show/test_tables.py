@@ -78,6 +78,7 @@ def test_markdown_shows_ours_the_papers_and_what_is_missing(known):
     assert set(re.findall(r"^## (\w+)", text, re.M)) == {"last", "validated", "best"}
 
 
+@pytest.mark.slow
 def test_an_interval_that_excludes_the_paper_is_marked():
     far = analysed({"SGD": 0.05})  # 95 % where the paper has 98.16
     assert "≠" in markdown_rows(typesetting.in_one_page(STUDY, far.cells, 1), "SGD")[1]
@@ -87,6 +88,7 @@ def test_an_interval_that_excludes_the_paper_is_marked():
     assert "≠" not in markdown_rows(typesetting.in_one_page(STUDY, alone.cells, 1), "SGD")[1]
 
 
+@pytest.mark.slow
 def test_reduced_and_diverged_runs_are_said_to_be():
     reduced = analysed({"SGD": 0.03}, steps=2_000)
     assert "†" in markdown_rows(typesetting.in_one_page(STUDY, reduced.cells, 1), "SGD")[1]
