@@ -97,7 +97,7 @@ def _reversal(claim: Claim, curves: law_dynamics.LawCurves) -> Claim:
         value=f"{both.sum()} of {counted(len(both), 'seed')}",
         interval=f"L₁ − L₂: {early.mean():+.2f} first, {late.mean():+.2f} last",
         n=str(len(both)),
-        verdict=supported_if(both.mean() >= MOST_SEEDS),
+        verdict=supported_if(law_dynamics.mostly_reversed(curves.law)),
     )
 
 
@@ -108,12 +108,11 @@ def _crossing(claim: Claim, curves: law_dynamics.LawCurves) -> Claim:
         none = f"no crossing in {counted(len(crossings), 'seed')}"
         return claim._replace(value=none, n=str(len(crossings)), verdict=NOT_SUPPORTED)
     middle = float(np.median(found))
-    inside = law_dynamics.is_as_in_paper(middle)
     return claim._replace(
         value=f"step {middle:,.0f}",
         interval=f"range {found.min():,.0f} to {found.max():,.0f}",
         n=f"{len(found)} of {len(crossings)}",
-        verdict=supported_if(inside and 2 * len(found) > len(crossings)),
+        verdict=supported_if(law_dynamics.crosses_as_in_paper(crossings)),
     )
 
 

@@ -93,7 +93,10 @@ def like_the_paper(records, finals: Mapping[str, pd.DataFrame]) -> tuple[str, st
     for answer, final in finals.items():
         for task in STUDY.task_order(final.task[final.optimizer == MIXED]):
             curves = law_dynamics.law_curves(records, final, task, MIXED)
-            if curves is not None and law_dynamics.is_like_figure2(curves):
+            if curves is None or not law_dynamics.mostly_reversed(curves.law):
+                continue
+            crossings = law_dynamics.nesterov_crossing(curves.steps, curves.law)
+            if law_dynamics.crosses_as_in_paper(crossings):
                 return answer, task
     return None
 
