@@ -251,17 +251,20 @@ def test_outperformed_by_settings_of_memory_three(better, verdict, tasks):
     assert (claim.verdict, claim.value) == (verdict, tasks)
 
 
-def test_one_of_many_settings_that_is_ahead_by_chance_outperforms_nothing():
-    """Nine differences that no seed tells apart: the smallest p of nine, below 5 % or not."""
+@pytest.mark.parametrize(("ahead", "verdict"), [(0.0008, NOT_SUPPORTED), (0.002, SUPPORTED)])
+def test_one_of_many_settings_has_to_be_ahead_by_more_than_chance(ahead, verdict):
+    """On one of five tasks one of two settings is ahead, in both cases with p below 5 % alone."""
+    setting, task = "M(0.9)+M(0.8)+M(0.7)", "mnist_mlp"
     pairs = [
-        made.run(task, name, seed, floor=0.02, noise=0.002)
-        for task in paper.TASKS[:5]
+        made.run(on, name, seed, floor=0.02 - ahead * ((on, name) == (task, setting)), noise=0.002)
+        for on in paper.TASKS[:5]
         for name in family_claims.MULTI_MOMENTUM
         for seed in range(6)
     ]
-    found = family_claims.over_tasks(made.analysed(made.gather(pairs)))
-    claim = next(c for c in found if "memory 3" in c.claim)
-    assert (claim.verdict, claim.value) == (NOT_SUPPORTED, "0 of 5 tasks")
+    found = made.analysed(made.gather(pairs))
+    assert claims.pair(found, task, setting, "M(0.9)+M(0.0)")["p_value"] < 0.05
+    claim = next(c for c in family_claims.over_tasks(found) if "memory 3" in c.claim)
+    assert claim.verdict == verdict
 
 
 def finals(tasks, errors, seeds=3, noise=1e-5, **settings):
