@@ -61,3 +61,13 @@ def test_coupling():
     assert correlation[:2] == pytest.approx([-1, 1])
     assert np.isnan(correlation[2])
     assert opposite.tolist() == [1, 0, 0]
+
+
+@pytest.mark.parametrize(("crossings", "crosses"), [
+    ([np.nan, 2_000.0, 2_100.0], True),
+    ([np.nan, np.nan, 2_000.0], False),  # one seed of three
+    ([100.0, 150.0, 2_000.0], False),  # the median is too early
+    ([], False),
+])  # fmt: skip
+def test_most_seeds_have_to_cross_around_the_papers_step(crossings, crosses):
+    assert law_dynamics.crosses_as_in_paper(np.array(crossings)) == crosses
