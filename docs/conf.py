@@ -8,8 +8,9 @@ project = "rllc"
 copyright = "the rllc developers"
 version = release = rllc.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax"]
 myst_enable_extensions = ["dollarmath"]
+nb_execution_mode = "off"  # `make notebooks` executes them; their outputs are committed
 myst_heading_anchors = 3
 html_theme = "furo"
 html_title = f"rllc {release}"
