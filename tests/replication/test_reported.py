@@ -67,3 +67,15 @@ def test_a_diverged_run_keeps_a_cell_from_agreeing():
     found = reported.table(runs, curves)
     assert not found.agrees.any()
     assert set(found.diverged) == {1}
+
+
+@pytest.mark.parametrize(("factor", "agrees"), [(1.04, True), (0.96, True), (1.06, False)])
+def test_losses_agree_within_five_per_cent(factor, agrees):
+    runs, curves = final([made.run(TASK, "M(0.9)", seed) for seed in (0, 1)])
+    cells = paper.cells().set_index(["task", "optimizer"]).test_loss_mean
+    curves["test_loss"] = factor * cells[TASK, "M(0.9)"]
+    found = reported.table(runs, curves)
+    assert (found.loss_agrees == agrees).all()
+    null = abs(cells[TASK, "Momentum SGD"] / cells[TASK, "M(0.9)"] - 1) <= 0.05
+    assert (found.null_loss_agrees == null).all()
+    assert f"its loss in {int(null)}." in reported.page(found)

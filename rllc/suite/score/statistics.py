@@ -4,6 +4,7 @@ Everything is paired: seed i gives every optimizer the same start and the same b
 differences are taken seed by seed. Random generators are arguments.
 """
 
+from collections.abc import Sequence
 from math import comb, lcm
 from typing import NamedTuple
 
@@ -240,6 +241,21 @@ def performance_profile(values: ArrayLike, levels: ArrayLike, higher: bool = Tru
     x = np.asarray(values, float).reshape(len(np.asarray(values)), -1, 1)
     q = np.asarray(levels, float)
     return ((x >= q) if higher else (x <= q)).mean(axis=1)
+
+
+def balanced_profile(tasks: Sequence[ArrayLike], levels: ArrayLike, higher: bool = True) -> Floats:
+    """Mean over tasks of their `performance_profile`, whatever number of runs (s,) each has.
+
+    Returns:
+      Shape (q,).
+
+    Raises:
+      ValueError: there is no task.
+    """
+    if not len(tasks):
+        raise ValueError("a profile needs a task")
+    shares = [performance_profile(np.asarray(x, float)[None], levels, higher)[0] for x in tasks]
+    return np.mean(shares, axis=0)
 
 
 def steps_to_target(steps: ArrayLike, accuracy: ArrayLike, target: float) -> Floats:

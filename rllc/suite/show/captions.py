@@ -12,9 +12,9 @@ WHOLE = {
     "seeds with its 95 % interval.",
     "mean_ranks": "Mean rank of each optimizer over the tasks that all were measured on, with the "
     "critical difference between two of them.",
-    "profiles": "Performance profiles: how many of an optimizer's runs reach a score, and how soon "
-    "they reach the best baseline's final value. In colour the baselines and the three others of "
-    "highest score.",
+    "profiles": "Performance profiles: which part of an optimizer's runs reaches a score, and how "
+    "soon they reach the best baseline's final value; every task counts the same. In colour the "
+    "baselines and the three others of highest score.",
     "tuning_budget": "What tuning costs: expected lowest validation value of n random trials of an "
     "optimizer's grid.",
     "tuning_steps": "What choosing hyperparameters from shorter runs loses, by the step of the "

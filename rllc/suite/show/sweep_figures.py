@@ -27,7 +27,7 @@ from rllc.suite.plotting import (
 )
 from rllc.suite.score import tuning_analysis
 from rllc.suite.score.ranking import Field
-from rllc.suite.score.statistics import performance_profile, stratified_interquartile_mean
+from rllc.suite.score.statistics import balanced_profile, stratified_interquartile_mean
 from rllc.suite.study import Study
 
 PERCENT = [0, 1, 2, 5, 10, 20, 50, 100]  # how far from the optimizer's own best
@@ -210,6 +210,8 @@ def _budget_panel(study: Study, axes: Axes, budget: pd.DataFrame, loss: str) -> 
 def profile_figure(study: Study, field: Field, targets: pd.DataFrame) -> Figure:
     """Performance profiles: by score, and by steps to the best baseline's final value.
 
+    They are means over tasks of the fraction of runs, so that more seeds are not more weight.
+
     Args:
       study: whose names.
       field: from `ranking.field`; runs of tasks an optimizer lacks are left out, and so are
@@ -263,14 +265,14 @@ def _score_profile(study: Study, axes: Axes, field: Field) -> None:
     finite = drawn[np.isfinite(drawn)]
     levels = np.linspace(max(finite.min(), -40.0), finite.max(), 1000)
     for o, name in enumerate(field.optimizers):
-        score = field.score[o][np.isfinite(field.score[o])]
-        if len(score) and name in tabled(study, field.optimizers):
-            share = performance_profile(score[None], levels)[0]
+        tasks = [row[np.isfinite(row)] for row in field.score[o] if np.isfinite(row).any()]
+        if tasks and name in tabled(study, field.optimizers):
+            share = balanced_profile(tasks, levels)
             axes.plot(levels, share, **_line(study, name, field))
     axes.axvline(0, color=BLACK, linewidth=0.6)
     best = "the best baseline" if study.baselines else "the best"
     axes.set_xlabel(f"{study.saved(field.tasks)} than {best}, at least (%)")
-    axes.set_ylabel("fraction of runs (task, seed)")
+    axes.set_ylabel("fraction of runs, every task counting the same")
 
 
 def _step_profile(study: Study, axes: Axes, field: Field, targets: pd.DataFrame) -> None:
@@ -284,7 +286,8 @@ def _step_profile(study: Study, axes: Axes, field: Field, targets: pd.DataFrame)
     names = tabled(study, targets.optimizer)
     for name in names:
         here = targets[targets.optimizer == name]
-        share = performance_profile([here.reached / here.steps], levels, higher=False)[0]
+        tasks = [(rows.reached / rows.steps).to_numpy() for _, rows in here.groupby("task")]
+        share = balanced_profile(tasks, levels, higher=False)
         axes.plot(levels, share, **_line(study, name, field))
     axes.set_xlabel("fraction of the training steps")
     axes.set_ylabel("fraction of runs that reached it")

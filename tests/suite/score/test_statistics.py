@@ -162,6 +162,14 @@ def test_shared_seeds_move_both_spreads():
     assert repeated == pytest.approx(alone)
 
 
+def test_a_task_with_more_seeds_has_no_more_weight_in_a_profile():
+    few, many = [1.0], [5.0] * 9
+    assert st.balanced_profile([few, many], [0, 2, 6]).tolist() == [1, 0.5, 0]
+    assert st.balanced_profile([few, many], [2], higher=False).tolist() == [0.5]
+    with pytest.raises(ValueError, match="needs a task"):
+        st.balanced_profile([], [0])
+
+
 def test_performance_profile():
     scores = [[1, 2, 3, 4], [4, 4, np.nan, 4]]
     assert st.performance_profile(scores, [0, 2.5, 4]).tolist() == [[1, 0.5, 0.25], [0.75] * 3]
