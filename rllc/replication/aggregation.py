@@ -23,6 +23,7 @@ from rllc.replication import (
     report,
     reported,
     search,
+    short_horizon,
     summary,
 )
 from rllc.replication.analysis import Replication
@@ -52,6 +53,8 @@ def write_tables(r: Replication, output: Path) -> None:
     accuracies = initial_laws.accuracies(r.elsewhere, a.records.curves, a.summary)
     questions = question_report.page(r.deviations, r.witnesses, accuracies, r.law_rates)
     write_text(folder / "questions.md", questions)
+    short_horizon.BIASES.to_csv(r.biases, folder / "short_horizon.csv")
+    write_text(folder / "short_horizon.md", short_horizon.page(r.biases))
     _write_readings(r, folder)
     _write_search(a, folder)
 
@@ -98,6 +101,8 @@ def all_figures(r: Replication) -> dict[str, Callable[[], Figure]]:
     }
     for task in STUDY.task_order(r.law_rates.task):
         out[f"law_rates_{task}"] = partial(law_rates.figure, a.runs, a.records, task)
+    if len(r.biases):
+        out["short_horizon"] = lambda: short_horizon.figure(r.biases)
     return out | aggregation.sweep_drawings(a)
 
 

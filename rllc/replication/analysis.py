@@ -11,6 +11,7 @@ from rllc.replication import (
     law_rates,
     multiverse,
     reach,
+    short_horizon,
 )
 from rllc.replication.paper import STUDY
 from rllc.suite.choose.selection import Defaults
@@ -30,6 +31,7 @@ class Replication(NamedTuple):
       tried: what the authors may have run on Conv (`hypotheses.table`).
       worlds: the headline claims in every world (`multiverse.table`).
       reach: what the paper's grid can reach on Conv (`reach.table`).
+      biases: corrections by batch size (`short_horizon.table`).
     """
 
     measured: Analysis
@@ -40,6 +42,7 @@ class Replication(NamedTuple):
     tried: pd.DataFrame
     worlds: pd.DataFrame
     reach: pd.DataFrame
+    biases: pd.DataFrame
 
 
 def analyse(
@@ -59,4 +62,5 @@ def analyse(
         hypotheses.table(a.every, a.runs, records),
         multiverse.table(a),
         reach.table(a),
+        short_horizon.table(a.every, records),
     )

@@ -16,6 +16,8 @@ WHOLE = {
     "baselines and two RLLC optimizers, every 1,000 steps.",
     "questions": "Choices that the paper leaves open: how far each answer brings us from its "
     "numbers.",
+    "short_horizon": "Corrections of a law that is held against the training loss, by batch size; "
+    "bands are the deviation over seeds.",
 }
 BY_TASK = {
     "figure2": "Figure 2 again, on {task}{rest}.",
