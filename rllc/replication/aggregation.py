@@ -15,6 +15,7 @@ from rllc.replication import (
     initial_laws,
     law_figures,
     law_rates,
+    law_variants,
     multiverse,
     question_figures,
     question_report,
@@ -55,8 +56,17 @@ def write_tables(r: Replication, output: Path) -> None:
     write_text(folder / "questions.md", questions)
     short_horizon.BIASES.to_csv(r.biases, folder / "short_horizon.csv")
     write_text(folder / "short_horizon.md", short_horizon.page(r.biases))
+    _write_variants(r, folder)
     _write_readings(r, folder)
     _write_search(a, folder)
+
+
+def _write_variants(r: Replication, folder: Path) -> None:
+    """Which law does not collapse."""
+    law_variants.CHOICE.to_csv(r.variants.choice, folder / "law_variants_choice.csv")
+    law_variants.RESULTS.to_csv(r.variants.results, folder / "law_variants.csv")
+    law_variants.TEST_NUMBERS.to_csv(r.variants.tests, folder / "law_variants_tests.csv")
+    write_text(folder / "law_variants.md", law_variants.page(r.variants))
 
 
 def _write_readings(r: Replication, folder: Path) -> None:

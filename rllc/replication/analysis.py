@@ -9,6 +9,7 @@ from rllc.replication import (
     hypotheses,
     initial_laws,
     law_rates,
+    law_variants,
     multiverse,
     reach,
     short_horizon,
@@ -32,6 +33,7 @@ class Replication(NamedTuple):
       worlds: the headline claims in every world (`multiverse.table`).
       reach: what the paper's grid can reach on Conv (`reach.table`).
       biases: corrections by batch size (`short_horizon.table`).
+      variants: laws that may not collapse (`law_variants.analyse`).
     """
 
     measured: Analysis
@@ -43,6 +45,7 @@ class Replication(NamedTuple):
     worlds: pd.DataFrame
     reach: pd.DataFrame
     biases: pd.DataFrame
+    variants: law_variants.Variants
 
 
 def analyse(
@@ -63,4 +66,5 @@ def analyse(
         multiverse.table(a),
         reach.table(a),
         short_horizon.table(a.every, records),
+        law_variants.analyse(a),
     )

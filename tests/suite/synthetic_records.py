@@ -39,10 +39,10 @@ class SyntheticRecords(NamedTuple):
 
 
 def num_units(optimizer: str) -> int:
-    """Memory units of a label of the paper; 0 for a baseline."""
+    """Memory units of a label, words before a propagator left out; 0 for a baseline."""
     units = {"M2(": 2, "M3(": 3, "CM(": 2, "M(": 1}
     return sum(
-        next(k for key, k in units.items() if p.startswith(key))
+        next(k for key, k in units.items() if p.split()[-1].startswith(key))
         for p in optimizer.split("+")
         if "(" in p
     )
