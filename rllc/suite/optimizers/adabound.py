@@ -64,11 +64,13 @@ def adabound(
       and without the 1/√t of the regret proof.
     """
 
-    def init(params):
+    def init(params: optax.Params) -> AdaBoundState:
         zeros = optax.tree.zeros_like(params)
         return AdaBoundState(jnp.zeros([], jnp.int32), zeros, optax.tree.zeros_like(params))
 
-    def update(updates, state, params=None):
+    def update(
+        updates: optax.Updates, state: AdaBoundState, params: optax.Params | None = None
+    ) -> tuple[optax.Updates, AdaBoundState]:
         del params
         rate, final = _at(learning_rate, state.steps), _at(final_learning_rate, state.steps)
         count = optax.safe_increment(state.steps)
@@ -77,7 +79,7 @@ def adabound(
         adam = rate * jnp.sqrt(1 - b2**count) / (1 - b1**count)
         low, high = final * (1 - 1 / (gamma * count + 1)), final * (1 + 1 / (gamma * count))
 
-        def step(m, v):
+        def step(m: jax.Array, v: jax.Array) -> jax.Array:
             return -(jnp.clip(adam / (jnp.sqrt(v) + eps), low, high) * m).astype(m.dtype)
 
         return jax.tree.map(step, mu, nu), AdaBoundState(count, mu, nu)
@@ -86,4 +88,5 @@ def adabound(
 
 
 def _at(value: optax.ScalarOrSchedule, count: jax.Array) -> jax.typing.ArrayLike:
-    return value(count) if callable(value) else value
+    rate: jax.typing.ArrayLike = value(count) if callable(value) else value
+    return rate

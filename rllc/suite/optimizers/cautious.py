@@ -23,12 +23,14 @@ def cautious(direction: optax.GradientTransformation) -> optax.GradientTransform
       arXiv:2411.16085, Algorithm 1; array by array as in the authors' code.
     """
 
-    def masked(u, g):
+    def masked(u: jax.Array, g: jax.Array) -> jax.Array:
         agrees = u * g > 0
         factor = u.size / (jnp.sum(agrees) + 1)
         return jnp.where(agrees, factor * u, 0).astype(g.dtype)
 
-    def update(updates, state, params=None):
+    def update(
+        updates: optax.Updates, state: optax.OptState, params: optax.Params | None = None
+    ) -> tuple[optax.Updates, optax.OptState]:
         uphill, state = direction.update(updates, state, params)
         return jax.tree.map(masked, uphill, updates), state
 

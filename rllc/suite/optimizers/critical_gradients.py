@@ -59,34 +59,36 @@ def scale_by_critical_gradients(
     if aggregation not in ("sum", "mean"):
         raise ValueError(f"aggregation={aggregation!r} must be 'sum' or 'mean'")
 
-    def init(params):
+    def init(params: optax.Params) -> CriticalGradientsState:
         buffer = jax.tree.map(lambda p: jnp.zeros((capacity, *p.shape), p.dtype), params)
         priority = jax.tree.map(lambda p: jnp.full((capacity,), -jnp.inf, _at_least_f32(p)), params)
         return CriticalGradientsState(buffer, priority)
 
-    def aggregate(g, buffer, priority):
+    def aggregate(g: jax.Array, buffer: jax.Array, priority: jax.Array) -> jax.Array:
         kept = jnp.sum(priority >= 0)  # empty slots hold zeros, so sums need no mask
         total = kappa * jnp.sum(buffer, axis=0)
         if aggregation == "mean":
             return ((g + total) / (kept + 1)).astype(g.dtype)
         return (g + total / jnp.maximum(kept, 1)).astype(g.dtype)
 
-    def admitted(g, priority):
+    def admitted(g: jax.Array, priority: jax.Array) -> tuple[jax.Array, jax.Array]:
         """(norm of g, which slot (c,) of booleans takes g; at most one)."""
         norm = jnp.linalg.norm(g.ravel().astype(priority.dtype))
         lowest = jnp.arange(capacity) == jnp.argmin(priority)
         return norm, lowest & (norm > jnp.min(priority))
 
-    def new_buffer(g, buffer, priority):
+    def new_buffer(g: jax.Array, buffer: jax.Array, priority: jax.Array) -> jax.Array:
         slot = admitted(g, priority)[1].reshape(capacity, *[1] * g.ndim)
         return jnp.where(slot, g, buffer)
 
-    def new_priority(g, priority):
+    def new_priority(g: jax.Array, priority: jax.Array) -> jax.Array:
         norm, slot = admitted(g, priority)
         priority = jnp.where(slot, norm, priority)
         return jnp.where(priority >= 0, decay * priority, priority).astype(priority.dtype)
 
-    def update(updates, state, params=None):
+    def update(
+        updates: optax.Updates, state: CriticalGradientsState, params: optax.Params | None = None
+    ) -> tuple[optax.Updates, CriticalGradientsState]:
         del params
         aggregated = jax.tree.map(aggregate, updates, *state)
         buffer = jax.tree.map(new_buffer, updates, *state)

@@ -42,11 +42,13 @@ def scale_by_diffgrad(
       TNNLS 31(11), 2020, arXiv:1909.11015, equations 7-12, with g_0 = 0.
     """
 
-    def init(params):
+    def init(params: optax.Params) -> DiffGradState:
         zeros = [optax.tree.zeros_like(params) for _ in range(3)]
         return DiffGradState(jnp.zeros([], jnp.int32), *zeros)
 
-    def update(updates, state, params=None):
+    def update(
+        updates: optax.Updates, state: DiffGradState, params: optax.Params | None = None
+    ) -> tuple[optax.Updates, DiffGradState]:
         del params
         count = optax.safe_increment(state.steps)
         mu = optax.tree.update_moment(updates, state.mu, b1, 1)
@@ -54,7 +56,7 @@ def scale_by_diffgrad(
         mu_hat = optax.tree.bias_correction(mu, b1, count)
         nu_hat = optax.tree.bias_correction(nu, b2, count)
 
-        def step(m, v, old, new):
+        def step(m: jax.Array, v: jax.Array, old: jax.Array, new: jax.Array) -> jax.Array:
             return jax.nn.sigmoid(jnp.abs(old - new)) * m / (jnp.sqrt(v) + eps)
 
         scaled = jax.tree.map(step, mu_hat, nu_hat, state.previous, updates)

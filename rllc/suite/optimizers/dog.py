@@ -41,19 +41,22 @@ def averaged(
       Ivgi et al. 2023.
     """
 
-    def init(params):
+    def init(params: optax.Params) -> AveragedState:
         state = AveragedState(jnp.zeros([], jnp.int32), params, inner.init(params))
-        return jax.tree.map(jnp.copy, state)  # shares no buffer with the parameters
+        copied: AveragedState = jax.tree.map(jnp.copy, state)  # shares no buffer with parameters
+        return copied
 
-    def update(updates, state, params=None):
+    def update(
+        updates: optax.Updates, state: AveragedState, params: optax.Params | None = None
+    ) -> tuple[optax.Updates, AveragedState]:
         if params is None:
             raise ValueError("averaged needs the parameters: update(updates, state, params)")
         updates, inner_state = inner.update(updates, state.inner, params)
         updates = jax.tree.map(lambda u, p: u.astype(p.dtype), updates, params)
         steps = optax.safe_increment(state.steps)
-        weight = (1 + gamma) / (steps + gamma)
+        weight: jax.Array = (1 + gamma) / (steps + gamma)
 
-        def mean(old, p, u):
+        def mean(old: jax.Array, p: jax.Array, u: jax.Array) -> jax.Array:
             return (old + weight * (p + u - old)).astype(p.dtype)
 
         average = jax.tree.map(mean, state.average, params, updates)

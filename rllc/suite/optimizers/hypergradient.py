@@ -55,10 +55,12 @@ def hdm(
       Descent, ICML 2025, arXiv:2502.11229: the scalar case with online gradient descent.
     """
 
-    def init(params):
+    def init(params: optax.Params) -> HypergradientState:
         return HypergradientState(scalar(params, 1.0), optax.tree.zeros_like(params))
 
-    def update(updates, state, params=None):
+    def update(
+        updates: optax.Updates, state: HypergradientState, params: optax.Params | None = None
+    ) -> tuple[optax.Updates, HypergradientState]:
         del params
         square = dot(state.previous, state.previous)
         feedback = dot(updates, state.previous) / jnp.where(square == 0, 1, square)
@@ -85,10 +87,12 @@ def sgd_hd(
       arXiv:1703.04782, SGD-HD.
     """
 
-    def init(params):
+    def init(params: optax.Params) -> HypergradientState:
         return HypergradientState(scalar(params, learning_rate), optax.tree.zeros_like(params))
 
-    def update(updates, state, params=None):
+    def update(
+        updates: optax.Updates, state: HypergradientState, params: optax.Params | None = None
+    ) -> tuple[optax.Updates, HypergradientState]:
         del params
         rate = state.rate + hyper_rate * dot(updates, state.previous)
         rate = rate.astype(state.rate.dtype)
@@ -137,11 +141,13 @@ def adam_hd(
     """
     adam = optax.scale_by_adam(b1, b2, eps)
 
-    def init(params):
+    def init(params: optax.Params) -> AdamHdState:
         start = scalar(params, learning_rate)
         return AdamHdState(start, optax.tree.zeros_like(params), adam.init(params))
 
-    def update(updates, state, params=None):
+    def update(
+        updates: optax.Updates, state: AdamHdState, params: optax.Params | None = None
+    ) -> tuple[optax.Updates, AdamHdState]:
         rate = state.rate + hyper_rate * dot(updates, state.previous)
         rate = rate.astype(state.rate.dtype)
         direction, inner = adam.update(updates, state.adam, params)

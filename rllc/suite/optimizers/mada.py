@@ -109,19 +109,22 @@ def mada(
     """
     initial = Coefficients(b1, b2, b3, c, rho, gamma)
 
-    def init(params):
+    def init(params: optax.Params) -> MadaState:
         zeros = optax.tree.zeros_like(params)
         tiny = jax.tree.map(lambda p: jnp.full_like(p, TINY), params)
         coefficients = Coefficients(*[scalar(params, q) for q in initial])
         moments = Moments(zeros, tiny, tiny, zeros, zeros, zeros)
         state = MadaState(jnp.zeros([], jnp.int32), coefficients, moments, zeros)
-        return jax.tree.map(jnp.copy, state)  # no two parts share a buffer
+        copied: MadaState = jax.tree.map(jnp.copy, state)  # no two parts share a buffer
+        return copied
 
-    def update(updates, state, params=None):
+    def update(
+        updates: optax.Updates, state: MadaState, params: optax.Params | None = None
+    ) -> tuple[optax.Updates, MadaState]:
         del params
         begun = state.steps > 0
 
-        def last(coefficients):
+        def last(coefficients: Coefficients) -> tuple[optax.Updates, Moments]:
             return _step(coefficients, state.moments, state.gradient, state.steps, eps)
 
         direction, pull, after = jax.vjp(last, state.coefficients, has_aux=True)
@@ -161,12 +164,13 @@ def _step(
         *[jax.tree.map(lambda _, new, i=i: new[i], gradient, each) for i in range(len(moments))]
     )
 
-    def direction(new, g):
+    def direction(new: Moments, g: jax.Array) -> jax.Array:
         second = (q.rho * new.v + (1 - q.rho) * new.v_mean) / (1 - q.b2**t)
         root = jnp.sqrt(jnp.maximum(second, FLOOR))
         adaptive = (new.m / (1 - q.b1**t) + q.b3 * new.n) / (root + eps)
         lion = jnp.sign(LION[0] * new.lion + (1 - LION[0]) * g)
-        return q.gamma * adaptive + (1 - q.gamma) * lion
+        mixed: jax.Array = q.gamma * adaptive + (1 - q.gamma) * lion
+        return mixed
 
     return jax.tree.map(lambda g, new: direction(new, g), gradient, each), after
 

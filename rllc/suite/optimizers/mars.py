@@ -48,15 +48,17 @@ def scale_by_mars(
     """
     adam = optax.scale_by_adam(b1, b2, eps)
 
-    def init(params):
+    def init(params: optax.Params) -> MarsState:
         return MarsState(optax.tree.zeros_like(params), adam.init(params))
 
-    def corrected(g, old):
+    def corrected(g: jax.Array, old: jax.Array) -> jax.Array:
         wide = at_least_f32(g)
         c = g.astype(wide) + gamma * b1 / (1 - b1) * (g.astype(wide) - old.astype(wide))
         return (c / jnp.maximum(jnp.linalg.norm(c.ravel()), 1)).astype(g.dtype)
 
-    def update(updates, state, params=None):
+    def update(
+        updates: optax.Updates, state: MarsState, params: optax.Params | None = None
+    ) -> tuple[optax.Updates, MarsState]:
         c = jax.tree.map(corrected, updates, state.previous)
         direction, inner = adam.update(c, state.adam, params)
         return direction, MarsState(updates, inner)

@@ -17,7 +17,7 @@ def kernels_as_matrices(params: optax.Params) -> Any:
       (biases, scales), which optax hands to AdamW.
     """
 
-    def view(array):
+    def view(array: jax.Array) -> Any:
         if array.ndim < 2:
             return None
         last = array.ndim - 1

@@ -9,7 +9,8 @@ import rllc
 
 def dot(a: optax.Updates, b: optax.Updates) -> jax.Array:
     """⟨a, b⟩ over two trees, in at least float32; shape ()."""
-    return optax.tree.vdot(widened(a), widened(b))
+    product: jax.Array = optax.tree.vdot(widened(a), widened(b))
+    return product
 
 
 def widened(tree: optax.Updates) -> optax.Updates:
@@ -47,7 +48,9 @@ def decayed_step(
       weight_decay: λ, a number or a traced scalar.
     """
 
-    def update(updates, state, params=None):
+    def update(
+        updates: optax.Updates, state: optax.EmptyState, params: optax.Params | None = None
+    ) -> tuple[optax.Updates, optax.EmptyState]:
         if params is None:
             raise ValueError("weight decay needs the parameters: update(updates, state, params)")
         decayed = jax.tree.map(lambda u, p: (u + weight_decay * p).astype(u.dtype), updates, params)

@@ -72,10 +72,10 @@ def scale_by_soap(
     if frequency < 1:
         raise ValueError(f"frequency={frequency} must be at least 1 step")
 
-    def init(params):
+    def init(params: optax.Params) -> SoapState:
         zeros = optax.tree.zeros_like(params)
 
-        def square(make):
+        def square(make: Callable[..., jax.Array]) -> Any:
             return jax.tree.map(lambda p: _per_axis(p, make, max_dim), params)
 
         empty = square(lambda n, dtype: jnp.zeros((n, n), dtype))
@@ -84,20 +84,22 @@ def scale_by_soap(
             jnp.zeros([], jnp.int32), zeros, optax.tree.zeros_like(params), empty, identity
         )
 
-    def update(updates, state, params=None):
+    def update(
+        updates: optax.Updates, state: SoapState, params: optax.Params | None = None
+    ) -> tuple[optax.Updates, SoapState]:
         del params
         first = state.steps == 0
         moved = jnp.maximum(state.steps, 1)
         bias = jnp.sqrt(1 - b2**moved) / (1 - b1**moved)
 
-        def keep(new, old):
+        def keep(new: jax.Array, old: jax.Array) -> jax.Array:
             return jnp.where(first, old, new).astype(old.dtype)
 
         rotated = jax.tree.map(_rotate, updates, state.bases)
         mu = optax.tree.update_moment(updates, state.mu, b1, 1)
         nu = optax.tree.update_moment(rotated, state.nu, b2, 2)
 
-        def step(g, m, v, bases):
+        def step(g: jax.Array, m: jax.Array, v: jax.Array, bases: Matrices) -> jax.Array:
             wide = bias * _rotate(m, bases) / (jnp.sqrt(v) + eps)
             return jnp.where(first, 0, _rotate(wide, bases, back=True)).astype(g.dtype)
 
@@ -183,7 +185,7 @@ def _orthogonal_iteration(covariance: jax.Array, basis: jax.Array) -> jax.Array:
 def _changed(due: jax.Array, change: Callable[..., jax.Array], covariances: Any, bases: Any) -> Any:
     """The bases, changed where due, computed only if due in any of the batched runs."""
 
-    def new(old):
+    def new(old: Any) -> Any:
         return jax.tree.map(lambda c, q: jnp.where(due, change(c, q), q), covariances, old)
 
     return jax.lax.cond(_in_any_run(due), new, lambda old: old, bases)
@@ -196,6 +198,6 @@ def _in_any_run(flag: jax.Array) -> jax.Array:
 
 
 @_in_any_run.def_vmap
-def _in_any_of_the_runs(runs, batched, flag):
+def _in_any_of_the_runs(runs: int, batched: list[bool], flag: jax.Array) -> tuple[jax.Array, bool]:
     del runs
     return (_in_any_run(jnp.any(flag, axis=0)), False) if batched[0] else (_in_any_run(flag), False)

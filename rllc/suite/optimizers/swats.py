@@ -66,14 +66,16 @@ def swats(
       switch, since SGD would climb with it.
     """
 
-    def init(params):
+    def init(params: optax.Params) -> SwatsState:
         dtype = optax.tree.dtype(params, "highest")
         mu, nu = optax.tree.zeros_like(params), optax.tree.zeros_like(params)
         # Two scalars, not one twice: a state that holds an array twice cannot be donated.
         mean_rate, sgd_rate = jnp.zeros([], dtype), jnp.zeros([], dtype)
         return SwatsState(jnp.zeros([], jnp.int32), mu, nu, mean_rate, sgd_rate)
 
-    def update(updates, state, params=None):
+    def update(
+        updates: optax.Updates, state: SwatsState, params: optax.Params | None = None
+    ) -> tuple[optax.Updates, SwatsState]:
         del params
         count = optax.safe_increment(state.steps)
         mu = optax.tree.update_moment(updates, state.mu, b1, 1)
@@ -96,7 +98,14 @@ def swats(
     return optax.GradientTransformation(init, update)
 
 
-def _projection(adam, gradient, state, count, b2, tolerance):
+def _projection(
+    adam: optax.Updates,
+    gradient: optax.Updates,
+    state: SwatsState,
+    count: jax.Array,
+    b2: float,
+    tolerance: jax.typing.ArrayLike,
+) -> tuple[jax.Array, jax.Array, jax.Array]:
     """SGD's rate of equal effect: (λ, its corrected mean Λ, whether it has settled)."""
     slope = optax.tree.vdot(adam, gradient)
     informative = slope != 0
