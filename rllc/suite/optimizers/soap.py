@@ -175,7 +175,8 @@ def _covariances(g: jax.Array, covariances: Matrices, decay: jax.typing.ArrayLik
 def _eigenvectors(covariance: jax.Array, basis: jax.Array) -> jax.Array:
     """Eigenvectors by falling eigenvalue."""
     del basis
-    return jnp.linalg.eigh(covariance)[1][:, ::-1]
+    vectors: jax.Array = jnp.linalg.eigh(covariance)[1]
+    return vectors[:, ::-1]
 
 
 def _orthogonal_iteration(covariance: jax.Array, basis: jax.Array) -> jax.Array:
