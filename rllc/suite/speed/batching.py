@@ -95,7 +95,7 @@ def together(task: str, optimizer: str, count: int, each: int, seconds: float) -
       RuntimeError: one of them ended early; its last line of output.
     """
     words = [sys.executable, "-m", __spec__.name, task, optimizer, str(each), str(seconds)]
-    children: list[subprocess.Popen] = []
+    children: list[subprocess.Popen[str]] = []
     try:
         for _ in range(count):
             children.append(_started(words))
@@ -105,14 +105,15 @@ def together(task: str, optimizer: str, count: int, each: int, seconds: float) -
             _line(child)
         for child in children:
             print("go", file=child.stdin, flush=True)
-        return sum(json.loads(_line(child)) for child in children)
+        rates: list[float] = [json.loads(_line(child)) for child in children]
+        return sum(rates)
     finally:
         for child in children:
             child.kill()
             child.communicate()
 
 
-def _started(words: list[str]) -> subprocess.Popen:
+def _started(words: list[str]) -> subprocess.Popen[str]:
     return subprocess.Popen(
         words, cwd=ROOT, text=True, env=processes.environment(),
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -120,7 +121,8 @@ def _started(words: list[str]) -> subprocess.Popen:
 
 
 def _line(child: Any) -> str:
-    if line := child.stdout.readline():
+    line: str = child.stdout.readline()
+    if line:
         return line
     raise RuntimeError((child.stderr.read().strip().splitlines() or ["no message"])[-1])
 

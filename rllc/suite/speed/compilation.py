@@ -48,7 +48,8 @@ def _child(task: str, runs: int, optimizer: str, cache: str) -> dict[str, Any]:
     done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True)
     if done.returncode:
         return {"error": (done.stderr.strip().splitlines() or ["no message"])[-1]}
-    return json.loads(done.stdout.splitlines()[-1])
+    measured: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return measured
 
 
 def in_this_process(task: str, runs: int, optimizer: str) -> dict[str, float]:

@@ -48,7 +48,7 @@ def steps(group: SpeedTrainer) -> Case:
 def data(runs: list[Run]) -> tuple[Any, str]:
     """(Dataset, note): the real one, or random images of the same number without it."""
     import tasks
-    from rllc.suite.plan.plan import PlanError
+    from rllc.suite.errors import PlanError
     from rllc.suite.speed import setups
 
     try:

@@ -65,14 +65,16 @@ def in_products(closed: Any) -> list[int]:
 
 def _product(equation: Any) -> int:
     (left, _), _ = equation.params["dimension_numbers"]
-    depth = math.prod(equation.invars[0].aval.shape[i] for i in left)
-    return 2 * math.prod(equation.outvars[0].aval.shape) * depth
+    depth: int = math.prod(equation.invars[0].aval.shape[i] for i in left)
+    size: int = math.prod(equation.outvars[0].aval.shape)
+    return 2 * size * depth
 
 
 def _convolution(equation: Any) -> int:
-    weights = equation.invars[1].aval.shape
-    features = weights[equation.params["dimension_numbers"].rhs_spec[0]]
-    return 2 * math.prod(equation.outvars[0].aval.shape) * math.prod(weights) // features
+    weights: tuple[int, ...] = equation.invars[1].aval.shape
+    features: int = weights[equation.params["dimension_numbers"].rhs_spec[0]]
+    multiplied: int = math.prod(equation.outvars[0].aval.shape) * math.prod(weights)
+    return 2 * multiplied // features
 
 
 def _inner(equation: Any) -> list[Any]:
@@ -95,7 +97,7 @@ def compiled(task: Any, run: Run) -> float:
     hyper = {k: jnp.asarray(v, jnp.float32) for k, v in run.traced.items()}
     start = jax.eval_shape(lambda p: optimizers.build(run.optimizer, hyper).init(p), params)
 
-    def step(carry, batch, key, hyper):
+    def step(carry: Any, batch: Any, key: jax.Array, hyper: Any) -> Any:
         return train_step(task, run.optimizer, carry, batch, key, hyper)
 
     lowered = jax.jit(step).lower((params, state, start), batch, key, hyper)

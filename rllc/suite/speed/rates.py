@@ -58,11 +58,12 @@ def copy(n: int, times: int = 1) -> Case:
       times: copies in one call, from two sources in turn.
     """
 
-    def into(old, sources, one):
+    def into(old: jax.Array, sources: jax.Array, one: jax.Array) -> jax.Array:
         pick = jax.lax.dynamic_index_in_dim
-        return jax.lax.fori_loop(
+        last: jax.Array = jax.lax.fori_loop(
             0, times, lambda i, _: pick(sources, i % 2, keepdims=False) * one, old
         )
+        return last
 
     copies = jax.jit(
         into if times > 1 else lambda old, x, one: x * one, donate_argnums=0, keep_unused=True

@@ -36,7 +36,7 @@ def by_width(widths: Sequence[int], runs: int, rounds: int, seconds: float) -> l
 
 
 def _groups(
-    axis: str, wished: list[tuple[int, int, dict]], rounds: int, seconds: float
+    axis: str, wished: list[tuple[int, int, dict[str, Any]]], rounds: int, seconds: float
 ) -> list[dict[str, Any]]:
     runs = {size: setups.runs(TASK, setups.UNITS[2], r, **more) for size, r, more in wished}
     data, _ = engine.data(next(iter(runs.values())))

@@ -52,12 +52,12 @@ def step(transformation: optax.GradientTransformation, n: int, gradients: Any) -
     steps = steps_per_call(n)
     both = jax.tree.map(lambda g: jnp.stack([g, -g]), gradients) if steps > 1 else gradients
 
-    def once(carry, gradients):
+    def once(carry: tuple[Any, Any], gradients: Any) -> tuple[Any, Any]:
         params, state = carry
         updates, state = transformation.update(gradients, state, params)
         return optax.apply_updates(params, updates), state
 
-    def apply(carry, gradients):
+    def apply(carry: tuple[Any, Any], gradients: Any) -> Any:
         if steps == 1:
             return once(carry, gradients)
         pick = jax.lax.dynamic_index_in_dim

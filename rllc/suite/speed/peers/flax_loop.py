@@ -19,7 +19,7 @@ class MLP(nn.Module):
     """Three hidden layers of 128."""
 
     @nn.compact
-    def __call__(self, x, train):
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         x = x.reshape(len(x), -1)
         for _ in range(3):
             x = nn.relu(nn.Dense(128)(x))
@@ -30,7 +30,7 @@ class Conv(nn.Module):
     """32, 64, 64 channels, strides 2, 1, 1, global average."""
 
     @nn.compact
-    def __call__(self, x, train):
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         for features, stride in ((32, 2), (64, 1), (64, 1)):
             x = nn.relu(nn.Conv(features, (3, 3), stride)(x))
         return nn.Dense(10)(x.mean(axis=(1, 2)))
@@ -40,7 +40,7 @@ class ResNet20(nn.Module):
     """He et al. 2016, section 4.2, shortcuts padded with zeros."""
 
     @nn.compact
-    def __call__(self, x, train):
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         norm = partial(nn.BatchNorm, use_running_average=not train, momentum=0.9)
         conv = partial(nn.Conv, kernel_size=(3, 3), use_bias=False)
         x = nn.relu(norm()(conv(16)(x)))
@@ -85,10 +85,12 @@ def make(spec: dict[str, Any]) -> Callable[[int], None]:
     state = tx.init(params)
 
     @jax.jit
-    def step(params, stats, state, x, y, count):
+    def step(
+        params: Any, stats: Any, state: Any, x: Any, y: Any, count: int
+    ) -> tuple[Any, Any, Any, jax.Array]:
         x = task.prepare({"x": x, "y": y}, jax.random.fold_in(jax.random.key(0), count))["x"]
 
-        def loss(params):
+        def loss(params: Any) -> tuple[jax.Array, Any]:
             variables = {"params": params, **({"batch_stats": stats} if stats else {})}
             logits, new = model.apply(variables, x, True, mutable=["batch_stats"])
             losses = optax.softmax_cross_entropy_with_integer_labels(logits, y)

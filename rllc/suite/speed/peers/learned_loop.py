@@ -2,7 +2,7 @@
 
 import importlib
 import importlib.metadata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -34,7 +34,7 @@ def make(spec: dict[str, Any]) -> Callable[[int], None]:
     state = opt.init(task.init(key))
 
     @jax.jit
-    def step(state, key, batch):
+    def step(state: Any, key: jax.Array, batch: Any) -> tuple[Any, jax.Array, jax.Array]:
         key, now = jax.random.split(key)
         loss, gradients = jax.value_and_grad(task.loss)(opt.get_params(state), now, batch)
         return opt.update(state, gradients, loss), key, loss
@@ -59,7 +59,7 @@ def _task(network: str, datasets: Any) -> Any:
     raise ValueError("learned_optimization has no ResNet-20 for these images")
 
 
-def _batches(images: np.ndarray, labels: np.ndarray, size: int):
+def _batches(images: np.ndarray, labels: np.ndarray, size: int) -> Iterator[dict[str, np.ndarray]]:
     """Its own order of things: pixels as float32 in 0..1, reshuffled every epoch."""
     rng = np.random.default_rng(0)
     while True:

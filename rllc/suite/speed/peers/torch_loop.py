@@ -42,7 +42,7 @@ def _steps(sizes: list[int]) -> list[tuple[int, int]]:
 def _block_class() -> Any:
     nn, F = torch.nn, torch.nn.functional
 
-    class Block(nn.Module):  # type: ignore[name-defined]
+    class Block(nn.Module):  # type: ignore[misc, name-defined]  # untyped
         """conv-BN-ReLU-conv-BN, shortcut padded with zeros."""
 
         def __init__(self, channels: int, features: int):
@@ -53,7 +53,7 @@ def _block_class() -> Any:
             self.norms = nn.ModuleList([nn.BatchNorm2d(features) for _ in range(2)])
             self.extra = features - channels
 
-        def forward(self, x):
+        def forward(self, x: Any) -> Any:
             y = F.relu(self.norms[0](self.first(x)))
             y = self.norms[1](self.second(y))
             if self.stride == 2:

@@ -11,12 +11,13 @@ import json
 import sys
 import time
 from pathlib import Path
+from types import ModuleType
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[3]
 
 
-def load(kind: str):
+def load(kind: str) -> ModuleType:
     """The module ``<kind>_loop.py`` beside this file."""
     spec = importlib.util.spec_from_file_location(f"{kind}_loop", HERE / f"{kind}_loop.py")
     assert spec is not None
