@@ -44,10 +44,11 @@ def from_task(task: Any, name: str | None = None, dataset: str | None = None) ->
         raise ValueError(f"dataset={dataset!r} must be one of {', '.join(_shapes())}")
     size = tuple(task.datasets.abstract_batch["image"].shape[1:3])
 
-    def init(key):
-        return task.init_with_state(jax.random.key_data(key))
+    def init(key: jax.Array) -> tuple[Any, Any]:
+        start: tuple[Any, Any] = task.init_with_state(jax.random.key_data(key))
+        return start
 
-    def prepare(batch, key):
+    def prepare(batch: dict[str, Any], key: jax.Array | None) -> dict[str, Any]:
         del key
         pixels = batch["x"].astype(jnp.float32) / 255.0
         shape = (len(pixels), *size, pixels.shape[-1])
@@ -55,7 +56,7 @@ def from_task(task: Any, name: str | None = None, dataset: str | None = None) ->
             pixels = jax.image.resize(pixels, shape, "bilinear", antialias=False)
         return {**batch, "x": pixels}
 
-    def apply(params, state, x, train):
+    def apply(params: Any, state: Any, x: jax.Array, train: bool) -> tuple[jax.Array, Any]:
         del train
         logits, _, state = _logits(task, params, state, x, jnp.zeros(len(x), jnp.int32))
         return logits, state
@@ -80,12 +81,14 @@ def _shapes() -> dict[str, tuple[int, int, int]]:
     return {name: spec.image_shape for name, spec in SPECS.items()}
 
 
-def _logits(task: Any, params: Any, state: Any, x: jax.Array, labels: jax.Array) -> tuple:
+def _logits(
+    task: Any, params: Any, state: Any, x: jax.Array, labels: jax.Array
+) -> tuple[jax.Array, jax.Array, Any]:
     """(output of the last linear layer, loss, new state): its interface gives the loss only."""
     haiku = importlib.import_module("haiku")
     outputs = []
 
-    def note(method, args, kwargs, context):
+    def note(method: Callable[..., Any], args: Any, kwargs: Any, context: Any) -> Any:
         result = method(*args, **kwargs)
         if isinstance(context.module, haiku.Linear) and context.method_name == "__call__":
             outputs.append(result)
@@ -99,7 +102,7 @@ def _logits(task: Any, params: Any, state: Any, x: jax.Array, labels: jax.Array)
     return outputs[-1], loss, state
 
 
-def _check_cross_entropy(task: Any, label: str, init: Callable) -> None:
+def _check_cross_entropy(task: Any, label: str, init: Callable[..., Any]) -> None:
     """One batch of noise: the loss must be that of the logits, or our engine trains another."""
     rng = np.random.default_rng(0)
     shape = (8, *task.datasets.abstract_batch["image"].shape[1:])
@@ -132,8 +135,8 @@ def _stand_in_data(task: str) -> Iterator[list[str]]:
     image, asked = load("tasks.datasets.image"), []
     real = {key: value for key, value in vars(image).items() if key.endswith("_datasets")}
 
-    def stand_in(key: str) -> Callable:
-        def datasets(batch_size, image_size=None, **_):
+    def stand_in(key: str) -> Callable[..., Any]:
+        def datasets(batch_size: int, image_size: tuple[int, int] | None = None, **_: Any) -> Any:
             dataset = key.removesuffix("_datasets")
             if dataset not in _shapes():
                 raise ValueError(f"{task} trains on {dataset}; ours are {', '.join(_shapes())}")

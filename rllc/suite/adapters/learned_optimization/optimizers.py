@@ -57,26 +57,44 @@ def as_optimizer(tx: optax.GradientTransformation, name: str = "Optax") -> Any:
     base = load("optimizers.base")
     takes_value = isinstance(tx, optax.GradientTransformationExtraArgs)
 
-    class OptaxOptimizer(base.Optimizer):  # type: ignore[name-defined]
-        def init(self, params, model_state=None, num_steps=None, key=None, *, state=None, **_):
+    class OptaxOptimizer(base.Optimizer):  # type: ignore[misc, name-defined]  # untyped
+        def init(
+            self,
+            params: Any,
+            model_state: Any = None,
+            num_steps: int | None = None,
+            key: jax.Array | None = None,
+            *,
+            state: Any = None,
+            **_: Any,
+        ) -> OptaxState:
             del num_steps, key
             model_state = state if model_state is None else model_state
             return OptaxState(params, model_state, tx.init(params), jnp.zeros([], jnp.int32))
 
-        def update(self, opt_state, grad, loss=None, model_state=None, key=None, **_):
+        def update(
+            self,
+            opt_state: OptaxState,
+            grad: Any,
+            loss: Any = None,
+            model_state: Any = None,
+            key: jax.Array | None = None,
+            **_: Any,
+        ) -> OptaxState:
             del key
-            return self._update(opt_state, grad, loss, model_state)
+            new: OptaxState = self._update(opt_state, grad, loss, model_state)
+            return new
 
         @staticmethod
         @jax.jit
-        def _update(opt_state, grad, loss, model_state):
+        def _update(opt_state: OptaxState, grad: Any, loss: Any, model_state: Any) -> OptaxState:
             extra = {"value": loss} if takes_value and loss is not None else {}
             updates, inner = tx.update(grad, opt_state.optax_state, opt_state.params, **extra)
             params = optax.apply_updates(opt_state.params, updates)
             return OptaxState(params, model_state, inner, opt_state.iteration + 1)
 
         @property
-        def name(self):
+        def name(self) -> str:
             return name
 
     return OptaxOptimizer()
@@ -101,13 +119,20 @@ def from_optimizer(
       A transformation whose ``update`` needs ``params``.
     """
 
-    def init(params):
+    def init(params: optax.Params) -> WrappedState:
         key, first = jax.random.split(jax.random.key(seed))
         inner = opt.init(params, num_steps=num_steps, key=_raw(first))
         inner = jax.tree.map(jnp.asarray, _with_params(opt, inner, ()))
         return WrappedState(inner, key)
 
-    def update(updates, state, params=None, *, value=None, **extra_args):
+    def update(
+        updates: optax.Updates,
+        state: WrappedState,
+        params: optax.Params | None = None,
+        *,
+        value: jax.typing.ArrayLike | None = None,
+        **extra_args: Any,
+    ) -> tuple[optax.Updates, WrappedState]:
         del extra_args
         if params is None:
             raise ValueError("this optimizer holds the parameters itself: call update(..., params)")

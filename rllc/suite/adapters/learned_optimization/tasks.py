@@ -37,43 +37,50 @@ def as_task(task: Any, data: Any, batch_size: int = 128, seed: int = 0) -> Any:
     base = load("tasks.base")
     stateful = bool(jax.tree.leaves(jax.eval_shape(task.init, jax.random.key(0))[1]))
 
-    class SuiteTask(base.Task):  # type: ignore[name-defined]
+    class SuiteTask(base.Task):  # type: ignore[misc, name-defined]  # untyped
         datasets = _datasets(data, batch_size, seed)
 
-        def init_with_state(self, key):
+        def init_with_state(self, key: jax.Array) -> tuple[Any, Any]:
             params, state = task.init(key)
             return params, state if stateful else None
 
-        def init(self, key):
+        def init(self, key: jax.Array) -> Any:
             return task.init(key)[0]
 
-        def loss_with_state_and_aux(self, params, state, key, data):
+        def loss_with_state_and_aux(
+            self, params: Any, state: Any, key: jax.Array, data: Any
+        ) -> tuple[jax.Array, Any, dict[str, jax.Array]]:
             batch = task.prepare({"x": data["image"], "y": data["label"]}, key)
             loss, (state, metrics) = task.loss(params, state if stateful else {}, batch, key, True)
             aux = {"accuracy": jnp.mean(metrics["accuracy"])}
             return loss, state if stateful else None, aux
 
-        def loss_with_state(self, params, state, key, data):
+        def loss_with_state(
+            self, params: Any, state: Any, key: jax.Array, data: Any
+        ) -> tuple[jax.Array, Any]:
             return self.loss_with_state_and_aux(params, state, key, data)[:2]
 
-        def loss_and_aux(self, params, key, data):
+        def loss_and_aux(
+            self, params: Any, key: jax.Array, data: Any
+        ) -> tuple[jax.Array, dict[str, jax.Array]]:
             self._refuse_if_stateful()
             loss, _, aux = self.loss_with_state_and_aux(params, None, key, data)
             return loss, aux
 
-        def loss(self, params, key, data):
+        def loss(self, params: Any, key: jax.Array, data: Any) -> jax.Array:
             return self.loss_and_aux(params, key, data)[0]
 
-        def normalizer(self, loss):
+        def normalizer(self, loss: jax.Array) -> jax.Array:
             """Loss in 0 … 1.5 log 10, what is not a number included, as its own tasks have it."""
             worst = 1.5 * np.log(CLASSES)
             return jnp.nan_to_num(jnp.clip(loss, 0, worst), nan=worst)
 
         @property
-        def name(self):
-            return task.name
+        def name(self) -> str:
+            label: str = task.name
+            return label
 
-        def _refuse_if_stateful(self):
+        def _refuse_if_stateful(self) -> None:
             if stateful:
                 raise ValueError(f"{task.name} has batch statistics: use loss_with_state")
 
@@ -87,7 +94,9 @@ def _datasets(data: Any, batch_size: int, seed: int) -> Any:
     return container(iterators, batch_size, images.shape[1:], images.dtype)
 
 
-def container(iterators: list, batch_size: int, shape: tuple, dtype: Any) -> Any:
+def container(
+    iterators: list[Iterator[Any]], batch_size: int, shape: tuple[int, ...], dtype: Any
+) -> Any:
     """Its ``Datasets`` of four iterators (train, inner_valid, outer_valid, test)."""
     abstract = {
         "image": jax.ShapeDtypeStruct((batch_size, *shape), dtype),
