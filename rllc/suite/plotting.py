@@ -72,7 +72,9 @@ def _default_styles(study: Study) -> dict[str, tuple[str, str]]:
     )
 
 
-def grid_figure(rows: int, columns: int, width: float, height: float, **kwargs) -> tuple:
+def grid_figure(
+    rows: int, columns: int, width: float, height: float, **kwargs: Any
+) -> tuple[Figure, np.ndarray]:
     """A figure with a grid of axes (rows, columns); sizes in inches. No global state."""
     with mpl.rc_context(RC):
         figure = Figure(figsize=(width, height), layout="constrained")

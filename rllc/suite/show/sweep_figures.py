@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import BoundaryNorm
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from rllc.suite.choose.selection import FIRST, LAW_RATE, hyper_names
@@ -96,7 +97,7 @@ def sensitivity_figure(
 
 def _heat_map(
     axes: Axes, points: pd.DataFrame, chosen: pd.DataFrame, norm: BoundaryNorm, metric: Metric
-):
+) -> AxesImage:
     """Draws one optimizer's grid: rates to the right, what else is tuned upwards.
 
     Of what is tuned beside these two the best is shown.

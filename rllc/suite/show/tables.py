@@ -139,7 +139,8 @@ def marks(
 
 def is_reduced(row: pd.Series) -> bool:
     """Whether a cell was trained with fewer seeds or steps than the study's protocol."""
-    return row.training != FULL
+    training: str = row.training
+    return training != FULL
 
 
 def has_short_grid(row: pd.Series) -> bool:

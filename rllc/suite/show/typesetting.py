@@ -5,7 +5,7 @@ baseline, a green square for an optimizer that beats it; bold is bold in both.
 """
 
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -107,7 +107,7 @@ def entries(
     return reported | ours
 
 
-def _records(table: pd.DataFrame | None) -> list[dict]:
+def _records(table: pd.DataFrame | None) -> list[dict[str, Any]]:
     return [] if table is None else table.to_dict("records")
 
 
@@ -119,7 +119,7 @@ def _nothing(study: Study) -> Entry:
     return Entry(MISSING, "" if study.published is None else MISSING)
 
 
-def _text(metric: Metric, row: dict, quantity: str, n: int | None) -> str:
+def _text(metric: Metric, row: dict[str, Any], quantity: str, n: int | None) -> str:
     value, std = row[f"{metric.column()}_mean"], row.get(f"{metric.column()}_std")
     if pd.isna(value):
         return "diverged"
@@ -129,7 +129,7 @@ def _text(metric: Metric, row: dict, quantity: str, n: int | None) -> str:
     return f"{value:{metric.form}}{spread}" + ("" if n is None else f", n={n}")
 
 
-def _beside(row: dict, theirs: str, metric: Metric, quantity: str) -> str:
+def _beside(row: dict[str, Any], theirs: str, metric: Metric, quantity: str) -> str:
     """The published number, in the second table with the difference to it."""
     difference = row.get(f"{metric.name}_difference")
     if quantity != SPREAD or pd.isna(difference):

@@ -19,6 +19,7 @@ from rllc.suite.show.page.contents import Origin
 
 DASHES = {"-": [1, 0], "--": [6, 3], ":": [2, 2], "-.": [7, 2, 2, 2]}
 DARK = {BLACK: "#FFFFFF", "#7F7F7F": "#A8A8A8", "#0072B2": "#7C8CFF"}  # readable on black
+Key = tuple[str, str, str]  # task, optimizer, reading
 
 
 def short(value: Any, digits: int = 6) -> float | None:
@@ -63,7 +64,9 @@ def cells(a: Analysis) -> list[dict[str, Any]]:
     return [_cell(a, row, intervals, against) for row in a.cells.to_dict("records") if row["seeds"]]
 
 
-def _cell(a: Analysis, row: dict, intervals: dict, against: dict) -> dict[str, Any]:
+def _cell(
+    a: Analysis, row: dict[str, Any], intervals: dict[Key, Any], against: dict[Key, Any]
+) -> dict[str, Any]:
     key = (row["task"], row["optimizer"], row["reading"])
     metric, source = a.study.leading(row["task"]), a.study.source
     low, high = intervals.get(key, (None, None))
@@ -83,7 +86,7 @@ def _cell(a: Analysis, row: dict, intervals: dict, against: dict) -> dict[str, A
     return found
 
 
-def _intervals(a: Analysis) -> dict[tuple, tuple[float | None, float | None]]:
+def _intervals(a: Analysis) -> dict[Key, tuple[float | None, float | None]]:
     """Ends of each mean's 95 % interval, of the runs that did not diverge."""
     finished = a.rows[a.rows.status != "diverged"]
     found = {}
@@ -94,7 +97,7 @@ def _intervals(a: Analysis) -> dict[tuple, tuple[float | None, float | None]]:
     return found
 
 
-def _against(a: Analysis) -> dict[tuple, dict[str, Any]]:
+def _against(a: Analysis) -> dict[Key, dict[str, Any]]:
     """Paired differences against the best baseline, in the leading metric."""
     return {
         (row.task, row.optimizer, row.reading): {

@@ -20,7 +20,7 @@ SHORT = (  # of a tick: 0.003, but 3e-4
 )
 
 
-def _field(name: str, kind: str = "quantitative", title: str | None = None, **more) -> Spec:
+def _field(name: str, kind: str = "quantitative", title: str | None = None, **more: Any) -> Spec:
     return {"field": name, "type": kind, "title": title, **more}
 
 

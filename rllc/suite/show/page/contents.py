@@ -1,7 +1,7 @@
 """What a page says, before it is HTML: sections of text and tables, and where numbers come from."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -101,7 +101,7 @@ def verdict(a: Analysis) -> Section:
     return Section("Verdict", [text, Table(f"Every optimizer against {best}", head, rows)])
 
 
-def word(row) -> str:
+def word(row: Any) -> str:
     """What an interval says about a difference.
 
     Args:
@@ -112,7 +112,7 @@ def word(row) -> str:
     return BETTER if row.low > 0 else WORSE if row.high < 0 else LEVEL
 
 
-def _row(a: Analysis, row, said: str) -> list[str]:
+def _row(a: Analysis, row: Any, said: str) -> list[str]:
     metric = a.study.leading(row.task)
     form, unit = metric.form.replace(".", "+."), " points" if metric.unit == "%" else ""
     interval = "–" if pd.isna(row.low) else f"[{row.low:{form}}, {row.high:{form}}]"

@@ -48,7 +48,9 @@ def of_task(a: Analysis, task: str) -> dict[str, Any]:
     }
 
 
-def _curves(runs: pd.DataFrame, curves: pd.DataFrame, wanted: dict) -> dict[str, Any]:
+def _curves(
+    runs: pd.DataFrame, curves: pd.DataFrame, wanted: dict[str, tuple[str, float]]
+) -> dict[str, Any]:
     here = curves[curves.run.isin(set(runs.run))]
     found: dict[str, Any] = {}
     for name, (column, scale) in wanted.items():
