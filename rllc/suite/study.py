@@ -102,12 +102,14 @@ class Study(NamedTuple):
     @property
     def steps(self) -> int:
         """Steps of a full run."""
-        return self.protocol["steps"]
+        steps: int = self.protocol["steps"]
+        return steps
 
     @property
     def batch_size(self) -> int:
         """Examples per step."""
-        return self.protocol["batch_size"]
+        batch_size: int = self.protocol["batch_size"]
+        return batch_size
 
     @property
     def final_seeds(self) -> int:

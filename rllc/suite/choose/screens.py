@@ -8,6 +8,7 @@ Lower points tend to gain more than the kept ones, so a passed check is evidence
 """
 
 import json
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -75,7 +76,7 @@ def doubtful(screens: pd.DataFrame) -> set[tuple[str, str]]:
     return set(zip(found.task, found.optimizer, strict=True))
 
 
-def _dropped(metric: Metric, task: pd.DataFrame, choice: dict) -> pd.DataFrame:
+def _dropped(metric: Metric, task: pd.DataFrame, choice: dict[str, Any]) -> pd.DataFrame:
     """`dropped` points of one grid; `task` has the tuning values of its task."""
     short, long = int(choice["screened_steps"]), int(choice["steps"])
     others = [_others(hyper) for hyper in task.hyper]

@@ -132,7 +132,8 @@ def same_hyper(runs: pd.DataFrame, hyper: str) -> np.ndarray:
     names = [*wanted, *(name for name in hyper_names(runs) if name not in wanted)]
     values = np.array([wanted.get(name, np.nan) for name in names], float)
     there = runs[names].to_numpy(float)
-    return np.isclose(there, values, rtol=1e-5, atol=0, equal_nan=True).all(axis=1)
+    alike: np.ndarray = np.isclose(there, values, rtol=1e-5, atol=0, equal_nan=True).all(axis=1)
+    return alike
 
 
 def default_variants(runs: pd.DataFrame, defaults: Defaults | None = None) -> pd.DataFrame:

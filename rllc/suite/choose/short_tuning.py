@@ -53,8 +53,9 @@ def table(study: Study, runs: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFram
 
 def _whole(study: Study, runs: pd.DataFrame) -> bool:
     most = max(study.grid_points.values(), default=2)
-    wanted = study.grid_points.get(runs.family.iloc[0], most)
-    return runs.groupby("seed").size().max() >= wanted
+    wanted: int = study.grid_points.get(runs.family.iloc[0], most)
+    points: int = runs.groupby("seed").size().max()
+    return points >= wanted
 
 
 def _cell(metric: Metric, runs: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:

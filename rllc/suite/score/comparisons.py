@@ -59,7 +59,8 @@ def scores(
     index = pd.MultiIndex.from_frame(rows[["optimizer", "task", "seed"]])
     whole = pd.MultiIndex.from_product([optimizers, tasks, seeds])
     flat = pd.Series(values, index).reindex(whole)
-    return flat.to_numpy(float).reshape(len(optimizers), len(tasks), len(seeds))
+    out: Floats = flat.to_numpy(float).reshape(len(optimizers), len(tasks), len(seeds))
+    return out
 
 
 def best_baselines(

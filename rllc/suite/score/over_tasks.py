@@ -119,10 +119,11 @@ def means(field: Field, names: list[str], tasks: list[str]) -> Floats:
         [known.index(name) for name in wanted]
         for known, wanted in ((field.optimizers, names), (field.tasks, tasks))
     )
-    return np.nanmean(field.value[np.ix_(o, t)], axis=2)
+    means: Floats = np.nanmean(field.value[np.ix_(o, t)], axis=2)
+    return means
 
 
-def _over(field: Field, found: pd.DataFrame, name: str, inside: list[int]) -> dict:
+def _over(field: Field, found: pd.DataFrame, name: str, inside: list[int]) -> dict[str, Any]:
     over = random_effects(found.effect, found.error)
     o = field.optimizers.index(name)
     best = [field.optimizers.index(field.best[t]) for t in inside]

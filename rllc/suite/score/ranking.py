@@ -8,7 +8,7 @@ intervals come from resampling seeds within tasks.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -164,7 +164,7 @@ def _measured(whole: Field) -> np.ndarray:
     return np.asarray(np.isfinite(whole.score).any(axis=2))
 
 
-def _scored(whole: Field, o: int, tasks: np.ndarray) -> dict:
+def _scored(whole: Field, o: int, tasks: np.ndarray) -> dict[str, Any]:
     name, score = whole.optimizers[o], whole.score[o, tasks]
     estimate, low, high, n = stratified_interquartile_mean(
         score, comparisons.stream("ranking", name)
@@ -209,7 +209,8 @@ def _mean_ranks(accuracy: Floats) -> Floats:
 
 def _ranks(means: Floats) -> Floats:
     """Mean over tasks of ranks (1 = best, ties share) of means (d, o, t): shape (d, o)."""
-    return stats.rankdata(-means, axis=1).mean(axis=2)
+    ranks: Floats = stats.rankdata(-means, axis=1).mean(axis=2)
+    return ranks
 
 
 def _diverged(rows: pd.DataFrame, reading: str, tasks: list[str]) -> pd.Series:

@@ -240,7 +240,8 @@ def performance_profile(values: ArrayLike, levels: ArrayLike, higher: bool = Tru
     """
     x = np.asarray(values, float).reshape(len(np.asarray(values)), -1, 1)
     q = np.asarray(levels, float)
-    return ((x >= q) if higher else (x <= q)).mean(axis=1)
+    shares: Floats = ((x >= q) if higher else (x <= q)).mean(axis=1)
+    return shares
 
 
 def balanced_profile(tasks: Sequence[ArrayLike], levels: ArrayLike, higher: bool = True) -> Floats:
@@ -299,7 +300,8 @@ def expected_best(values: ArrayLike, lower: bool = True) -> Floats:
     ordered = ordered if lower else ordered[::-1]
     p = len(ordered)
     chances = [[comb(p - i, n - 1) / comb(p, n) for i in range(1, p + 1)] for n in range(1, p + 1)]
-    return np.array(chances) @ ordered
+    expected: Floats = np.array(chances) @ ordered
+    return expected
 
 
 def divergence_rate(diverged: ArrayLike) -> float:
