@@ -15,8 +15,9 @@ import yaml
 
 from rllc.suite import records
 from rllc.suite.choose import selection
+from rllc.suite.errors import PlanError
 from rllc.suite.metrics import CLASSIFICATION
-from rllc.suite.plan.plan import PlanError, Run, make_run
+from rllc.suite.plan.plan import Run, make_run
 
 CONF = Path(__file__).parents[2] / "conf"
 FASHION, CIFAR, MNIST, RESNET = (
@@ -153,7 +154,8 @@ def config(group: str, name: str) -> dict[str, Any]:
 
 
 def _merged(group: str, name: str) -> dict[str, Any]:
-    given = yaml.safe_load((CONF / group / f"{name}.yaml").read_text(encoding="utf-8"))
+    text = (CONF / group / f"{name}.yaml").read_text(encoding="utf-8")
+    given: dict[str, Any] = yaml.safe_load(text)
     whole: dict[str, Any] = {}
     for base in given.pop("defaults", []):
         whole |= {} if base == "_self_" else _merged(group, base.removesuffix("@_here_"))

@@ -6,7 +6,7 @@ Claims over several tasks wait until most of the seven are measured (`family_cla
 the law are in `law_claims`, about speed and spread in `behaviour`.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -51,7 +51,7 @@ def supported_if(holds: bool) -> str:
 
 
 def from_difference(
-    claim: Claim, row: dict | None, unit: str, note: str = "", no_verdict: str = ""
+    claim: Claim, row: dict[str, Any] | None, unit: str, note: str = "", no_verdict: str = ""
 ) -> Claim:
     """Fills a claim from a paired difference (`comparisons.difference`) in the given unit.
 
@@ -102,7 +102,7 @@ def green_loss_claims(a: Analysis) -> list[Claim]:
     return green_cell_claims(a, "test_loss")
 
 
-def _green_cell(a: Analysis, cell, metric: str) -> Claim:
+def _green_cell(a: Analysis, cell: Any, metric: str) -> Claim:
     unit, digits = (" points", 2) if metric == "test_accuracy" else ("", 4)
     value = getattr(cell, f"{metric}_mean")
     claim = Claim(
@@ -153,7 +153,7 @@ def adaptive_momentum(a: Analysis) -> Claim:
     return from_interval(claim, interval, tasks)
 
 
-def pair(a: Analysis, task: str, optimizer: str, other: str) -> dict | None:
+def pair(a: Analysis, task: str, optimizer: str, other: str) -> dict[str, Any] | None:
     """Paired difference of two optimizers under the headline reading; None if not measured."""
     rows = a.rows[(a.rows.reading == HEADLINE) & (a.rows.task == task)]
     if not {optimizer, other} <= set(rows.optimizer):

@@ -73,7 +73,9 @@ def _reported(tuning: pd.DataFrame) -> Iterator[pd.DataFrame]:
             yield best.assign(question=REPORTED.name, answer="", is_default=False)
 
 
-def _settings(question: Question, tried: pd.DataFrame, variants: dict) -> Iterator[pd.DataFrame]:
+def _settings(
+    question: Question, tried: pd.DataFrame, variants: dict[tuple[str, str], str]
+) -> Iterator[pd.DataFrame]:
     members = answered(question, tried, variants)
     answers, cells = compared(members)
     for cell in cells:
@@ -92,7 +94,9 @@ def _best(runs: pd.DataFrame, rule: str) -> pd.DataFrame:
     return best.assign(points=len(points), rule=rule)
 
 
-def answered(question: Question, tuning: pd.DataFrame, variants: dict) -> pd.DataFrame:
+def answered(
+    question: Question, tuning: pd.DataFrame, variants: dict[tuple[str, str], str]
+) -> pd.DataFrame:
     """Runs that differ from their cell's default in the question's settings at most.
 
     Args:

@@ -76,11 +76,14 @@ class Hypothesis(NamedTuple):
         return "; ".join(parts + ([f"{REJECTED} otherwise"] if self.otherwise else [])) or MISSING
 
 
-def _from_e1(rates: tuple) -> dict[str, tuple[tuple[float, float], ...]]:
+Rates = tuple[tuple[float, float], ...]  # pairs (c₁, c₂)
+
+
+def _from_e1(rates: Rates) -> dict[str, Rates]:
     return {DOUBLE: rates, TRIPLE: rates, MIXED: rates[:1], ALONE: rates[:1]}
 
 
-def _scaled(number: int, rates: tuple) -> Hypothesis:
+def _scaled(number: int, rates: Rates) -> Hypothesis:
     return Hypothesis(
         f"e1_{number}", f"L₀ = x·e₁, x near {number}", _from_e1(rates),
         confirmed=(Bound(DOUBLE, 82.5, 86.0), Bound(TRIPLE, 86.0, 88.3), Bound(MIXED, 90.3)),

@@ -143,7 +143,7 @@ def _answered(every: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     return deviations.answered(question, every, selection.variant_by_cell(runs))
 
 
-def _rows(tuning: pd.DataFrame, records: Any) -> Iterator[dict]:
+def _rows(tuning: pd.DataFrame, records: Any) -> Iterator[dict[str, Any]]:
     for (answer, task), part in tuning.groupby(["answer", "task"], sort=True):
         points = selection.tuning_points(part, records.curves, ACCURACY)
         choice = selection.choose(points, ACCURACY).iloc[0]

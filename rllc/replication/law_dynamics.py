@@ -4,7 +4,7 @@ For M(β)⊕M(0.0) with law (L_1, L_2) the special laws are SGD (0, c), momentum
 Nesterov's method (βc, c) (A.2), so the ratio L_1 / L_2 passes β where the optimizer is Nesterov's.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -34,7 +34,7 @@ class LawCurves(NamedTuple):
     seeds: np.ndarray
 
 
-def law_curves(records, final: pd.DataFrame, task: str, optimizer: str) -> LawCurves | None:
+def law_curves(records: Any, final: pd.DataFrame, task: str, optimizer: str) -> LawCurves | None:
     """Laws of one cell's final runs, or None where none is recorded.
 
     Args:
@@ -78,7 +78,8 @@ def has_vanished(law: Floats) -> np.ndarray:
       (s, l).
     """
     norm = np.linalg.norm(law, axis=-1)
-    return norm < VANISHED * np.nanmax(norm, axis=-1, keepdims=True)
+    small: np.ndarray = norm < VANISHED * np.nanmax(norm, axis=-1, keepdims=True)
+    return small
 
 
 def nesterov_crossing(steps: np.ndarray, law: Floats, decay: float = DECAY) -> Floats:

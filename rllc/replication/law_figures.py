@@ -1,6 +1,7 @@
 """Figure 2: the learning law's coefficients over training."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -36,7 +37,7 @@ REGIONS = (
 
 
 def figure2(
-    records, final: pd.DataFrame, task: str | None = None, start: str = "", note: str = ""
+    records: Any, final: pd.DataFrame, task: str | None = None, start: str = "", note: str = ""
 ) -> Figure:
     """Figure 2: laws of M(0.9)⊕M(0.0) with its special laws, and of M(0.9)⊕M(0.8)⊕M(0.7).
 
@@ -77,7 +78,7 @@ def default_task(final: pd.DataFrame) -> str:
     return max(tasks, key=lambda task: counts[task], default=paper.TASKS[0])
 
 
-def like_the_paper(records, finals: Mapping[str, pd.DataFrame]) -> tuple[str, str] | None:
+def like_the_paper(records: Any, finals: Mapping[str, pd.DataFrame]) -> tuple[str, str] | None:
     """The initial law and task whose laws do what the paper's Figure 2a says of them.
 
     In most seeds M(0.9) dominates first and M(0) later, and their ratio passes 0.9 around the

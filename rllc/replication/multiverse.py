@@ -215,7 +215,7 @@ def _overall(worlds: pd.DataFrame) -> dict[str, Any]:
     """A row of `SHOWN`: the main world of a claim on a task, and what all of them say."""
     main = worlds.set_index(FORKS).loc[MAIN]
     counts = worlds.verdict.value_counts()
-    row = main.to_dict() | {
+    row: dict[str, Any] = main.to_dict() | {
         "title": f"{main.claim}, {paper.title(main.task)}", "overall": f"**{overall(worlds)}**",
         "words": ", ".join(f"{count} {word}" for word, count in sorted(counts.items())),
     }  # fmt: skip

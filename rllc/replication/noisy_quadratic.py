@@ -51,7 +51,9 @@ def shares(variances: np.ndarray) -> np.ndarray:
     s = u**2 / (1 - u) ** 2 / len(q)  # the integrand of u is smooth, and 0 at its ends
     ds = weights / 2 * 2 * u / (1 - u) ** 3 / len(q)
     log_product = -0.5 * np.log1p(2 * np.outer(s, q)).sum(axis=1)
-    return (q / (1 + 2 * np.outer(s, q)) * (np.exp(log_product) * ds)[:, None]).sum(axis=0)
+    integrands = q / (1 + 2 * np.outer(s, q)) * (np.exp(log_product) * ds)[:, None]
+    total: np.ndarray = integrands.sum(axis=0)
+    return total
 
 
 def stationary_correction(
@@ -122,16 +124,16 @@ def simulate(
     with jax.enable_x64(True):
         h, sigma = jnp.asarray(curvature, jnp.float64), jnp.asarray(noise, jnp.float64)
 
-        def run(key, law, x):
+        def run(key: jax.Array, law: jax.Array, x: jax.Array) -> tuple[jax.Array, jax.Array]:
             tx = make(law)
 
-            def step(carry, key):
+            def step(carry: Any, key: jax.Array) -> tuple[Any, None]:
                 x, state = carry
                 gradient = h * x + sigma * jax.random.normal(key, h.shape, jnp.float64)
                 updates, state = tx.update(gradient, state)
                 return (x + updates, state), None
 
-            def kept(carry, key):
+            def kept(carry: Any, key: jax.Array) -> tuple[Any, tuple[jax.Array, jax.Array]]:
                 (x, state), _ = jax.lax.scan(step, carry, jax.random.split(key, every))
                 return (x, state), (rllc.get_law(state)[0], x)
 
@@ -153,7 +155,8 @@ def simulated_corrections(
         lambda law: rllc.lm_rllc("M(0.0)", 1.0, 1.0, law, epsilon=0),  # c₂ = 1: it moves by δ
         np.repeat(steps, seeds), np.ones(n), np.ones(n), start.reshape(-1, n), keep=2,
     ).law  # fmt: skip
-    return (law[:, 1] - law[:, 0]).reshape(len(ratios), seeds)
+    moved: np.ndarray = law[:, 1] - law[:, 0]
+    return moved.reshape(len(ratios), seeds)
 
 
 def simulated_stationary(
@@ -166,4 +169,5 @@ def simulated_stationary(
         lambda law: rllc.lm_rllc(f"M({decay})", eta, rate, law, 0, max_gradient_ratio=None),
         np.ones(seeds), curvature, noise, start, keep=2, every=steps,
     ).law  # fmt: skip
-    return (law[:, 1] - law[:, 0]) / (rate * steps)
+    mean: np.ndarray = (law[:, 1] - law[:, 0]) / (rate * steps)
+    return mean

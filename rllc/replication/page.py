@@ -85,7 +85,7 @@ def relinked(text: str, folder: Path, address: Callable[[Path], str]) -> str:
       address: see `sections`.
     """
 
-    def link(match: re.Match) -> str:
+    def link(match: re.Match[str]) -> str:
         file, _, anchor = match[1].partition("#")
         at = address((folder / file).resolve())
         return f"]({at}{'#' + anchor if anchor else ''})"

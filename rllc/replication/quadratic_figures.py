@@ -86,7 +86,12 @@ def _title(name: str) -> str:
 
 
 def _panel(
-    axes: Axes, rows: pd.DataFrame, column: str, cmap: str, norm: Normalize, text: Callable
+    axes: Axes,
+    rows: pd.DataFrame,
+    column: str,
+    cmap: str,
+    norm: Normalize,
+    text: Callable[[Any], str],
 ) -> None:
     """A heat map, condition to the right and noise upwards, with a text in each cell."""
     grid = rows.pivot(index="noise", columns="condition", values=column)

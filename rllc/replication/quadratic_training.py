@@ -114,10 +114,18 @@ def _cells(size: Size) -> pd.DataFrame:
 def _chosen_points(cells: pd.DataFrame, chosen: pd.DataFrame, width: int) -> np.ndarray:
     """(cells, 1, width): the chosen hyperparameters in the order of the cells."""
     ordered = cells.merge(chosen, on=list(quadratics.CELL), how="left")
-    return ordered[list(FIELDS[:width])].to_numpy(float)[:, None, :]
+    points: np.ndarray = ordered[list(FIELDS[:width])].to_numpy(float)
+    return points[:, None, :]
 
 
-def _off(conf, size, rows, cells, whole, progress) -> pd.DataFrame:
+def _off(
+    conf: Conf,
+    size: Size,
+    rows: Sequence[Entry],
+    cells: pd.DataFrame,
+    whole: pd.DataFrame,
+    progress: Callable[[str, int, int], Any],
+) -> pd.DataFrame:
     """M(0.9) from `quadratics.FACTORS` times the rate chosen for momentum, with each law rate."""
     (row,) = (row for row in rows if row.label == quadratics.SINGLE)
     tuned = whole[(whole.role == "tune") & (whole.optimizer == quadratics.MOMENTUM)]
@@ -131,7 +139,15 @@ def _off(conf, size, rows, cells, whole, progress) -> pd.DataFrame:
     return found.assign(role="off", factor=(joined.learning_rate / joined.rate).round(6))
 
 
-def _runs(conf, size, row, cells, points, seeds, progress) -> pd.DataFrame:
+def _runs(
+    conf: Conf,
+    size: Size,
+    row: Entry,
+    cells: pd.DataFrame,
+    points: np.ndarray,
+    seeds: Sequence[int],
+    progress: Callable[[int, int], Any],
+) -> pd.DataFrame:
     """Trains one optimizer at points (cells, points, 1-2); a table row per run."""
     words = ["task=known/quadratic", f"optimizer={row.config}"]
     run = configuration.run_of(configuration.compose(conf, words), {})
@@ -153,7 +169,9 @@ def _runs(conf, size, row, cells, points, seeds, progress) -> pd.DataFrame:
     return _table(row.label, cells, seeds, points, ended)
 
 
-def _table(label, cells, seeds, points, ended) -> pd.DataFrame:
+def _table(
+    label: str, cells: pd.DataFrame, seeds: Sequence[int], points: np.ndarray, ended: family.Ended
+) -> pd.DataFrame:
     c, s, r = (index.ravel() for index in np.indices(ended.metric.shape))
     table = cells.iloc[c].reset_index(drop=True)
     table["optimizer"], table["seed"] = label, np.asarray(seeds)[s]

@@ -130,7 +130,7 @@ def _beside_momentum(runs: pd.DataFrame, role: str) -> pd.DataFrame:
     )  # fmt: skip
 
 
-def _measures(group: pd.DataFrame) -> dict:
+def _measures(group: pd.DataFrame) -> dict[str, Any]:
     """What `CELLS` and `OFF` say of the seeds of one point."""
     level, low, high = np.exp(statistics.t_intervals(group.log))
     return {

@@ -1,5 +1,7 @@
 """What the paper's grid can reach on the convolutional networks, whatever the rule that chooses."""
 
+from typing import Any
+
 import pandas as pd
 
 from rllc.replication import paper
@@ -42,7 +44,7 @@ def table(a: Analysis) -> pd.DataFrame:
     return tables.ordered(STUDY, whole)
 
 
-def by_task(found: pd.DataFrame) -> list[dict]:
+def by_task(found: pd.DataFrame) -> list[dict[str, Any]]:
     """Per task: its ``title``, ``cells`` of RLLC, how many are ``short`` and from how few points to
     how many (``least``, ``most``), and whether all ``baselines`` reach the paper."""
     out = []
