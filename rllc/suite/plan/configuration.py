@@ -11,8 +11,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from rllc.suite import schedules
 from rllc.suite.choose import selection
-from rllc.suite.errors import first_words
-from rllc.suite.plan.plan import PlanError, Run, make_run
+from rllc.suite.errors import PlanError, first_words
+from rllc.suite.plan.plan import Run, make_run
 from rllc.suite.records.roles import SEEDS
 
 # Beside the configs of a checkout; an installed wheel has neither.
@@ -20,7 +20,9 @@ SCHEDULES = ("schedule", "law_schedule")  # config groups
 CHOICES = Path(__file__).parents[3] / "results" / "tuning" / "choices.csv"
 
 
-def run_of(cfg: DictConfig, tuned: Mapping | None = None, seeds: Mapping[str, Any] = SEEDS) -> Run:
+def run_of(
+    cfg: DictConfig, tuned: Mapping[Any, Any] | None = None, seeds: Mapping[str, Any] = SEEDS
+) -> Run:
     """Checks and resolves one job.
 
     Args:
@@ -74,7 +76,7 @@ def _in_words(error: Exception) -> str:
     return f"{missing[1]} has to be given: {missing[1]}=…{example}"
 
 
-def untuned_note(cfgs: Sequence[DictConfig], tuned: Mapping | None = None) -> str:
+def untuned_note(cfgs: Sequence[DictConfig], tuned: Mapping[Any, Any] | None = None) -> str:
     """One line naming the cells whose ``auto`` rates are defaults, not tuned; empty if none."""
     known = tuned_values() if tuned is None else tuned
     cells = {

@@ -177,7 +177,9 @@ def _check_recordable(traced: list[str], config: Mapping[str, Any]) -> None:
         )
 
 
-def _canonical(config: dict[str, Any], shown: dict[str, Any]) -> tuple[dict, dict]:
+def _canonical(
+    config: dict[str, Any], shown: dict[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Arguments in the spelling that is hashed, by the function that the config names for it.
 
     An optimizer that can be written in several ways (a propagator's notation, the name of an
@@ -257,7 +259,9 @@ def shard_name(runs: list[Run]) -> str:
     return f"{slug}-{identity.digest(sorted(run.name for run in runs))}"
 
 
-def _resolve_auto(shown: dict, config: dict, task: str, tuned: Mapping) -> dict:
+def _resolve_auto(
+    shown: dict[str, Any], config: dict[str, Any], task: str, tuned: Mapping[Any, Any]
+) -> dict[str, Any]:
     values = dict(tuned.get((task, str(config["name"])), config.get("untuned") or {}))
     out = {}
     for key, value in shown.items():

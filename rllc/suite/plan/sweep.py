@@ -11,9 +11,10 @@ from omegaconf import OmegaConf
 
 from rllc.suite import metrics, records
 from rllc.suite.choose import screens, selection
+from rllc.suite.errors import PlanError
 from rllc.suite.plan import configuration
 from rllc.suite.plan.configuration import Conf
-from rllc.suite.plan.plan import PlanError, Run
+from rllc.suite.plan.plan import Run
 from rllc.suite.records.roles import SEEDS
 from rllc.suite.study import Study
 
@@ -123,7 +124,7 @@ def cell_runs(
     seeds: Iterable[int],
     overrides: Sequence[str] = (),
     of_roles: Mapping[str, Any] = SEEDS,
-    tuned: Mapping | None = None,
+    tuned: Mapping[Any, Any] | None = None,
 ) -> list[Run]:
     """One cell of a table: the optimizer at its tuned hyperparameters, with every seed.
 
@@ -158,6 +159,6 @@ def experiment_runs(conf: Conf | Path, experiment: str, overrides: Sequence[str]
     ]
 
 
-def _seeded(cfg: Any, seed: int, tuned: Mapping, of_roles: Mapping[str, Any]) -> Run:
+def _seeded(cfg: Any, seed: int, tuned: Mapping[Any, Any], of_roles: Mapping[str, Any]) -> Run:
     cfg.seed = seed
     return configuration.run_of(cfg, tuned, of_roles)

@@ -26,9 +26,9 @@ def resolve(target: str, key: str = "_target_") -> Callable[..., Any]:
     """
     file, _, name = str(target).rpartition(":")
     try:
-        if file.endswith(".py"):
-            return pkgutil.resolve_name(f"{_loaded(Path(file).resolve())}:{name}")
-        return pkgutil.resolve_name(target)
+        path = f"{_loaded(Path(file).resolve())}:{name}" if file.endswith(".py") else target
+        found: Callable[..., Any] = pkgutil.resolve_name(path)
+        return found
     except Exception as error:  # a module of the user's can fail in any way
         ours = isinstance(error, ImportError | AttributeError | ValueError | OSError)
         kind = "" if ours else f"{type(error).__name__}: "
