@@ -7,8 +7,9 @@ from pathlib import Path
 
 from rllc.suite.engine import checkpoint
 from rllc.suite.engine.training import Trainer
+from rllc.suite.errors import PlanError
 from rllc.suite.execute import execution
-from rllc.suite.plan.plan import PlanError, Run, shard_name
+from rllc.suite.plan.plan import Run, shard_name
 
 UNITS = {"s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600}
 TIMED_SECONDS = 2.0
@@ -47,7 +48,7 @@ def measure(group: list[Run], limit: float = math.inf, data_folder: str | None =
     compiled = time.perf_counter() - started
     step = _pace(trainer)
     protocol = run.protocol
-    training = compiled + protocol["steps"] * step
+    training: float = compiled + protocol["steps"] * step
     if training > limit:
         return training
     trainer.done = 0
@@ -55,7 +56,8 @@ def measure(group: list[Run], limit: float = math.inf, data_folder: str | None =
     started = time.perf_counter()
     trainer.evaluate()
     evaluation = time.perf_counter() - started
-    return training + (protocol["steps"] // protocol["eval_every"] + 1) * evaluation
+    evaluations: int = protocol["steps"] // protocol["eval_every"] + 1
+    return training + evaluations * evaluation
 
 
 def _pace(trainer: Trainer) -> float:
@@ -73,7 +75,7 @@ def _pace(trainer: Trainer) -> float:
 
 def remaining_share(group: list[Run], partial: Path) -> float:
     """Share of the group's steps that its checkpoint, if any, has not done yet."""
-    steps = group[0].protocol["steps"]
+    steps: int = group[0].protocol["steps"]
     return 1.0 - checkpoint.done(partial / f"{shard_name(group)}.npz") / steps
 
 

@@ -115,7 +115,7 @@ def estimate(
 
 def _work(group: list[Run], options: Options) -> float:
     """Runs times steps that are left of a group."""
-    steps = len(group) * group[0].protocol["steps"]
+    steps: int = len(group) * group[0].protocol["steps"]
     return steps * remaining_share(group, options.checkpoints)
 
 

@@ -12,9 +12,9 @@ from rllc.suite import records
 from rllc.suite.engine import capacity, devices, optimizers, task_check
 from rllc.suite.engine.training import train_group
 from rllc.suite.engine.watching import NOBODY, Watcher, Watchers
-from rllc.suite.errors import first_words
+from rllc.suite.errors import PlanError, first_words
 from rllc.suite.execute import claims, loggers
-from rllc.suite.plan.plan import PlanError, Run, group_runs, shard_name
+from rllc.suite.plan.plan import Run, group_runs, shard_name
 from rllc.suite.plan.targets import resolve
 from rllc.suite.records import identity
 

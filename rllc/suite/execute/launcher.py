@@ -25,10 +25,11 @@ from tqdm import tqdm
 from rllc.suite import metrics, records
 from rllc.suite.choose import selection
 from rllc.suite.engine import stopping
+from rllc.suite.errors import PlanError
 from rllc.suite.execute import estimates, execution, told
 from rllc.suite.execute.execution import Options, Outcome
 from rllc.suite.plan import configuration
-from rllc.suite.plan.plan import PlanError, Run
+from rllc.suite.plan.plan import Run
 from rllc.suite.records import RecordsError
 from rllc.suite.study import Study
 
@@ -135,7 +136,8 @@ class GroupedLauncher(Launcher):
 def _compose_once(loader: Any) -> None:
     """Makes a config loader keep what it composed: Hydra's sweeper composes every job to check it,
     and the launcher would once more (0.4 s a job)."""
-    compose, kept = loader.load_sweep_config, {}
+    compose = loader.load_sweep_config
+    kept: dict[tuple[str, ...], DictConfig] = {}
 
     def load_sweep_config(master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
         words = tuple(sweep_overrides)
@@ -329,6 +331,7 @@ class _Work:
 
 def _collect(job: Any, group: list[Run]) -> Outcome:
     try:
-        return job.result()
+        outcome: Outcome = job.result()
+        return outcome
     except Exception as error:
         return Outcome(group, error=error)

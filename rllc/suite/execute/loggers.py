@@ -17,7 +17,8 @@ import numpy as np
 
 from rllc.suite import metrics
 from rllc.suite.engine.watching import NOBODY, Watcher
-from rllc.suite.plan.plan import PlanError, Run
+from rllc.suite.errors import PlanError
+from rllc.suite.plan.plan import Run
 
 Scalars = list[tuple[int, dict[str, float]]]  # step and values by name, steps ascending
 PACKAGES = {"tensorboard": "tensorboardX", "wandb": "wandb", "mlflow": "mlflow"}

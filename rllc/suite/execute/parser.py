@@ -12,7 +12,7 @@ from rllc.suite.records import folder
 class Parser(argparse.ArgumentParser):
     """An `argparse.ArgumentParser` without abbreviations, which suggests the nearest option."""
 
-    def __init__(self, **kwargs):
+    def __init__(self, **kwargs: Any):
         kwargs.setdefault("formatter_class", argparse.RawTextHelpFormatter)
         super().__init__(allow_abbrev=False, **kwargs)
 

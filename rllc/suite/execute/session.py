@@ -66,7 +66,7 @@ class Session:
 
     def estimate(self, group: Sequence[Run]) -> float:
         """Seconds that the rest of a group takes, its checkpoint considered."""
-        steps = len(group) * group[0].protocol["steps"]
+        steps: int = len(group) * group[0].protocol["steps"]
         share = remaining_share(list(group), self.options.checkpoints)
         return self.pace[str(group[0].task["name"])] * steps * share
 

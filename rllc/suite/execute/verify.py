@@ -12,10 +12,11 @@ import pandas as pd
 from rllc.suite import records, schedules
 from rllc.suite.engine import devices
 from rllc.suite.engine.training import Trainer
+from rllc.suite.errors import PlanError
 from rllc.suite.execute import execution
 from rllc.suite.plan import configuration, studies
 from rllc.suite.plan.configuration import Conf
-from rllc.suite.plan.plan import PROTOCOL, PlanError, Run
+from rllc.suite.plan.plan import PROTOCOL, Run
 from rllc.suite.records import roles
 from rllc.suite.study import check_local
 
