@@ -39,7 +39,8 @@ def group_size(run: Run, task: Any, data: Any) -> int:
 def noted_bytes(protocol: Mapping[str, Any]) -> int:
     """Host memory that a run's losses and evaluations take, the least of what is noted of it."""
     evaluations = 2 + protocol["steps"] // protocol["eval_every"]
-    return 4 * (protocol["steps"] + 8 * evaluations)
+    noted: int = protocol["steps"] + 8 * evaluations
+    return 4 * noted
 
 
 def check_noted(run: Run) -> None:

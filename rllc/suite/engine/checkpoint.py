@@ -192,7 +192,7 @@ def _identity(stored: dict[str, np.ndarray]) -> dict[str, Any]:
     if IDENTITY not in stored:
         raise Refused("it is of another version of rllc")
     try:
-        told = json.loads(stored[IDENTITY].tobytes())
+        told: dict[str, Any] = json.loads(stored[IDENTITY].tobytes())
         version = told["format"]
     except (ValueError, KeyError, TypeError) as error:
         raise Refused(f"it is damaged: {error}") from None

@@ -73,10 +73,13 @@ def _over_blocks(values: jax.Array, known: jax.Array | None) -> jax.Array:
 
 def mean(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """Mean over examples, (s, r): sums and counts (s, r, q)."""
-    return sums.sum(axis=-1, dtype=np.float64) / counts.sum(axis=-1, dtype=np.float64)
+    means: np.ndarray = sums.sum(axis=-1, dtype=np.float64) / counts.sum(axis=-1, dtype=np.float64)
+    return means
 
 
 def batch_mean(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """Mean over the blocks of their means, (s, r), as the paper reports it."""
     present = (counts > 0).any(axis=(0, 1))
-    return (sums[..., present].astype(np.float64) / counts[..., present]).mean(axis=-1)
+    of_blocks = sums[..., present].astype(np.float64) / counts[..., present]
+    means: np.ndarray = of_blocks.mean(axis=-1)
+    return means

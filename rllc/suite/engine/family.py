@@ -98,7 +98,15 @@ def _made(family: Family, optimizer: dict[str, Any], numbers: Any, hyper: Any) -
     return _Made(task, task.data(None), optimizer, hyper)
 
 
-def _start(made, numbers, seed, hyper, carry, first, until):
+def _start(
+    made: Callable[..., _Made],
+    numbers: Any,
+    seed: jax.Array,
+    hyper: Any,
+    carry: None,
+    first: jax.Array,
+    until: jax.Array,
+) -> tuple[Any, jax.Array]:
     """((params, state, opt_state), whether it diverged) before the first step."""
     of = made(numbers, hyper)
     params, state = of.task.init(stream_key(seed, INIT))
@@ -106,10 +114,18 @@ def _start(made, numbers, seed, hyper, carry, first, until):
     return (params, state, opt_state), jnp.bool_(False)
 
 
-def _advance(made, numbers, seed, hyper, carry, first, until):
+def _advance(
+    made: Callable[..., _Made],
+    numbers: Any,
+    seed: jax.Array,
+    hyper: Any,
+    carry: Any,
+    first: jax.Array,
+    until: jax.Array,
+) -> Any:
     of = made(numbers, hyper)
 
-    def step(i, carried):
+    def step(i: jax.Array, carried: Any) -> tuple[Any, jax.Array]:
         carry, diverged = carried
         order, noise = (jax.random.fold_in(stream_key(seed, s), i) for s in (ORDER, NOISE))
         batch = of.task.prepare(of.data.train(order, i), None)
@@ -119,7 +135,15 @@ def _advance(made, numbers, seed, hyper, carry, first, until):
     return jax.lax.fori_loop(first, until, step, carry)
 
 
-def _end(made, numbers, seed, hyper, carry, first, until):
+def _end(
+    made: Callable[..., _Made],
+    numbers: Any,
+    seed: jax.Array,
+    hyper: Any,
+    carry: Any,
+    first: jax.Array,
+    until: jax.Array,
+) -> tuple[jax.Array, jax.Array, dict[str, jax.Array]]:
     """Leading metric on one validation batch, whether the run diverged, probes."""
     of = made(numbers, hyper)
     (params, state, opt_state), diverged = carry

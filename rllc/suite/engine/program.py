@@ -103,7 +103,9 @@ def build(
     mesh, runs, seeds = layout.mesh(), layout.spec(), layout.seed_spec()
     everywhere = PartitionSpec()
 
-    def sharded(function, in_specs, out_specs, donate=()):
+    def sharded(
+        function: Callable[..., Any], in_specs: Any, out_specs: Any, donate: tuple[int, ...] = ()
+    ) -> Callable[..., Any]:
         mapped = jax.shard_map(
             function, mesh=mesh, in_specs=in_specs, out_specs=out_specs, check_vma=False
         )
@@ -120,19 +122,19 @@ def build(
     evaluate = sharded(_evaluate(task, optimizer, over), (runs, everywhere, everywhere), runs)
     shape = (chunk, layout.seeds, layout.points)
 
-    def empty_log():
+    def empty_log() -> tuple[jax.Array, dict[str, jax.Array]]:
         noted = {name: jnp.zeros((*shape, k), jnp.float32) for name, k in probes}
         return jnp.zeros(shape, jnp.float32), noted
 
     return Program(init, train, evaluate, empty_log)
 
 
-def _init(task, optimizer):
-    def start(params, state, hyper):
+def _init(task: Any, optimizer: dict[str, Any]) -> Callable[..., Any]:
+    def start(params: Any, state: Any, hyper: Any) -> Any:
         return params, state, optimizers.build(optimizer, hyper).init(params)
 
-    def init(seeds, hyper):
-        def one_seed(seed, hyper):
+    def init(seeds: jax.Array, hyper: Any) -> Any:
+        def one_seed(seed: jax.Array, hyper: Any) -> Any:
             params, state = task.init(stream_key(seed, INIT))
             return jax.vmap(start, in_axes=(None, None, 0))(params, state, hyper)
 
@@ -154,8 +156,8 @@ def batching(task: Any) -> Callable[..., Any]:
 def in_turn(function: Callable[..., Any], in_axes: Sequence[int | None]) -> Callable[..., Any]:
     """`jax.vmap` along leading axes (0; None: the whole), but one slice after another."""
 
-    def mapped(*args):
-        def one(slices):
+    def mapped(*args: Any) -> Any:
+        def one(slices: Any) -> Any:
             rest = iter(slices)
             pairs = zip(args, in_axes, strict=True)
             return function(*[a if axis is None else next(rest) for a, axis in pairs])
@@ -165,11 +167,13 @@ def in_turn(function: Callable[..., Any], in_axes: Sequence[int | None]) -> Call
     return mapped
 
 
-def train_step(task, optimizer, carry, batch, key, hyper):
+def train_step(
+    task: Any, optimizer: dict[str, Any], carry: Any, batch: Any, key: jax.Array, hyper: Any
+) -> tuple[Any, tuple[jax.Array, dict[str, jax.Array]]]:
     """One step of one run: carry = (params, state, opt_state) -> (carry, (loss, probes))."""
     params, state, opt_state = carry
 
-    def loss_of(params):
+    def loss_of(params: Any) -> tuple[jax.Array, Any]:
         loss, (new_state, _) = task.loss(params, state, batch, key, True)
         return loss, new_state
 
@@ -180,11 +184,18 @@ def train_step(task, optimizer, carry, batch, key, hyper):
     return carry, (loss, optimizers.observe(optimizer, opt_state))
 
 
-def _train(task, sample, optimizer, over):
-    def one_run(carry, batch, key, hyper):
+def _train(
+    task: Any,
+    sample: Callable[..., Any] | None,
+    optimizer: dict[str, Any],
+    over: Callable[..., Any],
+) -> Callable[..., Any]:
+    def one_run(carry: Any, batch: Any, key: jax.Array, hyper: Any) -> Any:
         return train_step(task, optimizer, carry, batch, key, hyper)
 
-    def one_seed(carry, hyper, seed, examples, indices, step):
+    def one_seed(
+        carry: Any, hyper: Any, seed: jax.Array, examples: Any, indices: Any, step: jax.Array
+    ) -> Any:
         order, augmentation, noise = (
             jax.random.fold_in(stream_key(seed, stream), step)
             for stream in (ORDER, AUGMENTATION, NOISE)
@@ -193,8 +204,18 @@ def _train(task, sample, optimizer, over):
         batch = task.prepare(batch, augmentation)
         return over(one_run, (0, None, None, 0))(carry, batch, noise, hyper)
 
-    def train(carry, log, hyper, seeds, examples, indices, first, start, stop):
-        def body(i, carried):
+    def train(
+        carry: Any,
+        log: Any,
+        hyper: Any,
+        seeds: jax.Array,
+        examples: Any,
+        indices: jax.Array | None,
+        first: jax.Array,
+        start: jax.Array,
+        stop: jax.Array,
+    ) -> Any:
+        def body(i: jax.Array, carried: Any) -> Any:
             carry, log = carried
             now = None if indices is None else indices[i]
             carry, found = over(one_seed, (0, 0, 0, None, 0, None))(
@@ -207,20 +228,22 @@ def _train(task, sample, optimizer, over):
     return train
 
 
-def _evaluate(task, optimizer, over):
+def _evaluate(task: Any, optimizer: dict[str, Any], over: Callable[..., Any]) -> Callable[..., Any]:
     parameters_of = optimizers.evaluation_parameters(optimizer)
 
-    def one_run(params, state, batch, known, key):
+    def one_run(
+        params: Any, state: Any, batch: Any, known: jax.Array, key: jax.Array
+    ) -> dict[str, Any]:
         _, (_, metrics) = task.loss(params, state, batch, key, False)
         return {name: evaluation.block_sums(value, known) for name, value in metrics.items()}
 
-    def evaluate(carry, batches, known):
+    def evaluate(carry: Any, batches: Any, known: jax.Array) -> Any:
         params, state, opt_state = carry
         params = jax.vmap(jax.vmap(parameters_of))(opt_state, params)
         axes = (0, 0, None, None, None)
         over_runs = over(over(one_run, axes), axes)
 
-        def call(numbered):
+        def call(numbered: tuple[jax.Array, Any, jax.Array]) -> Any:
             number, batch, known = numbered
             key = jax.random.fold_in(stream_key(0, EVALUATION), number)
             return over_runs(params, state, task.prepare(batch, None), known, key)
@@ -231,7 +254,7 @@ def _evaluate(task, optimizer, over):
     return evaluate
 
 
-def _blocks_last(values):
+def _blocks_last(values: jax.Array) -> jax.Array:
     """(m, s, r, blocks) -> (s, r, m * blocks)."""
     moved = jnp.moveaxis(values, 0, 2)
     return moved.reshape(*moved.shape[:2], -1)

@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from rllc.suite.engine.batching import abstract_batch, example_count
+from rllc.suite.errors import PlanError
 from rllc.suite.metrics import SPLITS, Metric
-from rllc.suite.plan.plan import PlanError
 
 FUNCTIONS = ("init", "loss", "data", "prepare")
 FIELDS = ("name", *FUNCTIONS, "metrics", "synthetic", "one_at_a_time", "batch_means")
@@ -145,7 +145,7 @@ def _check_loss(
     params, state = start
     call = f"{where}: loss on {_sizes(batch)} (train={train})"
 
-    def loss_of(p, s, b, k):
+    def loss_of(p: Any, s: Any, b: Any, k: Any) -> Any:
         return task.loss(p, s, b, k, train)
 
     out = _shaped(call, jax.eval_shape, loss_of, params, state, batch, key)
@@ -169,7 +169,7 @@ def _check_loss(
         _check_per_example(aux[1], examples, call)
     if train:
 
-        def gradient(p, s, b, k):
+        def gradient(p: Any, s: Any, b: Any, k: Any) -> Any:
             return jax.grad(lambda q: task.loss(q, s, b, k, True)[0])(p)
 
         _shaped(f"{call}: its gradient", jax.eval_shape, gradient, params, state, batch, key)

@@ -316,7 +316,7 @@ def _by_seed(values: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 def _probe_sizes(task: Any, run: Run) -> dict[str, int]:
     """Number of values of each probe of the run's optimizer."""
 
-    def observed(key):
+    def observed(key: jax.Array) -> dict[str, jax.Array]:
         params, _ = task.init(key)
         traced = {k: np.asarray(v, np.float32) for k, v in run.traced.items()}
         state = optimizers.build(run.optimizer, traced).init(params)
