@@ -194,7 +194,9 @@ def _row(a: Analysis, runs: pd.DataFrame, way: str) -> dict[str, Any]:
 def _values(a: Analysis, runs: pd.DataFrame) -> np.ndarray:
     """Test accuracy (%) of final runs at the headline's stopping point, shape (s,)."""
     rows = readings.readings(a.study, runs, a.records.curves)
-    return rows[rows.reading == readings.HEADLINE][ACCURACY.column()].to_numpy(float)
+    headline = rows[rows.reading == readings.HEADLINE]
+    values: np.ndarray = headline[ACCURACY.column()].to_numpy(float)
+    return values
 
 
 def tests(a: Analysis, rates: dict[str, float], name: str | None) -> pd.DataFrame:

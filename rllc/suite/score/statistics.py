@@ -256,7 +256,8 @@ def balanced_profile(tasks: Sequence[ArrayLike], levels: ArrayLike, higher: bool
     if not len(tasks):
         raise ValueError("a profile needs a task")
     shares = [performance_profile(np.asarray(x, float)[None], levels, higher)[0] for x in tasks]
-    return np.mean(shares, axis=0)
+    mean: Floats = np.mean(shares, axis=0)
+    return mean
 
 
 def steps_to_target(steps: ArrayLike, accuracy: ArrayLike, target: float) -> Floats:
