@@ -80,6 +80,22 @@ def test_the_suite_imports_neither_the_method_nor_a_replication(path):
         assert ours <= inside(ours, "rllc.suite"), path
 
 
+def code_of(path: Path) -> str:
+    """A file's code without comments and docstrings, whose examples may be of the method."""
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            node.value.value = None
+    return ast.unparse(tree)
+
+
+@pytest.mark.parametrize("path", SUITE, ids=relative)
+def test_the_suite_does_not_name_the_laws_rate(path):
+    """An optimizer's config says what is tuned, scheduled and recorded of it."""
+    if room(path) not in OF_THE_METHOD:
+        assert not re.findall(r"law_(?:learning_rate|schedule)", code_of(path))
+
+
 @pytest.mark.parametrize("path", SUITE, ids=relative)
 def test_rooms_import_rooms_of_lower_floors_only(path):
     here = room(path)

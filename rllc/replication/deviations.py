@@ -11,12 +11,11 @@ import numpy as np
 import pandas as pd
 
 from rllc.replication import paper, questions
-from rllc.replication.paper import ACCURACY, LOSS, STUDY
+from rllc.replication.paper import ACCURACY, LAW_RATE, LOSS, STUDY
 from rllc.replication.questions import QUESTIONS, REPORTED, Question
 from rllc.suite.choose import selection
 from rllc.suite.choose.selection import (
     CELL,
-    LAW_RATE,
     lowest_or_highest,
     tuning_runs,
 )

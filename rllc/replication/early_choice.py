@@ -3,8 +3,8 @@
 import pandas as pd
 
 from rllc.replication import paper
-from rllc.replication.paper import STUDY
-from rllc.suite.choose.selection import CELL, LAW_RATE, with_hyper
+from rllc.replication.paper import LAW_RATE, STUDY
+from rllc.suite.choose.selection import CELL, with_hyper
 from rllc.suite.choose.short_tuning import KEPT
 from rllc.suite.templates import render
 

@@ -18,9 +18,9 @@ from rllc.propagators import parse
 from rllc.replication import accelerator_queue as queue
 from rllc.replication import paper
 from rllc.replication.accelerator_queue import CIFAR, FASHION
-from rllc.replication.paper import STUDY
+from rllc.replication.paper import LAW_RATE, STUDY
 from rllc.suite.choose import selection
-from rllc.suite.choose.selection import CELL, LAW_RATE
+from rllc.suite.choose.selection import CELL
 from rllc.suite.markdown import MISSING, shown
 from rllc.suite.score import readings
 from rllc.suite.table import Column, Table, optimizer_column, seeds_column

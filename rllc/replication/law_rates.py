@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 
 from rllc.replication import law_dynamics, paper
 from rllc.replication.law_dynamics import LawCurves
-from rllc.replication.paper import STUDY
-from rllc.suite.choose.selection import CELL, LAW_RATE, with_hyper
+from rllc.replication.paper import LAW_RATE, STUDY
+from rllc.suite.choose.selection import CELL, with_hyper
 from rllc.suite.markdown import shown, span
 from rllc.suite.plotting import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, RC, VERMILION
 from rllc.suite.score import readings

@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 
 from rllc.replication import paper
-from rllc.replication.paper import ACCURACY, STUDY
+from rllc.replication.paper import ACCURACY, LAW_RATE, STUDY
 from rllc.suite.choose import selection
-from rllc.suite.choose.selection import CELL, LAW_RATE
+from rllc.suite.choose.selection import CELL
 from rllc.suite.markdown import counted, markdown_table, shown, with_interval
 from rllc.suite.score import readings, verdicts
 from rllc.suite.score.provenance import short_grids

@@ -11,7 +11,7 @@ from rllc.replication.accelerator_queue import FASHION
 from rllc.replication.analysis import Replication
 from rllc.replication.hypotheses import ALONE, TITLES
 from rllc.replication.multiverse import BEST, FORKS, MAIN, NO_RUNS, SHORT_GRID
-from rllc.suite.choose.selection import LAW_RATE
+from rllc.replication.paper import LAW_RATE
 from rllc.suite.markdown import MISSING, with_interval
 from rllc.suite.score import verdicts
 from rllc.suite.table import Column, Table, task_column

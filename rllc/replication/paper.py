@@ -40,6 +40,7 @@ SEEDS = 3  # runs behind each mean (A.5.2)
 BATCH_SIZE = 128
 TOLERANCE = 0.3  # accuracy points within which a cell agrees with the paper at least
 ACCURACY, LOSS = CLASSIFICATION
+LAW_RATE = "law_learning_rate"  # c2 in the records
 GRID_POINTS = {"baseline": 15, "rllc": 18}  # points of its tuning grids (A.5.2)
 
 _DATASETS = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST", "cifar10": "CIFAR-10"}
@@ -157,6 +158,7 @@ STUDY = Study(
     title=title,
     pretty=pretty,
     latex=latex,
+    hyper_titles={LAW_RATE: "law rate"},
     styles=STYLES,
     published=cells(),
     source="paper",

@@ -11,9 +11,8 @@ import numpy as np
 import pandas as pd
 
 from rllc.replication import paper
-from rllc.replication.paper import ACCURACY, STUDY
+from rllc.replication.paper import ACCURACY, LAW_RATE, STUDY
 from rllc.suite.choose import selection
-from rllc.suite.choose.selection import LAW_RATE
 from rllc.suite.markdown import MISSING, shown, with_interval, with_std
 from rllc.suite.records.roles import CANDIDATE
 from rllc.suite.score import comparisons, readings

@@ -20,8 +20,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rllc.replication import paper
-from rllc.replication.paper import STUDY
-from rllc.suite.choose.selection import LAW_RATE
+from rllc.replication.paper import LAW_RATE, STUDY
 from rllc.suite.plotting import BLACK, BLUE, GREEN, ORANGE, RC, VERMILION, grid_figure
 from rllc.suite.table import Column, Table, task_column
 from rllc.suite.templates import render

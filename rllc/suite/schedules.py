@@ -5,6 +5,10 @@ settings of `Schedule`. The peak stays what it was, a traced number, so a grid o
 program. How many steps a run has is the protocol's; a schedule repeats it, and is refused if it
 says something else.
 
+Hydra's groups give the settings: ``schedule``, and others called ``…_schedule``. Which arguments a
+group moves is said by the optimizer's config, under ``scheduled``; ``schedule`` moves every other
+``…learning_rate``, unless it is listed there itself.
+
 Step t counts from 0; of T steps the first W = round(warmup · T) warm up, with the factor
 (t + 1) / W; then x = (t - W) / (T - W) goes from 0 to just below 1:
 
@@ -13,6 +17,7 @@ Step t counts from 0; of T steps the first W = round(warmup · T) warm up, with 
 - cosine: final + (1 - final) (1 + cos πx) / 2 (Loshchilov & Hutter 2017, equation 5).
 """
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -23,8 +28,10 @@ import optax
 from rllc.suite.errors import PlanError
 
 SHAPES = ("constant", "cosine", "linear")
-LAW = "law_learning_rate"
-KEY = "schedules"  # of an optimizer's config
+KEY = "schedules"  # of an optimizer's config: argument -> settings
+SCHEDULED = "scheduled"  # of an optimizer's config: group -> arguments that it moves
+REST = "schedule"  # the group that moves what no other does
+GROUP = re.compile(r"(\w+_)?schedule")
 
 
 class Schedule(NamedTuple):
@@ -93,48 +100,105 @@ def read(given: Any, where: str) -> Schedule:
     return found
 
 
-def applied(optimizer: Mapping[str, Any], rates: Any, law: Any) -> dict[str, Any]:
+def moved(optimizer: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Group -> the arguments of an optimizer that it moves.
+
+    >>> moved({"learning_rate": 1, "warm_learning_rate": 1, "scheduled": {"b_schedule": ["b"]}})
+    {'schedule': ['learning_rate', 'warm_learning_rate'], 'b_schedule': ['b']}
+
+    Raises:
+      PlanError: ``scheduled`` in its config is no such mapping.
+    """
+    told = optimizer.get(SCHEDULED) or {}
+    where = f"optimizer {optimizer.get('name')}: {SCHEDULED}"
+    if not isinstance(told, Mapping) or not all(isinstance(v, list | tuple) for v in told.values()):
+        raise PlanError(f"{where}={told!r} must map groups to lists of arguments")
+    for group in told:
+        if not is_group(group):
+            raise PlanError(f"{where}.{group}: a group is called {REST} or …_{REST}")
+    taken = {name for names in told.values() for name in names}
+    rest = [key for key in map(str, optimizer) if key.endswith("learning_rate")]
+    found = {REST: [key for key in rest if key not in taken]}
+    return found | {str(group): list(map(str, names)) for group, names in told.items()}
+
+
+def is_group(name: Any) -> bool:
+    """Whether a key of the configuration is that of a schedule.
+
+    >>> [is_group(name) for name in ("schedule", "law_schedule", "schedules", "x.schedule")]
+    [True, True, False, False]
+    """
+    return isinstance(name, str) and bool(GROUP.fullmatch(name))
+
+
+def applied(optimizer: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """An optimizer's config under schedules: ``schedules`` and the label tell.
 
     Args:
       optimizer: config; where nothing changes over time it comes back as it is.
-      rates: of every argument that ends in ``learning_rate``, but that of the law; None for none.
-      law: of ``law_learning_rate``; None for none.
+      given: settings by group; None for none.
 
     Raises:
-      PlanError: see `read`; or the optimizer has no such argument.
+      PlanError: see `read` and `moved`; or the optimizer has no such argument.
     """
-    names = [key for key in optimizer if str(key).endswith("learning_rate")]
-    wanted = (
-        ("schedule", rates, [name for name in names if name != LAW]),
-        ("law_schedule", law, [name for name in names if name == LAW]),
-    )
+    arguments = moved(optimizer)
+    _check_arguments(optimizer, arguments)
     found: dict[str, Any] = {}
-    for group, given, arguments in wanted:
-        if given is None or read(given, group).is_trivial:
+    for group, settings in sorted(given.items(), key=lambda item: item[0] != REST):
+        if settings is None or read(settings, group).is_trivial:
             continue
-        if not arguments:
-            rate = LAW if group == "law_schedule" else "learning_rate"
-            raise PlanError(f"{group}: optimizer {optimizer.get('name')} has no {rate} to change")
-        found |= {name: dict(given) for name in arguments}
+        if not arguments.get(group):
+            raise PlanError(
+                f"{group}: optimizer {optimizer.get('name')} has nothing that it would move"
+                + (f"; its `{SCHEDULED}` names no argument for it" if group != REST else "")
+            )
+        found |= {name: dict(settings) for name in arguments[group]}
     if not found:
         return dict(optimizer)
-    return {**optimizer, KEY: found, "name": f"{optimizer.get('name')}{suffix(found)}"}
+    scheduled = {**optimizer, KEY: found}
+    return scheduled | {"name": f"{optimizer.get('name')}{suffix(scheduled)}"}
 
 
-def suffix(schedules: Any) -> str:
-    """What schedules add to an optimizer's label; nothing where a record has something else.
+def _check_arguments(optimizer: Mapping[str, Any], arguments: Mapping[str, list[str]]) -> None:
+    for group, names in arguments.items():
+        for name in names:
+            if name not in optimizer:
+                where = f"optimizer {optimizer.get('name')}: {SCHEDULED}.{group}"
+                raise PlanError(f"{where} names {name!r}, which is no argument of it")
 
-    >>> suffix({"learning_rate": {"shape": "cosine"}, "law_learning_rate": {"shape": "constant"}})
-    ', cosine, warm-up of the law'
+
+def _by_group(optimizer: Mapping[str, Any]) -> dict[str, list[tuple[Any, Any]]]:
+    """Group -> (argument, settings) of what it moves, `REST` first; of a record, too.
+
+    Raises:
+      PlanError: see `moved`, and for ``schedules`` that are none, as in somebody else's record.
     """
+    schedules = optimizer.get(KEY) or {}
     if not isinstance(schedules, Mapping):
-        return ""
-    known = {name: given for name, given in schedules.items() if isinstance(given, Mapping)}
-    words = {name: str(given.get("shape")) for name, given in known.items()}
-    of_rates = {shape for name, shape in words.items() if name != LAW}
-    told = [f", {shape}" for shape in sorted(of_rates)]
-    told += [f", {words[LAW]} of the law"] if LAW in words else []
+        raise PlanError(f"{KEY}={schedules!r} must be a mapping")
+    group_of = {name: group for group, names in moved(optimizer).items() for name in names}
+    found: dict[str, list[tuple[Any, Any]]] = {}
+    for name, settings in schedules.items():
+        found.setdefault(group_of.get(name, REST), []).append((name, settings))
+    return dict(sorted(found.items(), key=lambda item: item[0] != REST))
+
+
+def suffix(optimizer: Mapping[str, Any]) -> str:
+    """What schedules add to an optimizer's label.
+
+    >>> one, two = ({"shape": shape} for shape in ("cosine", "constant"))
+    >>> scheduled = {"law_schedule": ["law_rate"]}
+    >>> suffix({"schedules": {"learning_rate": one, "law_rate": two}, "scheduled": scheduled})
+    ', cosine, warm-up of the law'
+
+    Raises:
+      PlanError: see `words`.
+    """
+    told = []
+    for group, members in _by_group(optimizer).items():
+        shapes = {str(given.get("shape")) for _, given in members if isinstance(given, Mapping)}
+        of = "" if group == REST else f" of the {group.removesuffix(f'_{REST}')}"
+        told += [f", {shape}{of}" for shape in sorted(shapes)]
     return "".join(told).replace("constant", "warm-up")
 
 
@@ -189,30 +253,26 @@ def check_taken(config: Mapping[str, Any], transformation: Callable[[], Any]) ->
         jax.eval_shape(step)
     except Exception as error:  # whatever comes of a function in place of a number
         names = " and ".join(config[KEY])
-        label = str(config.get("name")).removesuffix(suffix(config[KEY]))
+        label = str(config.get("name")).removesuffix(suffix(config))
         raise PlanError(
             f"optimizer {label} takes no schedule: its {names} must be a number "
             f"({type(error).__name__} with a function of the step); train it with schedule=constant"
         ) from error
 
 
-def words(schedules: Any) -> list[str]:
-    """The command line of schedules: names of groups, and numbers.
+def words(optimizer: Mapping[str, Any]) -> list[str]:
+    """The command line of an optimizer's schedules: names of groups, and numbers.
 
     Raises:
       PlanError: they are none, as in a record of somebody else's.
     """
-    if not isinstance(schedules, Mapping):
-        raise PlanError(f"{KEY}={schedules!r} must be a mapping")
     told = []
-    for group, is_law in (("schedule", False), ("law_schedule", True)):
-        for name, given in schedules.items():
-            if (name == LAW) == is_law:
-                found = read(given, f"{KEY}.{name}")
-                told += [
-                    f"{group}={found.shape}",
-                    f"{group}.warmup={float(found.warmup)!r}",
-                    f"{group}.final={float(found.final)!r}",
-                ]
-                break
+    for group, members in _by_group(optimizer).items():
+        name, settings = members[0]
+        found = read(settings, f"{KEY}.{name}")
+        told += [
+            f"{group}={found.shape}",
+            f"{group}.warmup={float(found.warmup)!r}",
+            f"{group}.final={float(found.final)!r}",
+        ]
     return told

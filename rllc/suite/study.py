@@ -64,6 +64,7 @@ class Study(NamedTuple):
       title: a task's name for people.
       pretty: an optimizer's label in Unicode.
       latex: an optimizer's label in LaTeX (also matplotlib's mathtext).
+      hyper_titles: hyperparameter -> its name for people, where it has another there.
       styles: label -> colour and line style, "" for one of the suite's; others take turns.
       published: numbers to stand beside ours, None without any: optimizer, task, and
         ``test_<metric>_mean`` and ``_std``, as shown.
@@ -89,6 +90,7 @@ class Study(NamedTuple):
     title: Callable[[str], str] = plain
     pretty: Callable[[str], str] = plain
     latex: Callable[[str], str] = tex
+    hyper_titles: Mapping[str, str] = {}
     styles: Mapping[str, tuple[str, str]] = {}
     published: pd.DataFrame | None = None
     source: str = "study"

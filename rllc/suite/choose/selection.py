@@ -24,7 +24,6 @@ from rllc.suite.records.roles import CHOOSING
 from rllc.suite.records.shards import file_digest
 from rllc.suite.study import Study
 
-LAW_RATE = "law_learning_rate"
 CELL = ["task", "optimizer"]
 FIRST = "learning_rate"  # hyperparameters are ordered by this one first, then by name
 RUN_COLUMNS = [*FIELDS, "variant"]

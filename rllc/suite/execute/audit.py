@@ -17,7 +17,7 @@ from rllc.suite.plan.configuration import Conf, compose
 from rllc.suite.plan.plan import Run
 from rllc.suite.records import identity
 from rllc.suite.records.shards import Shard, documents, read
-from rllc.suite.schedules import KEY, suffix
+from rllc.suite.schedules import suffix
 
 
 class Audit(NamedTuple):
@@ -95,7 +95,7 @@ class _Spelling:
         """The function that today's config of an optimizer names for its spelling."""
         name = identity.id_of(optimizer)
         if name not in self._canonical:
-            bare = str(optimizer["name"]).removesuffix(suffix(optimizer.get(KEY)))
+            bare = str(optimizer["name"]).removesuffix(suffix(optimizer))
             label = self._labels.get(bare, "rllc")
             config = compose(self.conf, [f"optimizer={label}"]).optimizer
             same = identity.id_of(config) == name

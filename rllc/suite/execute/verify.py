@@ -88,9 +88,8 @@ def _words(conf: Conf, row: dict[str, Any], header: dict[str, Any]) -> list[str]
     Raises:
       PlanError: the record holds something else.
     """
-    changing = header["optimizer"].get(schedules.KEY) or {}
-    changes = schedules.words(changing)
-    label = str(header["optimizer"]["name"]).removesuffix(schedules.suffix(changing))
+    changes = schedules.words(header["optimizer"])
+    label = str(header["optimizer"]["name"]).removesuffix(schedules.suffix(header["optimizer"]))
     known = conf.labels()
     told = ("run", "seed", "role", "status", "diverged_at", "hyper", "settings")
     settings = row.get("settings") or {}

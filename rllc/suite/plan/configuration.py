@@ -16,7 +16,6 @@ from rllc.suite.plan.plan import Run, make_run
 from rllc.suite.records.roles import SEEDS
 
 # Beside the configs of a checkout; an installed wheel has neither.
-SCHEDULES = ("schedule", "law_schedule")  # config groups
 CHOICES = Path(__file__).parents[3] / "results" / "tuning" / "choices.csv"
 
 
@@ -37,15 +36,21 @@ def run_of(
     if missing := [key for key in keys if key not in cfg]:
         raise PlanError(f"the configuration has no {missing[0]}; it was deleted from it")
     try:
-        ours = OmegaConf.masked_copy(cfg, [*keys, *(key for key in SCHEDULES if key in cfg)])
+        groups = _schedules(cfg)
+        ours = OmegaConf.masked_copy(cfg, [*keys, *groups])
         plain: Any = OmegaConf.to_container(ours, resolve=True, throw_on_missing=True)
     except Exception as error:  # OmegaConf's messages name the key
         raise PlanError(_in_words(error)) from None
     known = tuned_values() if tuned is None else tuned
     task, optimizer, seed, protocol, role = (plain[key] for key in keys)
     if isinstance(optimizer, Mapping):
-        optimizer = schedules.applied(optimizer, *(plain.get(key) for key in SCHEDULES))
+        optimizer = schedules.applied(optimizer, {key: plain[key] for key in groups})
     return make_run(task, optimizer, seed, protocol, known, role, seeds)
+
+
+def _schedules(cfg: DictConfig) -> list[str]:
+    """Config groups that are schedules."""
+    return [key for key in map(str, cfg) if schedules.is_group(key)]
 
 
 def label_of(cfg: DictConfig) -> str:
@@ -55,15 +60,16 @@ def label_of(cfg: DictConfig) -> str:
       PlanError: see `schedules.applied`, and a mandatory value that was not given.
     """
     try:
-        rates, law = (
-            OmegaConf.to_container(cfg[key], resolve=True) if cfg.get(key) else None
-            for key in SCHEDULES
-        )
-        name = str(cfg.optimizer.name)
-        config = dict.fromkeys(map(str, cfg.optimizer)) | {"name": name}
+        given = {
+            key: OmegaConf.to_container(cfg[key], resolve=True) if cfg.get(key) else None
+            for key in _schedules(cfg)
+        }
+        told = OmegaConf.to_container(cfg.optimizer.get(schedules.SCHEDULED) or OmegaConf.create())
+        names = {"name": str(cfg.optimizer.name), schedules.SCHEDULED: told}
+        config = dict.fromkeys(map(str, cfg.optimizer)) | names
     except Exception as error:  # OmegaConf's messages name the key
         raise PlanError(_in_words(error)) from None
-    return str(schedules.applied(config, rates, law)["name"])
+    return str(schedules.applied(config, given)["name"])
 
 
 def _in_words(error: Exception) -> str:

@@ -10,7 +10,6 @@ from omegaconf import OmegaConf
 from rllc.suite.plan.configuration import Conf
 from rllc.suite.plan.plan import PROTOCOL
 
-GROUPS = ("task", "optimizer", "protocol", "schedule", "law_schedule", "experiment", "logger")
 PLAIN = re.compile(r"[\w.\-/]+")  # values that are names; not glob(…), range(…), quoted ones
 
 
@@ -22,11 +21,12 @@ def did_you_mean(conf: Conf, words: Sequence[str]) -> str:
       words: ``KEY=VALUE``, among others, which are passed over.
     """
     chosen: dict[str, list[str]] = {}
+    groups = _groups(conf)
     for word in words:
         key, equals, text = word.partition("=")
         if not equals or key.startswith(("-", "~", "hydra")):
             continue
-        if key in GROUPS:
+        if key in groups:
             chosen[key] = [value for value in text.split(",") if PLAIN.fullmatch(value)]
             for value in chosen[key]:
                 if near := _near(value, conf.names(key, value)):
@@ -34,14 +34,21 @@ def did_you_mean(conf: Conf, words: Sequence[str]) -> str:
     for word in words:
         key, equals, _ = word.partition("=")
         ours = equals and not key.startswith(("-", "+", "~", "hydra"))
-        if ours and (near := _near_key(conf, key, chosen)):
+        if ours and (near := _near_key(conf, key, chosen, groups)):
             return f"unknown option {key!r}; did you mean {near!r}?"
     return ""
 
 
-def _near_key(conf: Conf, key: str, chosen: dict[str, list[str]]) -> str:
+def _groups(conf: Conf) -> list[str]:
+    """Config groups that `config.yaml` chooses from, Hydra's own left out."""
+    loaded: Any = OmegaConf.load(conf.main / "config.yaml")
+    groups = [str(key) for entry in loaded.defaults if not isinstance(entry, str) for key in entry]
+    return [group for group in groups if not group.startswith("override ")]
+
+
+def _near_key(conf: Conf, key: str, chosen: dict[str, list[str]], groups: Sequence[str]) -> str:
     head, dot, rest = key.partition(".")
-    top = [*_keys(conf, "config"), *GROUPS]
+    top = [*_keys(conf, "config"), *groups]
     if head not in top:
         near = _near(head, top)
         return f"{near}{dot}{rest}" if near else ""

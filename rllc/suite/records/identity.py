@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 # Keys of an optimizer or task config that are the suite's own and change no number.
-LABELS = ("id", "_target_", "name", "family", "grid", "untuned", "probes")
+LABELS = ("id", "_target_", "name", "family", "grid", "untuned", "probes", "scheduled")
 # Keys of an optimizer config that are no arguments of its target.
 RESERVED = (*LABELS, "traced", "arguments", "canonical", "evaluation_parameters", "schedules")
 # A task's name is an argument of its target.

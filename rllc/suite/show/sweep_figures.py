@@ -1,6 +1,6 @@
 """Figures of tuning and ranking: sensitivity to the rates, tuning budget, performance profiles."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import matplotlib as mpl
@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
-from rllc.suite.choose.selection import FIRST, LAW_RATE, hyper_names
+from rllc.suite.choose.selection import FIRST, hyper_names
 from rllc.suite.markdown import counted, span
 from rllc.suite.metrics import Metric
 from rllc.suite.plotting import (
@@ -71,7 +71,8 @@ def sensitivity_figure(
         image = None
         for name, panel in zip(names, axes.flat, strict=False):
             chosen = choices[(choices.task == task) & (choices.optimizer == name)]
-            image = _heat_map(panel, points[points.optimizer == name], chosen, norm, metric)
+            its = points[points.optimizer == name]
+            image = _heat_map(panel, its, chosen, norm, metric, study.hyper_titles)
             panel.set_title(study.latex(name), fontsize=9)
         for panel in axes.flat[len(names) :]:
             panel.set_axis_off()
@@ -96,7 +97,12 @@ def sensitivity_figure(
 
 
 def _heat_map(
-    axes: Axes, points: pd.DataFrame, chosen: pd.DataFrame, norm: BoundaryNorm, metric: Metric
+    axes: Axes,
+    points: pd.DataFrame,
+    chosen: pd.DataFrame,
+    norm: BoundaryNorm,
+    metric: Metric,
+    titles: Mapping[str, str],
 ) -> AxesImage:
     """Draws one optimizer's grid: rates to the right, what else is tuned upwards.
 
@@ -113,7 +119,7 @@ def _heat_map(
     image = axes.imshow(shown, norm=norm, cmap="cividis_r", aspect="auto", origin="lower")
     for row, column in np.argwhere(np.isinf(excess)):
         axes.text(column, row, "×", ha="center", va="center", color=VERMILION, fontsize=8)
-    label = "law rate" if upwards == LAW_RATE else upwards
+    label = titles.get(upwards, upwards)
     _ticks(axes, grid, f"{label} (best {', '.join(others[1:])})" if others[1:] else label)
     for _, row in chosen.assign(alone=-1.0).iterrows():
         place = [grid.columns.get_indexer([row["learning_rate"]], "nearest")[0]]

@@ -113,7 +113,7 @@ def test_every_optimizer_takes_a_schedule_or_says_that_it_does_not(name):
     MoMo."""
     static, traced = traced_defaults(load(name))
     traced = {**traced, "learning_rate": traced["learning_rate"] / 10}
-    rates = [key for key in load(name) if key.endswith("learning_rate") and key != schedules.LAW]
+    rates = schedules.moved(load(name))["schedule"]
     start = {"kernel": jnp.linspace(0.5, 1.5, 12).reshape(4, 3), "bias": -jnp.ones(3)}
 
     def path(schedule):
@@ -204,8 +204,15 @@ def test_steps_are_the_protocols():
         (["schedule=cosine", "~schedule.final"], "schedule must have shape, warmup, final, steps"),
         (
             ["law_schedule=cosine"],
-            "law_schedule: optimizer Adam has no law_learning_rate to change",
+            "law_schedule: optimizer Adam has nothing that it would move; its `scheduled` names no",
         ),
+        (
+            ["+optimizer.scheduled={law_schedule: [b3]}"],
+            "Adam: scheduled.law_schedule names 'b3', which is no argument of it",
+        ),
+        (["+optimizer.scheduled={law: [b1]}"], "scheduled.law: a group is called schedule or …_s"),
+        (["+optimizer.scheduled=[b1]"], r"Adam: scheduled=\['b1'\] must map groups to lists"),
+        (["+optimizer.scheduled={schedule: b1}"], "must map groups to lists of arguments"),
         (["+optimizer.schedules={b3: {}}"], "schedules.b3: the optimizer has no argument b3"),
     ],
 )
@@ -223,10 +230,25 @@ def test_words_of_a_schedule_make_it_again():
         "law_schedule.warmup=0.3",
     ]
     run = run_of("optimizer=m_0.9", *words)
-    again = run_of("optimizer=m_0.9", *schedules.words(run.optimizer["schedules"]))
+    again = run_of("optimizer=m_0.9", *schedules.words(run.optimizer))
     assert again.name == run.name
+    hostile = {"learning_rate": {**COSINE, "shape": "x task=y"}}
     with pytest.raises(PlanError, match="must be one of"):
-        schedules.words({"learning_rate": {**COSINE, "shape": "x task=y"}})
+        schedules.words({"schedules": hostile})
+    named = {"x=1 task": ["learning_rate"]}
+    with pytest.raises(PlanError, match="a group is called schedule or …_schedule"):
+        schedules.words({"schedules": {"learning_rate": COSINE}, "scheduled": named})
+
+
+def test_a_config_says_what_its_groups_move():
+    """Of any optimizer, with any words: here a decay, and one of two rates."""
+    words = ["optimizer=muon_split", "schedule=cosine", "+beta_schedule=${schedule}"]
+    groups = "{schedule: [adam_learning_rate], beta_schedule: [beta]}"
+    run = run_of(*words, f"+optimizer.scheduled={groups}")
+    assert set(run.optimizer["schedules"]) == {"adam_learning_rate", "beta"}
+    assert run.optimizer["name"] == "Muon (hidden layers), cosine, cosine of the beta"
+    plain = run_of("optimizer=muon_split")
+    assert run_of("optimizer=muon_split", f"+optimizer.scheduled={groups}").name == plain.name
 
 
 def test_a_label_of_a_composed_config_is_that_of_its_run():
