@@ -6,12 +6,14 @@
 ['accuracy', 'loss']
 """
 
+from tasks.autoencoders import autoencoder
 from tasks.datasets import load, synthetic
 from tasks.images import METRICS, classification, cross_entropy, make, names
 from tasks.language import language_model
 from tasks.sources.formats import DataError
 from tasks.tabular import regression
 from tasks.task import Dataset, Metric, Task
+from tasks.vision import vision_transformer
 
 __all__ = [
     "METRICS",
@@ -19,6 +21,7 @@ __all__ = [
     "Dataset",
     "Metric",
     "Task",
+    "autoencoder",
     "classification",
     "cross_entropy",
     "language_model",
@@ -27,4 +30,5 @@ __all__ = [
     "names",
     "regression",
     "synthetic",
+    "vision_transformer",
 ]

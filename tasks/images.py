@@ -98,7 +98,7 @@ def classification(
         name=name or f"{dataset}_{type(network).__name__.lower()}",
         init=init,
         loss=cross_entropy(apply),
-        data=partial(_load, dataset),
+        data=partial(load, dataset),
         metrics=METRICS,
         prepare=_prepare(dataset, augmentation if augments else None),
         synthetic=partial(datasets.synthetic, dataset),
@@ -121,8 +121,8 @@ def cross_entropy(apply: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @lru_cache(maxsize=3)
-def _load(dataset: str, folder: str | None) -> Dataset:
-    """Kept, as tasks with other networks share it."""
+def load(dataset: str, folder: str | None) -> Dataset:
+    """`tasks.datasets.load`, kept, as tasks with other networks share it."""
     return datasets.load(dataset, folder)
 
 
@@ -148,16 +148,26 @@ def _pick(cls: Any, settings: Mapping[str, Any]) -> dict[str, Any]:
     return {k: tuple(v) if isinstance(v, list) else v for k, v in chosen.items()}
 
 
+def check_choices(settings: Mapping[str, Any]) -> None:
+    """That settings which have names for values have one of these.
+
+    Raises:
+      ValueError: names the first that has not.
+    """
+    for key, value in settings.items():
+        if key in CHOICES and value not in CHOICES[key]:
+            raise ValueError(f"{key}={value!r} must be one of {', '.join(CHOICES[key])}")
+
+
 def _check(name: str, settings: Mapping[str, Any], known: set[str]) -> None:
     for key, value in settings.items():
         if key not in known:
             raise ValueError(f"{name} has no setting {key!r}; known: {', '.join(sorted(known))}")
-        if key in CHOICES and value not in CHOICES[key]:
-            raise ValueError(f"{key}={value!r} must be one of {', '.join(CHOICES[key])}")
         if key == "hidden" and not are_widths(value):
             raise ValueError(f"hidden={value!r} must be a list of positive integers")
         if key in ("norm_decay", "norm_epsilon") and not _is_fraction(value):
             raise ValueError(f"{key}={value!r} must be a number between 0 and 1")
+    check_choices(settings)
 
 
 def are_widths(value: Any) -> bool:

@@ -19,7 +19,8 @@ def functions(
 
     Returns:
       init: key -> (params, state), state {} without batch statistics; compiled.
-      apply: (params, state, x, train) -> (outputs float32, new state).
+      apply: (params, state, x, train) -> (outputs float32, new state); a ValueError says so where
+        examples have another shape.
     """
 
     @jax.jit
@@ -28,6 +29,8 @@ def functions(
         return variables["params"], variables.get("batch_stats", {})
 
     def apply(params: Any, state: Any, x: jax.Array, train: bool) -> tuple[jax.Array, Any]:
+        if tuple(x.shape[1:]) != tuple(shape):
+            raise ValueError(f"an example has shape {x.shape[1:]}; the network is one for {shape}")
         variables = {"params": params, "batch_stats": state} if state else {"params": params}
         outputs, updated = module.apply(variables, x, train, mutable=["batch_stats"])
         return outputs.astype(jnp.float32), updated.get("batch_stats", state)

@@ -1,5 +1,7 @@
 """A decoder-only transformer in Flax: pre-norm, rotary positions, tied embedding.
 
+Its block is also that of `tasks.vision`, where positions are a set and attention sees them all.
+
 Axes: b batch, t positions, d width, h heads, c channels of a head. Weights start normal with
 standard deviation 1/√fan_in, those that end a residual branch divided by the root of the number of
 branches (Radford et al. 2019, section 2.3). The embedding starts at 0.02, so that logits start near
@@ -39,18 +41,20 @@ def rotary(x: jax.Array) -> jax.Array:
     return jnp.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1)
 
 
-def attend(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
-    """Causal softmax attention: each position sees itself and those before it.
+def attend(q: jax.Array, k: jax.Array, v: jax.Array, causal: bool = True) -> jax.Array:
+    """Softmax attention.
 
     Args:
       q, k, v: (b, t, h, c).
+      causal: whether a position sees itself and those before it alone, or all.
 
     Returns:
       (b, t, h, c), in the dtype of v.
     """
     scores = jnp.einsum("bqhc,bkhc->bhqk", q, k, preferred_element_type=jnp.float32)
-    seen = jnp.tril(jnp.ones(scores.shape[-2:], bool))
-    scores = jnp.where(seen, scores / q.shape[-1] ** 0.5, -jnp.inf)
+    scores = scores / q.shape[-1] ** 0.5
+    if causal:
+        scores = jnp.where(jnp.tril(jnp.ones(scores.shape[-2:], bool)), scores, -jnp.inf)
     return jnp.einsum("bhqk,bkhc->bqhc", jax.nn.softmax(scores).astype(v.dtype), v)
 
 
@@ -85,17 +89,22 @@ class Block(nn.Module):
     Attributes:
       heads: attention heads.
       scale: of the initial weights that end a residual branch.
+      ordered: whether positions are a sequence: causal, with rotary positions. Otherwise they are
+        a set, and the same permutation of input and output changes nothing.
     """
 
     heads: int
     scale: float
+    ordered: bool = True
 
     @nn.compact
     def __call__(self, x):
         b, t, d = x.shape
         qkv = Linear(3 * d, name="qkv")(Norm(name="norm_attention")(x))
         q, k, v = jnp.split(qkv.reshape(b, t, 3 * self.heads, d // self.heads), 3, axis=2)
-        attended = attend(rotary(q), rotary(k), v).reshape(b, t, d)
+        if self.ordered:
+            q, k = rotary(q), rotary(k)
+        attended = attend(q, k, v, causal=self.ordered).reshape(b, t, d)
         x = x + Linear(d, self.scale, name="attended")(attended)
         hidden = Linear(EXPANSION * d, name="hidden")(Norm(name="norm_hidden")(x))
         return x + Linear(d, self.scale, name="out")(jax.nn.gelu(hidden))

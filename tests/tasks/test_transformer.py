@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import yaml
 
-from tasks.transformer import EPSILON, WAVELENGTH, Block, Transformer, attend, rotary
+from tasks.transformer import Block, Transformer, attend, rotary
+from tests.tasks.transformer_in_numpy import block_in_numpy
 
 pytestmark = pytest.mark.slow
 
@@ -30,50 +31,17 @@ def logits(params, tokens):
     return np.asarray(NETWORK.apply({"params": params}, tokens, True))
 
 
-def normed(x, scale):
-    return x / np.sqrt((x**2).mean(-1, keepdims=True) + EPSILON) * scale
-
-
-def turned(x):
-    """Rotary positions as products of complex numbers: x (t, c)."""
-    t, c = x.shape
-    out = np.empty_like(x)
-    for position in range(t):
-        for i in range(c // 2):
-            angle = position * WAVELENGTH ** (-2 * i / c)
-            z = complex(x[position, i], x[position, i + c // 2]) * np.exp(1j * angle)
-            out[position, i], out[position, i + c // 2] = z.real, z.imag
-    return out
-
-
-def block_in_numpy(x, params, heads):
-    """One sequence (t, d) through a block, position by position, in float64."""
-    p = jax.tree.map(lambda a: np.asarray(a, np.float64), params)
-    t, d = x.shape
-    c = d // heads
-    qkv = normed(x, p["norm_attention"]["scale"]) @ p["qkv"]["w"]
-    attended = np.zeros((t, d))
-    for head in range(heads):
-        own = slice(head * c, (head + 1) * c)
-        q, k, v = (qkv[:, part * d : (part + 1) * d][:, own] for part in range(3))
-        q, k = turned(q), turned(k)
-        for now in range(t):
-            weights = np.exp([q[now] @ k[past] / np.sqrt(c) for past in range(now + 1)])
-            attended[now, own] = weights / weights.sum() @ v[: now + 1]
-    x = x + attended @ p["attended"]["w"]
-    hidden = normed(x, p["norm_hidden"]["scale"]) @ p["hidden"]["w"]
-    gelu = hidden / 2 * (1 + np.tanh(np.sqrt(2 / np.pi) * (hidden + 0.044715 * hidden**3)))
-    return x + gelu @ p["out"]["w"]
-
-
-def test_a_block_is_its_transcription_in_float64():
-    block, x = Block(heads=3, scale=0.5), RNG.normal(size=(2, 7, 24))
+@pytest.mark.parametrize("ordered", [True, False])
+def test_a_block_is_its_transcription_in_float64(ordered):
+    block, x = Block(heads=3, scale=0.5, ordered=ordered), RNG.normal(size=(2, 7, 24))
     params = block.init(jax.random.key(1), jnp.asarray(x, jnp.float32))["params"]
     params = jax.tree.map(lambda a: 2 * a if a.ndim == 2 else a + 0.1, params)
     ours = block.apply({"params": params}, jnp.asarray(x, jnp.float32))
     for row, theirs in zip(ours, x, strict=True):
         # float32: sums of 24 and 96 terms, of size 1 to 10
-        np.testing.assert_allclose(row, block_in_numpy(theirs, params, 3), rtol=2e-5, atol=2e-5)
+        np.testing.assert_allclose(
+            row, block_in_numpy(theirs, params, 3, ordered), rtol=2e-5, atol=2e-5
+        )
 
 
 def test_a_later_byte_changes_no_earlier_logit(params):
