@@ -31,6 +31,47 @@ def test_special_laws_are_known_optimizers(law, reference):
     assert trees.relative_error(ours, theirs) < 1e-6
 
 
+def aggmo(gradients, rate, decays):
+    """Lucas et al. 2019: parameters after each step of the mean of heavy balls, from zero."""
+    x, velocities = 0.0, np.zeros((len(decays), gradients.shape[1]))
+    for g in gradients:
+        velocities = np.array(decays)[:, None] * velocities - g
+        x = x + rate * velocities.mean(axis=0)
+        yield x
+
+
+def qhm(gradients, rate, nu, beta):
+    """Ma & Yarats 2019: likewise of a mix of the gradient and the mean of gradients."""
+    x, mean = 0.0, np.zeros(gradients.shape[1])
+    for g in gradients:
+        mean = beta * mean + (1 - beta) * g
+        x = x - rate * ((1 - nu) * g + nu * mean)
+        yield x
+
+
+@pytest.mark.parametrize(
+    ("memory", "law", "reference"),
+    [
+        ("M(0.0)+M(0.9)+M(0.99)", (1 / 3, 1 / 3, 1 / 3), lambda g: aggmo(g, 0.1, (0, 0.9, 0.99))),
+        ("M(0.5)+M(0.95)", (0.5, 0.5), lambda g: aggmo(g, 0.1, (0.5, 0.95))),
+        ("M(0.999)+M(0.0)", (0.7 * 0.001, 0.3), lambda g: qhm(g, 0.1, 0.7, 0.999)),
+        ("M(0.6)+M(0.0)", (0.9 * 0.4, 0.1), lambda g: qhm(g, 0.1, 0.9, 0.6)),
+    ],
+    ids=["AggMo of 3", "AggMo of 2", "QHM of its rule of thumb", "QHM"],
+)
+def test_aggmo_and_qhm_are_fixed_laws_in_float64(memory, law, reference):
+    gradients = np.random.default_rng(7).normal(size=(STEPS, 9))
+    tx = rllc.linear_memory(memory, law, 0.1)
+    with jax.enable_x64(True):
+        x, state, found = jnp.zeros(9), tx.init(jnp.zeros(9)), []
+        for g in gradients:
+            updates, state = tx.update(jnp.asarray(g), state)
+            x = optax.apply_updates(x, updates)
+            found.append(np.asarray(x))
+    # Float64 throughout; only the order of sums differs.
+    np.testing.assert_allclose(found, list(reference(gradients)), rtol=1e-11, atol=1e-13)
+
+
 def test_zero_law_rate_is_the_fixed_law():
     gradients, params = trees.random_gradients(STEPS, 2, "float32"), trees.zeros("float32")
     law = (0.9, -0.3, 0.2)

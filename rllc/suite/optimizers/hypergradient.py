@@ -30,8 +30,8 @@ def hdm(
 
     ⟨g_t, g_{t-1}⟩ / |g_{t-1}|² is how fast, per squared gradient, the loss after the last step
     falls with its rate; c₁ c₂ is the papers' online learning rate. This is
-    `rllc.lm_rllc("M(0.0)", c₁, c₂)` but for its ε, written without it. L may become negative, as
-    there.
+    `rllc.lm_rllc("M(0.0)", c₁, c₂, epsilon=0, max_gradient_ratio=None)`, written without it; with
+    that function's ε, c₂ is divided by 1 + ε. L may become negative, as there.
 
     Args:
       learning_rate: c₁, a number or a traced scalar; the rate at the start.

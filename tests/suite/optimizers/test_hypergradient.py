@@ -158,12 +158,37 @@ def test_hdm_follows_the_paper():
 
 @pytest.mark.slow
 def test_rllc_with_the_gradient_as_memory_is_hdm():
+    """With M⁺ itself; a ridge is a smaller law rate. The guard against spikes does not act here."""
     exact = trajectory(rllc.lm_rllc("M(0.0)", 0.1, 0.5, epsilon=0))
     np.testing.assert_allclose(exact, trajectory(hdm(0.1, 0.5)), **ROUNDING)
     relaxed = trajectory(rllc.lm_rllc("M(0.0)", 0.1, 0.5, epsilon=1e-3))
     divided = trajectory(hdm(0.1, 0.5 / 1.001))  # the ridge of one unit only scales its law's rate
     np.testing.assert_allclose(relaxed, divided, **ROUNDING)
     assert np.abs(exact - relaxed).max() > 1e-6
+    usual = trajectory(rllc.lm_rllc("M(0.0)", 0.1, 0.5))  # its default is 1e-6 of |g|²
+    np.testing.assert_allclose(usual, trajectory(hdm(0.1, 0.5 / (1 + 1e-6))), **ROUNDING)
+
+
+@pytest.mark.slow
+def test_beyond_spikes_hdm_is_rllc_without_its_guard():
+    """A gradient 1,000 times the last: RLLC's law stays as it is unless told not to be careful."""
+    gradients = np.random.default_rng(0).normal(size=(12, 5))
+    gradients[6] = 1000 * gradients[5]
+
+    def path_of(tx):
+        with jax.enable_x64(True):
+            state, found = tx.init(jnp.zeros(5)), []
+            for g in gradients:
+                updates, state = tx.update(jnp.asarray(g), state)
+                found.append(updates)
+            return np.stack(found)
+
+    theirs = path_of(hdm(0.1, 0.5))
+    bare = path_of(rllc.lm_rllc("M(0.0)", 0.1, 0.5, epsilon=0, max_gradient_ratio=None))
+    np.testing.assert_allclose(bare, theirs, **ROUNDING)
+    guarded = path_of(rllc.lm_rllc("M(0.0)", 0.1, 0.5, epsilon=0))
+    np.testing.assert_allclose(guarded[:6], theirs[:6], **ROUNDING)
+    assert np.abs(theirs[6]).max() > 100 * np.abs(guarded[6]).max()
 
 
 def test_sgd_hd_follows_the_paper():
