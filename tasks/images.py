@@ -13,7 +13,7 @@ import optax
 from tasks import datasets
 from tasks.augmentation import Augmentation
 from tasks.canonical import CLASSES
-from tasks.modules import functions
+from tasks.modules import functions, in_parts
 from tasks.networks import MLP, Conv, ResNet20
 from tasks.task import Dataset, Metric, Task
 
@@ -78,6 +78,7 @@ def classification(
     name: str | None = None,
     augmentation: Augmentation | None = None,
     one_at_a_time: bool = False,
+    part_by_part: bool = False,
 ) -> Task:
     """A network that classifies the images of a data set, trained by the mean cross-entropy.
 
@@ -88,11 +89,14 @@ def classification(
       name: label in the records; data set and class of the network by default.
       augmentation: of the training images; None for none.
       one_at_a_time: see `tasks.Task`.
+      part_by_part: whether it is evaluated so (`modules.in_parts`); for networks without state.
 
     Raises:
       DataError: unknown data set.
     """
     init, apply = functions(network, datasets.find(dataset).image_shape)
+    if part_by_part:
+        apply = _parted(apply)
     augments = augmentation is not None and augmentation.active
     return Task(
         name=name or f"{dataset}_{type(network).__name__.lower()}",
@@ -105,6 +109,17 @@ def classification(
         one_at_a_time=one_at_a_time,
         batch_means=True,
     )
+
+
+def _parted(apply: Callable[..., Any]) -> Callable[..., Any]:
+    """`apply` of a module without state, evaluation going part by part."""
+
+    def parted(params, state, x, train):
+        if train:
+            return apply(params, state, x, train)
+        return in_parts(lambda part: apply(params, state, part, train)[0], x), state
+
+    return parted
 
 
 def cross_entropy(apply: Callable[..., Any]) -> Callable[..., Any]:

@@ -6,6 +6,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+PART = 16  # examples at a time, where a CPU evaluates a transformer: 4 to 12 times as fast as 512
+
 
 def functions(
     module: Any, shape: tuple[int, ...], dtype: Any = jnp.float32
@@ -36,3 +38,16 @@ def functions(
         return outputs.astype(jnp.float32), updated.get("batch_stats", state)
 
     return init, apply
+
+
+def in_parts(function: Callable[[Any], jax.Array], x: jax.Array) -> jax.Array:
+    """function(x), on a CPU part by part: activations of few examples stay in its cache.
+
+    Args:
+      function: (b, …) -> (b, …), example by example.
+      x: (b, …); where `PART` does not divide b it stays whole.
+    """
+    if jax.default_backend() != "cpu" or len(x) <= PART or len(x) % PART:
+        return function(x)
+    found = jax.lax.map(function, x.reshape(-1, PART, *x.shape[1:]))
+    return found.reshape(len(x), *found.shape[2:])

@@ -101,4 +101,6 @@ def vision_transformer(
     check_choices({"compute_dtype": compute_dtype, "fill": fill})
     augmentation = Augmentation(tuple(zoom), aspect, flip, rotation, fill)
     network = VisionTransformer(patch, width, layers, heads, compute_dtype)
-    return classification(network, dataset, name, augmentation, one_at_a_time=True)
+    return classification(
+        network, dataset, name, augmentation, one_at_a_time=True, part_by_part=True
+    )

@@ -12,7 +12,7 @@ import yaml
 
 import tasks
 from rllc.suite.engine import task_check
-from tasks import language
+from tasks import language, modules
 from tasks.sources import DataError
 
 CONF = Path(__file__).parents[2] / "conf" / "task"
@@ -58,7 +58,7 @@ def test_an_untrained_network_guesses(task, data):
 @pytest.mark.slow
 def test_evaluating_in_parts_changes_nothing(task, data):
     params, state = task.init(jax.random.key(0))
-    batch = {"x": data.train["x"][: 3 * language.PART]}
+    batch = {"x": data.train["x"][: 3 * modules.PART]}
     (_, (_, parts)), (_, (_, whole)) = (
         task.loss(params, state, batch, None, train) for train in (False, True)
     )

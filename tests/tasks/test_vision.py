@@ -11,7 +11,7 @@ import yaml
 
 import tasks
 from rllc.suite.engine import task_check
-from tasks import vision
+from tasks import modules, vision
 from tasks.images import METRICS
 from tasks.vision import VisionTransformer
 from tests.tasks.transformer_in_numpy import block_in_numpy, normed
@@ -133,6 +133,20 @@ def test_runs_batched_by_vmap_are_runs_alone(task):
     for i, alone in enumerate(map(gradient, params)):
         for a, b in zip(jax.tree.leaves(together), jax.tree.leaves(alone), strict=True):
             np.testing.assert_allclose(a[i], b, atol=1e-5 * float(jnp.abs(b).max()) + 1e-9)
+
+
+@pytest.mark.slow
+def test_evaluating_in_parts_changes_nothing(task):
+    params, state = task.init(jax.random.key(0))
+    batch = jax.tree.map(lambda a: a[: 3 * modules.PART], task.synthetic().train)
+    batch = task.prepare(batch, None)
+    (_, (_, parts)), (_, (_, whole)) = (
+        task.loss(params, state, batch, None, train) for train in (False, True)
+    )
+    for name in ("accuracy", "loss"):
+        np.testing.assert_allclose(parts[name], whole[name], rtol=1e-5)
+    traced = jax.make_jaxpr(lambda p: task.loss(p, state, batch, None, False))(params)
+    assert "scan[" in str(traced)
 
 
 @pytest.mark.slow
