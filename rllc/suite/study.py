@@ -16,7 +16,7 @@ import yaml
 from rllc.suite import looks
 from rllc.suite.metrics import CLASSIFICATION, Metric
 
-ROLES = ("tune", "final")
+ROLES = ("tune", "final", "untuned")
 KEYS = (
     "name", "tasks", "optimizers", "baselines", "protocol", "seeds", "titles", "leading", "styles",
     "budget", "conf",
@@ -58,7 +58,7 @@ class Study(NamedTuple):
       baselines: labels; the best of them is what the others are held against. Without any, the
         best other optimizer is.
       protocol: ``steps`` and ``batch_size`` of a full run.
-      seeds: of each role of `ROLES`.
+      seeds: of each role of `ROLES`; without ``untuned`` there are no such runs.
       grid_points: points of a whole tuning grid, by family; families not named have the most.
       families: family -> its name for people, of those that are spoken of as one.
       title: a task's name for people.
@@ -325,6 +325,11 @@ def _seeds(
         raise StudyError(
             f"{path}: seeds {', '.join(map(str, both))} serve both tune and final; final runs "
             "must not be those that chose the hyperparameters"
+        )
+    if both := sorted({*seeds["tune"], *seeds["final"]} & set(seeds.get("untuned", ()))):
+        raise StudyError(
+            f"{path}: seeds {', '.join(map(str, both))} serve untuned runs and others; a run at "
+            "both points would be recorded once"
         )
     return seeds
 

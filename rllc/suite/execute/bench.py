@@ -23,6 +23,7 @@ from rllc.suite.execute.session import Cell, Session
 from rllc.suite.plan import studies, sweep
 from rllc.suite.plan.configuration import Conf
 from rllc.suite.plan.studies import RECORDS, Entry, inside
+from rllc.suite.records.roles import UNTUNED
 from rllc.suite.show import aggregation, analysis
 from rllc.suite.show.analysis import Analysis
 from rllc.suite.study import Study, StudyError, check_local
@@ -32,10 +33,17 @@ PAGE = RESULTS / "page"
 
 
 class Work(NamedTuple):
-    """One (task, optimizer) of a study: its tuning grid, and how its final runs are planned."""
+    """One (task, optimizer) of a study.
+
+    Attributes:
+      grid: its tuning grid.
+      final: plans its final runs at what that chose.
+      untuned: its runs at the default point, None where the study asks for none.
+    """
 
     grid: Cell
     final: Callable[[dict[str, float]], Cell]
+    untuned: Cell | None = None
 
 
 def plan(
@@ -70,7 +78,11 @@ def _work(conf: Conf, study: Study, task: str, name: str, words: Sequence[str]) 
         seeds = study.seeds["final"]
         return Cell(task_name, label, sweep.cell_runs(conf, task, name, seeds, at, study.seeds))
 
-    return Work(Cell(task_name, label, runs), final)
+    seeds = study.seeds.get(UNTUNED, ())
+    at = [*words, f"role={UNTUNED}"]
+    others = sweep.cell_runs(conf, task, name, seeds, at, study.seeds, {}) if seeds else []
+    untuned = Cell(task_name, label, others) if others else None
+    return Work(Cell(task_name, label, runs), final, untuned)
 
 
 def run(
@@ -108,7 +120,7 @@ def run(
     with inside(folder):
         study, works = _planned(folder, conf, words)
         options = Options(folder=RECORDS, progress=progress, yes=yes, data_folder=data_folder)
-        session.checked([work.grid for work in works], options)
+        session.checked([cell for w in works for cell in (w.grid, w.untuned) if cell], options)
         for work in works:  # whether each has the metric that is to lead
             study.led(work.grid.task, execution.make_task(work.grid.runs[0]).metrics)
         if seconds is None:
@@ -197,9 +209,10 @@ def _train(work: Work, study: Study, spent: Session) -> bool:
     judged = study.with_metrics(metrics.by_task(loaded))
     choice = choose(work.grid, judged, loaded)
     spent.say(in_words(choice, work.grid, judged))
-    return choice is not None and spent.train(
+    done = choice is not None and spent.train(
         work.final(selection.hyper_of(choice.hyper)), "final "
     )
+    return done and (work.untuned is None or spent.train(work.untuned, "untuned "))
 
 
 def choose(cell: Cell, study: Study, loaded: Any) -> Any:

@@ -13,7 +13,7 @@ from rllc.suite import schedules
 from rllc.suite.choose import selection
 from rllc.suite.errors import PlanError, first_words
 from rllc.suite.plan.plan import Run, make_run
-from rllc.suite.records.roles import SEEDS
+from rllc.suite.records.roles import SEEDS, UNTUNED
 
 # Beside the configs of a checkout; an installed wheel has neither.
 CHOICES = Path(__file__).parents[3] / "results" / "tuning" / "choices.csv"
@@ -88,7 +88,8 @@ def untuned_note(cfgs: Sequence[DictConfig], tuned: Mapping[Any, Any] | None = N
     cells = {
         f"{label_of(cfg)} on {cfg.task.name}"
         for cfg in cfgs
-        if "auto" in [cfg.optimizer.get(key) for key in cfg.optimizer.traced]
+        if cfg.get("role") != UNTUNED
+        and "auto" in [cfg.optimizer.get(key) for key in cfg.optimizer.traced]
         and (cfg.task.name, label_of(cfg)) not in known
     }
     if not cells:

@@ -84,7 +84,8 @@ def make_run(
         files, whose content determines the run, wherever they lie.
       optimizer: config with ``_target_``, ``name``, ``traced`` and keyword arguments, those whose
         names the suite needs itself (`identity.RESERVED`) under ``arguments``; a traced value
-        ``auto`` is looked up in `tuned`, then in the config's ``untuned``.
+        ``auto`` is looked up in `tuned`, then in the config's ``untuned``. An untuned run takes the
+        latter alone.
       seed: an integer >= 0.
       protocol: overrides of `PROTOCOL`.
       tuned: tuned hyperparameters by (task name, optimizer name).
@@ -106,7 +107,10 @@ def make_run(
         raise PlanError(f"optimizer config {config.get('name', '')!r} lacks {', '.join(missing)}")
     _check_recordable(traced_names, config)
     shown = {key: config.pop(key) for key in traced_names}
-    shown = _resolve_auto(shown, config, str(task["name"]), tuned or {})
+    if role == roles.UNTUNED:
+        _check_untuned(shown, config)
+    known = {} if role == roles.UNTUNED else tuned or {}
+    shown = _resolve_auto(shown, config, str(task["name"]), known)
     config, values = _canonical(config, shown)
     traced = {key: _traced_value(key, value) for key, value in values.items()}
     if complaint := roles.complaint(role, _seed(seed), seeds):
@@ -272,6 +276,19 @@ def _resolve_auto(
             )
         out[key] = float(values[key]) if value == "auto" else value
     return out
+
+
+def _check_untuned(shown: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+    """Refuses an untuned run at another point than the config's ``untuned``."""
+    point = config.get("untuned") or {}
+    for key, value in shown.items():
+        if value != "auto" and key not in (config.get("grid") or {}):
+            continue
+        where = f"role=untuned: optimizer {config['name']}"
+        if point.get(key) is None:
+            raise PlanError(f"{where} has no untuned.{key}, its default value")
+        if value != "auto" and _number(key, value) != _number(key, point[key]):
+            raise PlanError(f"{where}: {key}={value!r} must be auto, its untuned {point[key]}")
 
 
 def _traced_value(key: str, value: Any) -> float | tuple[float, ...]:

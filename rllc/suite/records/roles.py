@@ -4,14 +4,18 @@
 - ``tune``: chooses hyperparameters, on validation data.
 - ``candidate``: likewise, of an optimizer that a search only tries (family `CANDIDATE`).
 - ``question``: asks what a setting does; neither chooses hyperparameters nor enters a table.
+- ``untuned``: as final, but at the values that the optimizer's config has under ``untuned``,
+  whatever tuning chose; stands beside the tuned numbers.
 
 Each role has seeds of its own, so that no final run shares one with the run that chose its rates.
+Questions may have those of untuned runs.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
-ROLES = ("final", "tune", "candidate", "question")
+UNTUNED = "untuned"
+ROLES = ("final", "tune", "candidate", "question", UNTUNED)
 CHOOSING = ("tune", "candidate")  # roles whose runs choose hyperparameters
 CANDIDATE = "candidate"  # family of what is only tried in a search, not a row of the tables
 
@@ -21,6 +25,7 @@ SEEDS: Mapping[str, range] = {
     "tune": range(100, 200),
     "candidate": range(100, 200),
     "question": range(200, 2**31),
+    UNTUNED: range(1000, 1100),
 }
 
 

@@ -28,9 +28,11 @@ from rllc.suite.study import Study
 from rllc.suite.table import Column, Table, csv_only, optimizer_column
 from rllc.suite.templates import render
 
+UNTUNED = ["untuned", "untuned_low", "untuned_high", "untuned_runs"]
 
-def ranking_table(study: Study, tasks: Sequence[str] = ()) -> Table:
-    """The columns of `ranking` over some tasks."""
+
+def ranking_table(study: Study, tasks: Sequence[str] = (), untuned: bool = False) -> Table:
+    """The columns of `ranking` over some tasks, `UNTUNED` with them where there are such runs."""
     saved, best = study.saved(tasks), "best baseline" if study.baselines else "best"
     return Table((
         *csv_only("reading", "over"), Column("rank", "rank"), optimizer_column(study),
@@ -38,6 +40,7 @@ def ranking_table(study: Study, tasks: Sequence[str] = ()) -> Table:
         Column("score", f"{saved} than {best} (%)",
                lambda row: with_interval(row.score, row.score_low, row.score_high, "+.1f")),
         *csv_only("score_low", "score_high"),
+        *(_UNTUNED if untuned else ()),
         Column("mean_rank", "mean rank", lambda row: with_interval(
             row.mean_rank, row.mean_rank_low, row.mean_rank_high, ".1f"
         )),
@@ -46,6 +49,15 @@ def ranking_table(study: Study, tasks: Sequence[str] = ()) -> Table:
                lambda row: f"{row.beats_best_baseline} of {row.tasks}"),
         Column("diverged_runs", "diverged runs"),
     ))  # fmt: skip
+
+
+_UNTUNED = (
+    Column(
+        "untuned", "untuned (%)",
+        lambda row: with_interval(row.untuned, row.untuned_low, row.untuned_high, "+.1f"),
+    ),
+    *csv_only(*UNTUNED[1:]),
+)  # fmt: skip
 
 
 class Field(NamedTuple):
@@ -108,6 +120,7 @@ def ranking(
     summary: pd.DataFrame,
     tasks: list[str],
     reading: str = HEADLINE,
+    untuned: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """The ranking of the optimizers measured on all of some tasks, best first (`ranking_table`).
 
@@ -120,11 +133,13 @@ def ranking(
       summary: from `readings.summarize`.
       tasks: one of `task_sets`.
       reading: stopping point.
+      untuned: as `rows`, of untuned runs; with any, `UNTUNED` are columns, too.
     """
     whole = field(study, rows, summary, reading)
     inside = np.isin(whole.tasks, tasks)
+    columns = ranking_table(study, untuned=untuned is not None and len(untuned) > 0)
     if not inside.any():
-        return ranking_table(study).empty()
+        return columns.empty()
     ranked = [o for o, row in enumerate(_measured(whole)[:, inside]) if row.all()]
     table = pd.DataFrame([_scored(whole, o, inside) for o in ranked])
     places = ["mean_rank", "mean_rank_low", "mean_rank_high"]
@@ -133,7 +148,41 @@ def ranking(
     table["diverged_runs"] = table.optimizer.map(_diverged(rows, reading, tasks))
     table = table.sort_values("score", ascending=False, kind="stable")
     table = table.assign(rank=range(1, len(table) + 1), reading=reading, over=" ".join(tasks))
-    return table[ranking_table(study).names].reset_index(drop=True)
+    if untuned is not None and len(untuned):
+        own = untuned_scores(study, whole, untuned[untuned.reading == reading], tasks)
+        table = table.merge(own, on="optimizer", how="left")
+    return table[columns.names].reset_index(drop=True)
+
+
+def untuned_scores(
+    study: Study, whole: Field, rows: pd.DataFrame, tasks: Sequence[str]
+) -> pd.DataFrame:
+    """Scores of untuned runs against the tuned best baselines, by optimizer.
+
+    Seeds are others than those of the tuned runs, so each run is held against the mean of its
+    task's best baseline.
+
+    Args:
+      study: whose metrics.
+      whole: of the tuned runs.
+      rows: of untuned runs, one reading.
+      tasks: an optimizer with untuned runs on all of them has a score.
+
+    Returns:
+      ``optimizer`` and `UNTUNED`.
+    """
+    at = [whole.tasks.index(task) for task in tasks]
+    names = study.row_order(rows.optimizer)
+    sign = np.array([study.leading(task).sign for task in tasks])[:, None]
+    value = sign * comparisons.scores(study, rows[rows.task.isin(tasks)], names, list(tasks))
+    base = np.array([_mean(whole.value[whole.optimizers.index(whole.best[i]), i]) for i in at])
+    score = 100 * (value - base[:, None]) / (whole.perfect[at] - base)[:, None]
+    found = [
+        (name, *stratified_interquartile_mean(each, comparisons.stream("untuned", name)))
+        for name, each in zip(names, score, strict=True)
+        if np.isfinite(each).any(axis=1).all()
+    ]
+    return pd.DataFrame(found, columns=["optimizer", *UNTUNED])
 
 
 def task_sets(study: Study, whole: Field) -> list[list[str]]:
@@ -235,5 +284,7 @@ def page(
     return render(
         __file__, "ranking.md", study=study, reading=reading, left_out=left_out,
         saved=study.saved(task for tasks, _ in ranked for task in tasks),
-        sections=[(tasks, rows, ranking_table(study, tasks)) for tasks, rows in ranked],
+        sections=[
+            (tasks, rows, ranking_table(study, tasks, "untuned" in rows)) for tasks, rows in ranked
+        ],
     )  # fmt: skip

@@ -18,18 +18,19 @@ READINGS = ("last", "validated", "best")
 HEADLINE = "validated"
 
 
-def final_runs(runs: pd.DataFrame, choices: pd.DataFrame) -> pd.DataFrame:
+def final_runs(runs: pd.DataFrame, choices: pd.DataFrame, role: str = "final") -> pd.DataFrame:
     """Runs whose role is final, at the chosen hyperparameters, of most steps.
 
     Args:
       runs: from `selection.default_variants`.
       choices: chosen rates. A cell without a choice (its tuning records are not here) takes the
         rates that most of its seeds used, and gets ``tuned`` false.
+      role: of the runs; those without tuning are ``untuned``.
 
     Returns:
       Rows of `runs`, one per cell and seed, with ``tuned``.
     """
-    final = runs[runs.role == "final"]
+    final = runs[runs.role == role]
     if final.empty:
         return final.assign(tuned=[])
     chosen = {(row.task, row.optimizer): row.hyper for row in choices.itertuples()}

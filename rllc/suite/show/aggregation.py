@@ -89,12 +89,16 @@ def _write_ranking(a: Analysis, folder: Path) -> None:
     """``ranking.csv`` holds every reading, ``ranking.md`` the headline."""
     rows, summary, left = from_whole_grids(a)
     sets = ranking.task_sets(a.study, ranking.field(a.study, rows, summary))
-    columns = ranking.ranking_table(a.study)
+    columns = ranking.ranking_table(a.study, untuned=len(a.untuned) > 0)
     ranked = [
-        ranking.ranking(a.study, rows, summary, tasks, r) for r in READINGS for tasks in sets
-    ]  # fmt: skip
+        ranking.ranking(a.study, rows, summary, tasks, r, a.untuned)
+        for r in READINGS
+        for tasks in sets
+    ]
     columns.to_csv(pd.concat(ranked) if ranked else columns.empty(), folder / "ranking.csv")
-    headline = [(tasks, ranking.ranking(a.study, rows, summary, tasks)) for tasks in sets]
+    headline = [
+        (tasks, ranking.ranking(a.study, rows, summary, tasks, untuned=a.untuned)) for tasks in sets
+    ]
     write_text(folder / "ranking.md", ranking.page(a.study, headline, left_out=left))
     _write_over_tasks(a, ranking.field(a.study, rows, summary), sets, folder)
 

@@ -7,7 +7,7 @@ import pandas as pd
 from rllc.suite import metrics
 from rllc.suite.choose import screens, selection, short_tuning
 from rllc.suite.choose.selection import Defaults
-from rllc.suite.records.roles import CANDIDATE
+from rllc.suite.records.roles import CANDIDATE, UNTUNED
 from rllc.suite.score import comparisons, provenance, readings, tuning_analysis
 from rllc.suite.show import tables
 from rllc.suite.study import Study
@@ -21,7 +21,7 @@ class Analysis(NamedTuple):
     Attributes:
       study: what was compared, with the metrics of the recorded tasks.
       records: anything with ``runs``, ``curves`` and ``laws(runs)``.
-      every: tidy runs of all variants, candidates of a search aside.
+      every: tidy runs of all variants, candidates of a search and untuned runs aside.
       candidates: tidy runs of the candidates of a search.
       runs: tidy runs with the default settings of their cell.
       points: grid points of the tuning runs with their lowest validation loss.
@@ -36,6 +36,7 @@ class Analysis(NamedTuple):
       timings: run time of training steps (`TIMINGS`), empty where not measured.
       screens: which screened grids may have dropped their best point (`screens.table`).
       early: what choosing rates before the end loses (`short_tuning.table`).
+      untuned: as `rows`, of the untuned runs.
     """
 
     study: Study
@@ -55,6 +56,7 @@ class Analysis(NamedTuple):
     timings: pd.DataFrame
     screens: pd.DataFrame
     early: pd.DataFrame
+    untuned: pd.DataFrame
 
 
 def analyse(
@@ -77,7 +79,7 @@ def analyse(
     study = study.with_metrics(metrics.by_task(records))
     tidy = selection.tidy(records.runs)
     searched = tidy.family == CANDIDATE
-    every = tidy[~searched].reset_index(drop=True)
+    every = tidy[~searched & (tidy.role != UNTUNED)].reset_index(drop=True)
     runs = selection.default_variants(every, defaults)
     if choices is None:
         choices = selection.chosen(study, runs, records.curves)
@@ -95,7 +97,16 @@ def analyse(
         pd.DataFrame(columns=TIMINGS) if timings is None else timings,
         checked,
         short_tuning.table(study, runs, records.curves),
+        _untuned(study, tidy, records.curves, defaults),
     )  # fmt: skip
+
+
+def _untuned(
+    study: Study, tidy: pd.DataFrame, curves: pd.DataFrame, defaults: Defaults | None
+) -> pd.DataFrame:
+    runs = selection.default_variants(tidy[tidy.role == UNTUNED], defaults)
+    nothing = pd.DataFrame(columns=selection.CHOICE_COLUMNS)
+    return readings.readings(study, readings.final_runs(runs, nothing, UNTUNED), curves)
 
 
 def _against(study: Study, rows: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
