@@ -26,7 +26,7 @@ devices.configure()
 from rllc.replication import paper  # noqa: E402
 from rllc.suite import metrics, records  # noqa: E402
 from rllc.suite.choose import wording  # noqa: E402
-from rllc.suite.execute import estimates, execution, launcher  # noqa: E402
+from rllc.suite.execute import estimates, execution, submission  # noqa: E402
 from rllc.suite.execute.execution import Options  # noqa: E402
 from rllc.suite.execute.parser import Parser  # noqa: E402
 from rllc.suite.plan import sweep  # noqa: E402
@@ -181,7 +181,7 @@ def train(runs: list[Run], execute: Options, what: str = "grid runs", processes:
         raise KeyboardInterrupt
     if apart:
         logs = {"folder": execute.folder.parent / "submitit"}
-        outcomes = launcher.submit(groups, execute, "local", logs, processes)
+        outcomes = submission.submit(groups, execute, "local", logs, processes)
     else:
         outcomes = execution.execute(groups, execute, announcer)
     if note := execution.diverged_note(outcomes):

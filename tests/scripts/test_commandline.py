@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from rllc.suite import records
-from rllc.suite.execute import execution, launcher
+from rllc.suite.execute import execution, launcher, submission
 from rllc.suite.plan import plan
 from rllc.suite.plan.commandline import quote_propagators
 
@@ -240,10 +240,10 @@ def test_few_groups_are_handed_over_at_once(tmp_path, monkeypatch):
                 file.write(f"end {group[0]}\n")
             return execution.Outcome(group)
 
-    monkeypatch.setattr(launcher, "_Work", Work)
+    monkeypatch.setattr(submission, "Work", Work)
     options = execution.Options(tmp_path / "records")
     parameters = {"folder": tmp_path / "logs"}
-    found = launcher.submit([["a"], ["b"]], options, "local", parameters, at_once=1)
+    found = submission.submit([["a"], ["b"]], options, "local", parameters, at_once=1)
     assert [outcome.runs for outcome in found] == [["a"], ["b"]]
     order = (tmp_path / "order").read_text().splitlines()
     assert order == ["start a", "end a", "start b", "end b"]

@@ -1,4 +1,5 @@
-"""Ctrl-C and SIGTERM take effect where nothing is lost, and are never swallowed.
+"""Ctrl-C, SIGTERM and a batch system's warning take effect where nothing is lost, and are never
+swallowed.
 
 An exception that a signal handler raises can surface anywhere: inside a call that owns the arrays
 of its carry, or inside a destructor, where Python drops it. So a handler only notes the signal, and
@@ -14,20 +15,22 @@ from typing import Any, NoReturn
 
 from rllc.suite.engine import warning_lines
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# What batch systems send, where they are told to, some time before they kill.
+WARNINGS = (signal.SIGUSR1, signal.SIGUSR2)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, *WARNINGS)
 _raised: list[int] = []  # by `stop` since `run` began: what was dropped is raised again
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM: what a cluster or a container sends before it kills."""
+    """SIGTERM, or a warning: what a cluster or a container sends before it kills."""
 
 
 def stop(signum: int, frame: Any = None) -> NoReturn:
     """A signal handler that ends what is going on.
 
     Raises:
-      Terminated: for SIGTERM.
-      KeyboardInterrupt: for any other.
+      Terminated: for any but Ctrl-C.
+      KeyboardInterrupt: for that.
     """
     del frame
     _raised.append(signum)
@@ -35,7 +38,13 @@ def stop(signum: int, frame: Any = None) -> NoReturn:
 
 
 def _end(signum: int) -> NoReturn:
-    raise Terminated if signum == signal.SIGTERM else KeyboardInterrupt
+    raise KeyboardInterrupt if signum == signal.SIGINT else Terminated(signum)
+
+
+def _leading(came: list[int]) -> int:
+    """Of several signals the one to end by: a warning, with which a preempted job gets SIGTERM,
+    before that, before Ctrl-C."""
+    return next(int(n) for n in reversed(SIGNALS) if n in came)
 
 
 @contextmanager
@@ -51,7 +60,7 @@ def deferred() -> Iterator[Callable[[], None]]:
         if waiting := came + _raised:
             came.clear()
             _raised.clear()
-            _end(waiting[0])
+            _end(_leading(waiting))
 
     here = threading.current_thread() is threading.main_thread()
     usual = {number: signal.getsignal(number) for number in SIGNALS if here}
@@ -67,7 +76,8 @@ def deferred() -> Iterator[Callable[[], None]]:
 
 
 def run(main: Callable[[], None], goes_on: str) -> None:
-    """Runs a script; a stop is one line, and the exit status that shells expect (130, 143).
+    """Runs a script; a stop is one line, and the exit status that shells expect (130 after Ctrl-C,
+    143 after SIGTERM, 138 or 140 after a warning).
 
     Args:
       main: the script.
@@ -83,17 +93,18 @@ def run(main: Callable[[], None], goes_on: str) -> None:
             main()
     except BaseException as error:
         # Another library may turn a stop into an error of its own.
-        terminated = isinstance(error, Terminated) or signal.SIGTERM in _raised
         if not (isinstance(error, KeyboardInterrupt) or _raised):
             raise
+        told = list(error.args) if isinstance(error, Terminated) else []
+        leading = _leading([*told, *_raised, signal.SIGINT])
         for number in SIGNALS:  # an impatient second one must not turn the line into a traceback
             signal.signal(number, signal.SIG_IGN)
         _raised.clear()
         with suppress(OSError, ValueError):
             sys.stdout.flush()
-            word = "terminated" if terminated else "interrupted"
+            word = "interrupted" if leading == signal.SIGINT else "terminated"
             print(f"\n{word}; {goes_on}", file=sys.stderr, flush=True)
-        sys.exit(128 + (signal.SIGTERM if terminated else signal.SIGINT))
+        sys.exit(128 + leading)
 
 
 def _quiet(usual: Callable[[Any], Any]) -> Callable[[Any], Any]:

@@ -92,6 +92,11 @@ class Outcome(NamedTuple):
     error: BaseException | None = None
 
 
+class GroupLost(Exception):
+    """A group whose process ended without an outcome; the message is one line that says which, why
+    and where its log is."""
+
+
 def prepare(runs: Sequence[Run], options: Options) -> list[list[Run]]:
     """Checks everything that can be checked before training, and groups what is to train.
 
@@ -174,7 +179,7 @@ def execute_group(
     """
     devices.configure()
     run = group[0]
-    label = f"{prefix}{run.task['name']} · {run.optimizer['name']} × {len(group)} runs"
+    label = prefix + label_of(group)
     try:
         with claims.claim(options.checkpoints, shard_name(group), wait, label) as got:
             if got == "no":
@@ -193,6 +198,11 @@ def execute_group(
         return Outcome(group, error=error)
 
 
+def label_of(group: list[Run]) -> str:
+    """A group, for people."""
+    return f"{group[0].task['name']} · {group[0].optimizer['name']} × {len(group)} runs"
+
+
 def _record_of(group: list[Run], folder: Path) -> Path | None:
     """The header of a group's own record, if it has one."""
     path = folder / str(group[0].task["name"]) / f"{shard_name(group)}.json"
@@ -201,7 +211,7 @@ def _record_of(group: list[Run], folder: Path) -> Path | None:
 
 def in_words(error: BaseException) -> str:
     """An error for people: the message, and for one that is not ours its type and traceback."""
-    if isinstance(error, PlanError | records.RecordsError):
+    if isinstance(error, PlanError | records.RecordsError | GroupLost):
         return str(error)
     return "\n".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", [])])
 

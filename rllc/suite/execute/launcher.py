@@ -1,40 +1,30 @@
 """Hydra launcher that trains the jobs of a multirun as few programs.
 
 Hydra hands over every job of a ``-m`` sweep at once. Jobs that differ only in traced numbers
-and seeds become one group; a group runs in this process, or through submitit in a process of
-its own (``executor: local``) or on a cluster (``executor: slurm``). A job whose configuration
-is wrong, or whose group fails, does not keep the others from finishing.
+and seeds become one group; a group runs in this process, or through submitit (`submission`) in a
+process of its own (``executor: local``) or on a cluster (``executor: slurm``). A job whose
+configuration is wrong, or whose group fails, does not keep the others from finishing.
 """
 
 import math
-import os
-import signal
 import sys
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
-from tqdm import tqdm
 
 from rllc.suite import metrics, records
 from rllc.suite.choose import selection
-from rllc.suite.engine import stopping
 from rllc.suite.errors import PlanError
-from rllc.suite.execute import estimates, execution, told
+from rllc.suite.execute import estimates, execution, submission, told
 from rllc.suite.execute.execution import Options, Outcome
 from rllc.suite.plan import configuration
 from rllc.suite.plan.plan import Run
 from rllc.suite.records import RecordsError
 from rllc.suite.study import Study
-
-SECONDS_BETWEEN_LOOKS = 0.2
-SECONDS_TO_STOP = 120.0  # a call of a program and a checkpoint take a few seconds
 
 
 class GroupedLauncher(Launcher):
@@ -87,8 +77,8 @@ class GroupedLauncher(Launcher):
             for job, run in good:
                 job.finish(run.name, errors.get(run.name), values.get(run.name, math.nan))
         failed = [job for job in jobs if job.status == JobStatus.FAILED]
-        for job in failed:
-            print(f"failed: {' '.join(job.words)}: {job.error}", file=sys.stderr)
+        for text in _failures(failed):
+            print(f"failed: {text}", file=sys.stderr)
         for text in dict.fromkeys(execution.in_words(job.error) for job in failed if job.error):
             if "\n" in text:  # not an error of ours: its traceback, once
                 print(text, file=sys.stderr)
@@ -130,7 +120,7 @@ class GroupedLauncher(Launcher):
             raise KeyboardInterrupt
         if self.executor == "inline":
             return execution.execute(groups, options, announcer)
-        return submit(groups, options, self.executor, self.submitit, self.at_once)
+        return submission.submit(groups, options, self.executor, self.submitit, self.at_once)
 
 
 def _compose_once(loader: Any) -> None:
@@ -170,6 +160,17 @@ class _Job(JobReturn):
         self.return_value = error or value
 
 
+def _failures(jobs: "Sequence[_Job]") -> list[str]:
+    """A line for each error: the job it befell, and how many more of its group."""
+    by_error: dict[int, list[_Job]] = {}
+    for job in jobs:
+        by_error.setdefault(id(job.error), []).append(job)
+    return [
+        " ".join(first.words) + (f" and {len(more)} more" if more else "") + f": {first.error}"
+        for first, *more in by_error.values()
+    ]
+
+
 def _values(names: Sequence[str], options: Options) -> dict[str, float]:
     """Best validation value of each run along its curve, so that less is better, as sweepers take
     it: of the loss of its task (`Study.loss`), infinite if it diverged."""
@@ -193,145 +194,3 @@ def _checked(runs: list[Run], options: Options) -> tuple[list[Run], dict[str, Ba
         except PlanError as error:
             refused |= {other.name: error for other in runs if other.group == run.group}
     return [run for run in runs if run.name not in refused], refused
-
-
-def submit(
-    groups: Sequence[list[Run]],
-    options: Options,
-    cluster: str,
-    parameters: dict[str, Any],
-    at_once: int | None = None,
-) -> list[Outcome]:
-    """Hands each group to submitit and waits for all.
-
-    Args:
-      groups: groups of runs.
-      options: the records folder must be one that the workers see.
-      cluster: ``local`` or ``slurm``.
-      parameters: of ``submitit.AutoExecutor``, ``folder`` included.
-      at_once: most groups handed over and not yet done; None for all.
-
-    Raises:
-      PlanError: there is no such cluster here, or it does not know a parameter.
-    """
-    import submitit
-
-    folder = Path(parameters.get("folder", "local/submitit"))
-    given = {k: v for k, v in parameters.items() if k != "folder" and v is not None}
-    try:
-        executor = submitit.AutoExecutor(folder=folder, cluster=cluster)
-        executor.update_parameters(**given)
-    except (RuntimeError, NameError) as error:
-        raise PlanError(f"hydra/launcher: submitit ({cluster}): {error}") from error
-    quiet = options._replace(
-        progress=False, folder=options.folder.absolute(), partial=options.checkpoints.absolute()
-    )
-    ours = cluster == "local" and "gpus_per_node" not in given
-    work = _Work(ours, os.environ.get("CUDA_VISIBLE_DEVICES"))
-    few = f", {at_once} at a time" if at_once and at_once < len(groups) else ""
-    print(f"{len(groups)} groups handed to submitit ({cluster}{few}); logs in {folder}")
-    jobs: list[Any] = []
-    with tqdm(total=len(groups), unit=" groups", disable=not options.progress) as bar:
-        try:
-            for group in groups:
-                _wait(jobs, (at_once or len(groups)) - 1, bar)
-                with stopping.deferred(), _no_ctrl_c():
-                    jobs.append(executor.submit(work, group, quiet))
-            _wait(jobs, 0, bar)
-        except KeyboardInterrupt:
-            with stopping.deferred():
-                _stop(jobs, cluster)
-            raise
-    return [_collect(job, group) for job, group in zip(jobs, groups, strict=True)]
-
-
-def _wait(jobs: Sequence[Any], most: int, bar: Any) -> None:
-    """Until at most so many jobs are not done; the bar shows how many are."""
-    while True:
-        done = sum(job.done() for job in jobs)
-        bar.update(done - bar.n)
-        if len(jobs) - done <= most:
-            return
-        time.sleep(SECONDS_BETWEEN_LOOKS)
-
-
-@contextmanager
-def _no_ctrl_c() -> Iterator[None]:
-    """Processes started in the block never see a terminal's Ctrl-C; ours comes after it.
-
-    submitit's local controller kills a group a second after one, before it has a checkpoint; we
-    tell the groups ourselves.
-    """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _stop(jobs: Sequence[Any], cluster: str) -> None:
-    """Tells the groups that are not done to save a checkpoint and end; waits for local ones."""
-    running = [job for job in jobs if not job.done()]
-    print(f"\nstopping {len(running)} groups …", file=sys.stderr, flush=True)
-    if cluster != "local":
-        for job in running:
-            job.cancel(check=False)
-        return
-    until = time.monotonic() + SECONDS_TO_STOP
-    while running and time.monotonic() < until:
-        for job in running:  # again and again: submitit ignores it until training has begun
-            _tell(job, signal.SIGTERM)
-        time.sleep(1.0)
-        running = [job for job in running if _lives(job)]
-    for job in running:
-        print(f"group of job {job.job_id} does not end", file=sys.stderr)
-
-
-def _lives(job: Any) -> bool:
-    return job._process is not None and job._process.poll() is None
-
-
-def _tell(job: Any, number: int) -> None:
-    if _lives(job):
-        job._process.send_signal(number)
-
-
-class _Work:
-    """Trains a group in a process that submitit started.
-
-    Attributes:
-      ours: use the GPUs of the process that handed it over. submitit's local executor hides all
-        GPUs, by CUDA_VISIBLE_DEVICES, unless it is given a number of them, and then it takes the
-        first of the machine.
-      visible: CUDA_VISIBLE_DEVICES of that process.
-    """
-
-    def __init__(self, ours: bool, visible: str | None):
-        self.ours, self.visible = ours, visible
-
-    def __call__(self, group: list[Run], options: Options) -> Outcome:
-        """The outcome of the group; a stop ends the process with status 143 or 130."""
-        if self.ours:
-            os.environ.pop("CUDA_VISIBLE_DEVICES", None)
-            if self.visible is not None:
-                os.environ["CUDA_VISIBLE_DEVICES"] = self.visible
-        found: list[Outcome] = []
-        stopping.run(
-            lambda: found.append(execution.execute_group(group, options)),
-            "the same command goes on from the last checkpoint",
-        )
-        return found[0]
-
-    def checkpoint(self, *arguments: Any) -> Any:
-        """What submitit hands over again after a time-out or a preemption: the same."""
-        from submitit.helpers import DelayedSubmission
-
-        return DelayedSubmission(self, *arguments)
-
-
-def _collect(job: Any, group: list[Run]) -> Outcome:
-    try:
-        outcome: Outcome = job.result()
-        return outcome
-    except Exception as error:
-        return Outcome(group, error=error)

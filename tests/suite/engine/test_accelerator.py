@@ -10,7 +10,7 @@ from jax import export
 
 import tasks
 from rllc.suite.engine import evaluation, program
-from rllc.suite.execute import execution, launcher
+from rllc.suite.execute import execution, submission, worker
 from rllc.suite.speed import batching
 
 pytestmark = pytest.mark.slow
@@ -103,7 +103,7 @@ def test_local_processes_see_our_gpus(visible, tmp_path, monkeypatch):
     if visible:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
 
-    class Looking(launcher._Work):
+    class Looking(worker.Work):
         """In a process of its own, which knows no patches of ours."""
 
         def __call__(self, group, options):
@@ -114,7 +114,7 @@ def test_local_processes_see_our_gpus(visible, tmp_path, monkeypatch):
             execution.execute_group = seen
             return super().__call__(group, options)
 
-    monkeypatch.setattr(launcher, "_Work", Looking)
+    monkeypatch.setattr(submission, "Work", Looking)
     options = execution.Options(tmp_path / "records")
-    (found,) = launcher.submit([[]], options, "local", {"folder": tmp_path / "logs"})
+    (found,) = submission.submit([[]], options, "local", {"folder": tmp_path / "logs"})
     assert found.error.args == (visible,)
