@@ -40,7 +40,7 @@ ifneq ($(strip $(UNKNOWN)),)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev data reproduce tune verify audit records tables report notebooks benchmark test test-fast torture test-learned docs lock lint format clean clean-local
+.PHONY: help setup dev data reproduce tune verify audit records tables report notebooks benchmark test test-fast torture test-slurm test-learned docs lock lint format clean clean-local
 
 .DEFAULT:
 	@echo "no target $@;$(call MEANT,$@,$(shell awk -F: '/^[a-z-]+:.*##/ { print $$1 }' $(MAKEFILE_LIST))) make help lists them" >&2; exit 2
@@ -107,6 +107,10 @@ test-fast: dev  ## run the tests that take less than about a second each
 
 torture: dev  ## inject thousands of faults, 20 minutes: ARGS="--only kills" for a part
 	$(RUN) -m tests.torture $(ARGS)
+
+test-slurm: dev  ## run sweeps on a Slurm of their own, some minutes (tests/slurm/install.sh installs it)
+	@command -v slurmctld >/dev/null || { echo "there is no Slurm here: tests/slurm/install.sh installs Debian's (as root)" >&2; exit 1; }
+	$(RUN) -m pytest -m minutes tests/slurm $(ARGS)
 
 test-learned: $(VENV)-learned/.done  ## run the learned_optimization tests against the real package
 	$(VENV)-learned/bin/python -m pytest tests/suite/adapters $(ARGS)

@@ -1,4 +1,4 @@
-"""A task whose steps take a fixed time, whatever the machine: a time limit then comes in mid-run."""
+"""A task whose steps take a fixed time, so that a time limit comes in mid-run anywhere."""
 
 import time
 from typing import Any

@@ -20,7 +20,10 @@ def as_before(monkeypatch):
         signal.signal(number, handler)
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("number", "status"),
+    [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGUSR1, 138), (signal.SIGUSR2, 140)],
+)
 @pytest.mark.parametrize("error", [SystemExit(1), AttributeError("no attribute")])
 def test_a_stop_that_became_another_error_is_still_a_stop(number, status, error, capsys):
     """As of Hydra, which composes its configuration in blocks that restore flags."""
@@ -34,6 +37,20 @@ def test_a_stop_that_became_another_error_is_still_a_stop(number, status, error,
         stopping.run(main, "go on")
     assert end.value.code == status
     assert capsys.readouterr().err.strip().endswith("; go on")
+
+
+def test_a_warning_counts_more_than_the_sigterm_before_it(capsys):
+    """A preempted job gets both, and is queued again for the warning only."""
+
+    def main():
+        with stopping.deferred() as check:
+            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(signal.SIGUSR2)
+            check()
+
+    with pytest.raises(SystemExit) as end:
+        stopping.run(main, "go on")
+    assert end.value.code == 128 + signal.SIGUSR2
 
 
 @pytest.mark.parametrize("error", [SystemExit(3), ValueError("x")])

@@ -73,7 +73,11 @@ def trained(folder):
 
 @pytest.mark.parametrize(
     ("number", "status", "word"),
-    [(signal.SIGTERM, 143, "terminated"), (signal.SIGINT, 130, "interrupted")],
+    [
+        (signal.SIGTERM, 143, "terminated"),
+        (signal.SIGINT, 130, "interrupted"),
+        (signal.SIGUSR2, 140, "terminated"),  # sbatch --signal=USR2@90
+    ],
 )
 def test_a_stop_saves_a_checkpoint_and_says_one_line(tmp_path, number, status, word):
     process = start(tmp_path, *LONG, program=("-c", DRIVER))
