@@ -146,7 +146,7 @@ def _stop(jobs: Sequence[Any], cluster: str) -> None:
         return
     until = time.monotonic() + SECONDS_TO_STOP
     while running and time.monotonic() < until:
-        for job in running:  # again and again: a process that is just starting may miss one
+        for job in running:  # again and again: submitit ignores it until training has begun
             _tell(job, signal.SIGTERM)
         time.sleep(1.0)
         running = [job for job in running if _lives(job)]

@@ -33,8 +33,7 @@ class Work:
             os.environ.pop("CUDA_VISIBLE_DEVICES", None)
             if self.visible is not None:
                 os.environ["CUDA_VISIBLE_DEVICES"] = self.visible
-        numbers = (signal.SIGTERM, *stopping.WARNINGS)
-        theirs: dict[int, Any] = {n: signal.signal(n, stopping.stop) for n in numbers}
+        theirs: dict[int, Any] = {n: signal.signal(n, stopping.stop) for n in stopping.WARNINGS}
         found: list[Outcome] = []
         try:
             stopping.run(
@@ -44,7 +43,7 @@ class Work:
             return found[0]
         except SystemExit as end:
             number = end.code - 128 if isinstance(end.code, int) else 0
-            if number not in stopping.WARNINGS or not callable(theirs[number]):
+            if not callable(theirs.get(number)):
                 raise
         finally:
             for n, handler in theirs.items():
