@@ -166,7 +166,8 @@ def _tell(job: Any, number: int) -> None:
 def _collect(job: Any, group: list[Run], options: Options) -> Outcome:
     """The outcome of a job, or what is known of one that left none."""
     try:
-        return job.result()
+        outcome: Outcome = job.result()
+        return outcome
     except Exception as error:
         saved = options.checkpoints / f"{shard_name(group)}.npz"
         on = (
