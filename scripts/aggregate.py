@@ -12,13 +12,18 @@ import pandas as pd
 ROOT = Path(__file__).resolve().parent.parent
 from rllc.replication import aggregation, analysis, closing, quadratic_page, readme  # noqa: E402
 from rllc.replication.analysis import Replication  # noqa: E402
-from rllc.suite import records  # noqa: E402
+from rllc.replication.paper import STUDY  # noqa: E402
+from rllc.suite import plotting, records  # noqa: E402
 from rllc.suite.choose import selection  # noqa: E402
+from rllc.suite.drawing import Drawer, Save  # noqa: E402
+from rllc.suite.engine.devices import cache_folder  # noqa: E402
 from rllc.suite.execute.parser import Parser  # noqa: E402
 from rllc.suite.plan import configuration  # noqa: E402
 from rllc.suite.plan.configuration import Conf  # noqa: E402
 from rllc.suite.plan.plan import PlanError, Run  # noqa: E402
+from rllc.suite.show import analysis as suite_analysis  # noqa: E402
 from rllc.suite.show.aggregation import three_columns  # noqa: E402
+from rllc.suite.show.analysis import Analysis  # noqa: E402
 
 CONF = Conf(ROOT / "conf")
 RESULTS = ROOT / "results"
@@ -80,22 +85,46 @@ def local(folder: Path, output: Path, shared: Path = RESULTS) -> None:
       output: where its tables and figures go.
       shared: the committed results.
     """
-    theirs = committed(shared / "records", shared)
     loaded = records.load(folder)
     choices = selection.read_choices(shared / "tuning" / "choices.csv")
     ours = analysis.analyse(loaded, choices, default_variants(loaded.runs))
-    if len(ours.measured.final):
-        aggregation.write_tables(ours, output)
-        aggregation.write_figures(ours, output, empty=False)
-    print(three_columns(ours.measured, theirs.measured))
-    if len(ours.measured.final):
-        print("", *closing.lines(ours, theirs, str(output)), sep="\n")
+    a = ours.measured
+    if a.final.empty:
+        print(three_columns(a, a))
+        return
+    aggregation.write_tables(ours, output)
+    aggregation.write_figures(ours, output, empty=False)
+    theirs = on_tasks(set(a.final.task), shared / "records")
+    print(three_columns(a, theirs))
+    print("", *closing.lines(a, theirs, str(output)), sep="\n")
 
 
-def quadratic_map(folder: Path) -> list[Path]:
+def on_tasks(tasks: set[str], folder: Path) -> Analysis:
+    """Analysis of the records of some tasks, without what only the paper's report asks."""
+    headers = [path for task in sorted(tasks) for path in sorted((folder / task).glob("*.json"))]
+    loaded = records.load(folder, headers)
+    return suite_analysis.analyse(STUDY, loaded, None, default_variants(loaded.runs))
+
+
+def quadratic_map(folder: Path, save: Save = plotting.save) -> list[Path]:
     """Rebuilds what follows from the runs of scripts/quadratic_map.py; its figures, if any."""
     runs = folder / "runs.csv"
-    return quadratic_page.write(runs, folder) if runs.exists() else []
+    return quadratic_page.write(runs, folder, save) if runs.exists() else []
+
+
+def write(folder: Path, output: Path, drawer: Drawer) -> tuple[Replication, list[Path]]:
+    """Writes everything that follows from some records; returns the analysis and the figures."""
+    with drawer:
+        drawn = quadratic_map(output / "quadratics", drawer.save)
+        found = committed(folder, output)
+        drawn += aggregation.write_figures(found, output, save=drawer.save)
+        choices = output / "tuning" / "choices.csv"
+        selection.write_choices(found.measured.choices, choices)
+        aggregation.write_tables(found, output)
+        aggregation.write_report(found, output)
+        if output.resolve() == RESULTS.resolve():
+            readme.update(ROOT / "README.md", found)
+    return found, drawn
 
 
 def main() -> None:
@@ -107,7 +136,12 @@ def main() -> None:
         "--local", type=records.folder, metavar="FOLDER",
         help="this machine's results: records in FOLDER/records, output to FOLDER/results",
     )  # fmt: skip
+    parser.add_argument(
+        "--redraw", action="store_true",
+        help="draw all figures, also those whose files are there and show the same already",
+    )  # fmt: skip
     arguments = parser.parse_args()
+    pd.options.mode.string_storage = "python"  # Arrow's are slower where tables are small and many
     try:
         if arguments.local:
             here = arguments.local
@@ -116,19 +150,13 @@ def main() -> None:
             local(here / "records", here / "results", arguments.output)
             return
         check_places(arguments.records, arguments.output)
-        found = committed(arguments.records, arguments.output)
-        selection.write_choices(found.measured.choices, arguments.output / "tuning" / "choices.csv")
-        aggregation.write_tables(found, arguments.output)
-        aggregation.write_report(found, arguments.output)
-        drawn = aggregation.write_figures(found, arguments.output)
-        drawn += quadratic_map(arguments.output / "quadratics")
-        if arguments.output.resolve() == RESULTS.resolve():
-            readme.update(ROOT / "README.md", found)
+        drawer = Drawer(cache_folder() / "figures.json", arguments.redraw)
+        found, drawn = write(arguments.records, arguments.output, drawer)
     except (PlanError, records.RecordsError, OSError) as error:
         sys.exit(f"error: {error}")
     print(
         f"{len(found.measured.runs)} runs: tables, report and {len(drawn)} figure files "
-        f"in {arguments.output}"
+        f"in {arguments.output}, {drawer.drawn} of {len(drawn) // 2} figures drawn anew"
     )
 
 

@@ -35,6 +35,8 @@ from rllc.replication.law_rates import LAW_RATES
 from rllc.replication.paper import STUDY
 from rllc.replication.question_verdicts import ANSWERS
 from rllc.replication.search import STANDING
+from rllc.suite import plotting
+from rllc.suite.drawing import Save
 from rllc.suite.score.provenance import short_grids
 from rllc.suite.show import aggregation
 from rllc.suite.show.aggregation import write_text
@@ -147,6 +149,8 @@ def _law_figure(a: Analysis, task: str) -> Figure:
     return law_figures.figure2(a.records, a.final, task, note=note)
 
 
-def write_figures(r: Replication, output: Path, empty: bool = True) -> list[Path]:
+def write_figures(
+    r: Replication, output: Path, empty: bool = True, save: Save = plotting.save
+) -> list[Path]:
     """Draws everything under ``output/figures`` as PNG and PDF; returns the paths."""
-    return aggregation.write_figures(all_figures(r), output, captions.caption, empty)
+    return aggregation.write_figures(all_figures(r), output, captions.caption, empty, save)

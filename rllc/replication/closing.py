@@ -3,14 +3,15 @@
 import pandas as pd
 
 from rllc.replication import paper
-from rllc.replication.analysis import Replication
 from rllc.suite.choose.selection import CELL
 from rllc.suite.markdown import counted
 from rllc.suite.score.readings import HEADLINE
 from rllc.suite.score.statistics import pooled_std
+from rllc.suite.show.analysis import Analysis
+from rllc.suite.study import Study
 
 
-def lines(ours: Replication, theirs: Replication, where: str) -> list[str]:
+def lines(ours: Analysis, theirs: Analysis, where: str) -> list[str]:
     """What was trained here, how it agrees with the paper and the committed results, where it is.
 
     Two means agree if they are no further apart than the study's tolerance, or than two deviations
@@ -21,13 +22,12 @@ def lines(ours: Replication, theirs: Replication, where: str) -> list[str]:
       theirs: of the committed ones.
       where: folder of the tables and figures.
     """
-    a = ours.measured
-    cells = a.cells[a.cells.reading == HEADLINE]
-    known = cells[cells[f"{a.study.source}_{_name(ours)}"].notna()]
-    same = _same(cells, theirs.measured.cells, ours)
+    cells = ours.cells[ours.cells.reading == HEADLINE]
+    known = cells[cells[f"{ours.study.source}_{_name(ours.study)}"].notna()]
+    same = _same(cells, theirs.cells, ours.study)
     tasks = counted(cells.task.nunique(), "task")
     return [
-        f"trained: {counted(len(a.final), 'final run')} in {counted(len(cells), 'cell')} "
+        f"trained: {counted(len(ours.final), 'final run')} in {counted(len(cells), 'cell')} "
         f"of {tasks} (the paper has {len(paper.cells())} cells)",
         f"agreement: {known.agrees.sum()} of {counted(len(known), 'cell')} with the paper, "
         f"{same.sum()} of {len(same)} with our committed results",
@@ -35,14 +35,13 @@ def lines(ours: Replication, theirs: Replication, where: str) -> list[str]:
     ]
 
 
-def _name(r: Replication) -> str:
-    study = r.measured.study
+def _name(study: Study) -> str:
     return study.leading(study.tasks[0]).name
 
 
-def _same(ours: pd.DataFrame, theirs: pd.DataFrame, r: Replication) -> pd.Series:
+def _same(ours: pd.DataFrame, theirs: pd.DataFrame, study: Study) -> pd.Series:
     """Whether each cell that both have agrees."""
-    study, column = r.measured.study, f"test_{_name(r)}"
+    column = f"test_{_name(study)}"
     both = ours.merge(theirs[theirs.reading == HEADLINE], on=CELL, suffixes=("", "_theirs"))
     gaps = (both[f"{column}_mean"] - both[f"{column}_mean_theirs"]).abs()
     pairs = zip(

@@ -10,6 +10,7 @@ import pandas as pd
 from rllc.replication import quadratic_figures, quadratics
 from rllc.replication.paper import pretty
 from rllc.suite import plotting
+from rllc.suite.drawing import Save
 from rllc.suite.markdown import MISSING, markdown_table, shown, span, with_interval
 from rllc.suite.show.aggregation import write_text
 from rllc.suite.templates import render
@@ -18,8 +19,10 @@ RIGHT = 2.0  # an effective rate within this factor of momentum's is right
 DECAY = 0.9  # of M(0.9)
 
 
-def write(runs_file: Path, folder: Path) -> list[Path]:
+def write(runs_file: Path, folder: Path, save: Save = plotting.save) -> list[Path]:
     """Writes tables, figures and page of a file of runs; returns the figures' paths.
+
+    `save` draws a figure.
 
     Raises:
       RecordsError: the file cannot be used.
@@ -31,8 +34,8 @@ def write(runs_file: Path, folder: Path) -> list[Path]:
     quadratics.OFF.to_csv(off, folder / "off.csv", fine=True)
     text = page(runs, cells, off, runs_file.read_text(encoding="utf-8"))
     write_text(folder / "README.md", text)
-    figures = plotting.save(quadratic_figures.map_figure(cells, winners), folder / "map")
-    return figures + plotting.save(quadratic_figures.law_figure(off), folder / "law")
+    figures = save(quadratic_figures.map_figure(cells, winners), folder / "map")
+    return figures + save(quadratic_figures.law_figure(off), folder / "law")
 
 
 def page(runs: pd.DataFrame, cells: pd.DataFrame, off: pd.DataFrame, source: str) -> str:

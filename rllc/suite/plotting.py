@@ -119,6 +119,11 @@ def legend_below(
     )  # fmt: skip
 
 
+def files(path: Path) -> list[Path]:
+    """What `save` writes."""
+    return [path.with_name(f"{path.name}.{kind}") for kind in ("png", "pdf")]
+
+
 def save(figure: Figure, path: Path) -> list[Path]:
     """Writes PNG and PDF without dates or versions, so that the same figure gives the same bytes.
 
@@ -127,12 +132,26 @@ def save(figure: Figure, path: Path) -> list[Path]:
       path: without a suffix.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    png, pdf = path.with_name(f"{path.name}.png"), path.with_name(f"{path.name}.pdf")
+    png, pdf = files(path)
     with mpl.rc_context(RC):
         FigureCanvasAgg(figure)
+        _lay_out(figure)
         figure.savefig(png, metadata={"Software": None})
-        figure.set_layout_engine("none")  # keeps the layout just made, which takes most of the time
         FigureCanvasPdf(figure)
         dateless = {"CreationDate": None, "Producer": None, "Creator": None}
         figure.savefig(pdf, metadata=dateless)
     return [png, pdf]
+
+
+def _lay_out(figure: Figure) -> None:
+    """Places the axes once, as `savefig` would, and for good.
+
+    It would draw the whole figure to do so, for every file: half of the time of both.
+    """
+    engine, dpi = figure.get_layout_engine(), figure.dpi
+    if engine is None:
+        return
+    figure.dpi = RC["savefig.dpi"]
+    engine.execute(figure)
+    figure.dpi = dpi
+    figure.set_layout_engine(None)

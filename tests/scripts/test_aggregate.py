@@ -61,8 +61,9 @@ def results(tmp_path):
 
 
 @pytest.fixture(autouse=True)
-def two_figures(monkeypatch):
+def two_figures(monkeypatch, tmp_path):
     """Two figures stand for all of them, which take seconds (see test_figures)."""
+    monkeypatch.setenv("RLLC_CACHE", str(tmp_path / "cache"))
     whole = aggregation.all_figures
     names = ("figure2", "figure4")
     few = lambda *arguments: {name: whole(*arguments)[name] for name in names}  # noqa: E731
@@ -87,6 +88,11 @@ def test_everything_is_rebuilt_byte_for_byte(results, monkeypatch, capsys):
         path.unlink()
     call(monkeypatch, *arguments)
     assert {p: p.read_bytes() for p in (written | pictures)} == written | pictures
+    assert "2 of 2 figures drawn anew" in capsys.readouterr().out
+    call(monkeypatch, *arguments)
+    assert "0 of 2 figures drawn anew" in capsys.readouterr().out
+    call(monkeypatch, *arguments, "--redraw")
+    assert "2 of 2 figures drawn anew" in capsys.readouterr().out
 
 
 @pytest.mark.slow

@@ -117,6 +117,9 @@ def test_untuned_rates_are_said(tmp_path, inside, words, told, flag):
         (["optimizer.learning_rate=nan"], "must be finite"),
         (["optimizer.initial_law=[1,2,3]"], "initial_law"),
         (["group_size=0"], "group_size=0"),
+        (["devices=auto"], "must have the keys run, data, fsdp"),
+        (["devices.data=0"], "devices.data=0 must be auto or a positive integer"),
+        (["devices.fsdp=64"], "devices.fsdp=64: that takes 64 devices, here are"),
         (
             ["protocol.steps=999999999999"],
             "999999999999 is more than the 2147483647",
@@ -338,3 +341,16 @@ def test_a_sweep_composes_every_job_once(tmp_path):
         env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'scripts'}"},
     )  # fmt: skip
     assert "composed 4" in done.stdout, done.stderr
+
+
+@pytest.mark.slow
+def test_the_language_model_trains_in_shards_on_eight_devices(tmp_path, monkeypatch):
+    """The command of examples/language/README.md, on synthetic data; the run keeps its name."""
+    monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
+    words = ["task=text/sympy_lm_small", "optimizer=m_0.9_m_0.0", "task.context=16"]
+    done = train(tmp_path, *words, "devices.fsdp=8", "protocol.eval_every=4")
+    assert done.returncode == 0, done.stderr
+    header = json.loads(next((tmp_path / "records").glob("*/*.json")).read_text())
+    assert header["devices"] == {"run": 1, "data": 1, "fsdp": 8}
+    again = train(tmp_path, *words, "protocol.eval_every=4")
+    assert "is already recorded" in again.stdout

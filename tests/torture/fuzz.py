@@ -63,6 +63,7 @@ KEYS = (
     "optimizer._target_", "optimizer.id", "+optimizer.arguments", "optimizer.canonical",
     "protocol.steps", "protocol.batch_size", "protocol.eval_every", "protocol.law_every",
     "protocol.data", "+protocol.x", "seed", "role", "group_size", "force", "records",
+    "devices", "devices.data",
     "task.name", "task._target_", "task.initialisation", "task.pooling", "+task.x", "+x", "~seed",
     "~optimizer", "++seed", "hydra.x", "", "seed.x", "task",
 )  # fmt: skip

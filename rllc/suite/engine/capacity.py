@@ -82,6 +82,12 @@ def bytes_per_run(run: Run, task: Any, data: Any) -> tuple[int, int]:
     return kept, gradients + 4 * activations
 
 
+def parameter_bytes(task: Any) -> int:
+    """Memory of one run's parameters."""
+    params, _ = jax.eval_shape(task.init, jax.random.key(0))
+    return sum(map(_bytes, jax.tree.leaves(params)))
+
+
 def _bytes(value: Any) -> int:
     return (
         int(np.prod(value.shape)) * value.dtype.itemsize if hasattr(value.dtype, "itemsize") else 0

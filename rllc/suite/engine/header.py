@@ -12,6 +12,7 @@ import jax
 
 from rllc.suite import metrics
 from rllc.suite.engine import devices
+from rllc.suite.engine.layout import Split
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy")
 
@@ -51,6 +52,7 @@ def describe(trainer: Any) -> dict[str, Any]:
             "startup": round(trainer.startup_seconds, 2),
         },
         "runs_in_program": trainer.layout.seeds * trainer.layout.points,
+        "devices": {name: getattr(trainer.layout, name) for name in Split._fields},
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
 

@@ -1,4 +1,4 @@
-"""One group of runs as one compiled program: scan over steps, runs batched, sharded.
+"""One group of runs as one compiled program: scan over steps, runs batched, split over devices.
 
 Axes: s seeds, r runs that share a seed (and so their batches), k values of a probe, c steps of a
 chunk, b batch. Carries and hyperparameters have leading axes (s, r). The batch of a seed is
@@ -13,48 +13,12 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
-from jax.sharding import Mesh, PartitionSpec
+from jax.sharding import PartitionSpec
 
 from rllc.suite.engine import evaluation, optimizers
 from rllc.suite.engine.batching import AUGMENTATION, EVALUATION, INIT, NOISE, ORDER, stream_key
-
-
-class Layout(NamedTuple):
-    """How (s, r) runs are laid on devices: padded shape and the sharded axis (0 or 1)."""
-
-    seeds: int
-    points: int
-    axis: int
-    devices: int
-
-    @classmethod
-    def choose(cls, seeds: int, points: int, devices: int) -> "Layout":
-        """The layout with the fewest runs on the busiest device; padding runs count."""
-        options = []
-        for count in range(1, devices + 1):
-            padded_s, padded_r = -(-seeds // count) * count, -(-points // count) * count
-            options.append(cls(padded_s, points, 0, count))
-            options.append(cls(seeds, padded_r, 1, count))
-        return min(options, key=lambda o: (o.seeds * o.points // o.devices, o.devices, o.axis))
-
-    def pad(self, array: np.ndarray) -> np.ndarray:
-        """Repeats the last seed and the last point up to the padded (s, r)."""
-        widths = [(0, self.seeds - array.shape[0]), (0, self.points - array.shape[1])]
-        return np.pad(array, widths + [(0, 0)] * (array.ndim - 2), mode="edge")
-
-    def mesh(self) -> Mesh:
-        """The devices of this layout as a one-axis mesh."""
-        return Mesh(np.array(jax.devices()[: self.devices]), ("runs",))
-
-    def spec(self, before: int = 0) -> PartitionSpec:
-        """Partition of an array whose (s, r) axes come after `before` others."""
-        return PartitionSpec(*[None] * (before + self.axis), "runs")
-
-    def seed_spec(self, before: int = 0) -> PartitionSpec:
-        """Partition of an array that has the s axis but no r axis."""
-        return self.spec(before) if self.axis == 0 else PartitionSpec()
+from rllc.suite.engine.layout import Layout
 
 
 class Program(NamedTuple):
@@ -107,19 +71,22 @@ def build(
         function: Callable[..., Any], in_specs: Any, out_specs: Any, donate: tuple[int, ...] = ()
     ) -> Callable[..., Any]:
         mapped = jax.shard_map(
-            function, mesh=mesh, in_specs=in_specs, out_specs=out_specs, check_vma=False
-        )
+            function, mesh=mesh, in_specs=in_specs, out_specs=out_specs, check_vma=False,
+            axis_names=layout.by_hand,
+        )  # fmt: skip
         return jax.jit(mapped, donate_argnums=donate)
 
-    init = sharded(_init(task, optimizer), (seeds, runs), runs)
+    init = sharded(_init(task, optimizer, layout), (seeds, runs), runs)
     log = (layout.spec(1), layout.spec(1))
     train = sharded(
-        _train(task, sample, optimizer, over),
+        _train(task, sample, optimizer, over, layout),
         (runs, log, runs, seeds, everywhere, layout.seed_spec(1), *[everywhere] * 3),
         (runs, log),
         donate=(0, 1),
     )
-    evaluate = sharded(_evaluate(task, optimizer, over), (runs, everywhere, everywhere), runs)
+    evaluate = sharded(
+        _evaluate(task, optimizer, over, layout), (runs, everywhere, everywhere), runs
+    )
     shape = (chunk, layout.seeds, layout.points)
 
     def empty_log() -> tuple[jax.Array, dict[str, jax.Array]]:
@@ -129,7 +96,7 @@ def build(
     return Program(init, train, evaluate, empty_log)
 
 
-def _init(task: Any, optimizer: dict[str, Any]) -> Callable[..., Any]:
+def _init(task: Any, optimizer: dict[str, Any], layout: Layout) -> Callable[..., Any]:
     def start(params: Any, state: Any, hyper: Any) -> Any:
         return params, state, optimizers.build(optimizer, hyper).init(params)
 
@@ -138,7 +105,7 @@ def _init(task: Any, optimizer: dict[str, Any]) -> Callable[..., Any]:
             params, state = task.init(stream_key(seed, INIT))
             return jax.vmap(start, in_axes=(None, None, 0))(params, state, hyper)
 
-        return jax.vmap(one_seed)(seeds, hyper)
+        return layout.kept(jax.vmap(one_seed)(seeds, hyper))
 
     return init
 
@@ -168,13 +135,17 @@ def in_turn(function: Callable[..., Any], in_axes: Sequence[int | None]) -> Call
 
 
 def train_step(
-    task: Any, optimizer: dict[str, Any], carry: Any, batch: Any, key: jax.Array, hyper: Any
-) -> tuple[Any, tuple[jax.Array, dict[str, jax.Array]]]:
-    """One step of one run: carry = (params, state, opt_state) -> (carry, (loss, probes))."""
+    task: Any, optimizer: dict[str, Any], carry: Any, batch: Any, key: jax.Array, hyper: Any,
+    gathered: Callable[[Any], Any] = lambda params: params,
+) -> tuple[Any, tuple[jax.Array, dict[str, jax.Array]]]:  # fmt: skip
+    """One step of one run: carry = (params, state, opt_state) -> (carry, (loss, probes)).
+
+    `gathered` makes parameters that are split over devices whole (see `Layout.gathered`).
+    """
     params, state, opt_state = carry
 
     def loss_of(params: Any) -> tuple[jax.Array, Any]:
-        loss, (new_state, _) = task.loss(params, state, batch, key, True)
+        loss, (new_state, _) = task.loss(gathered(params), state, batch, key, True)
         return loss, new_state
 
     (loss, state), gradients = jax.value_and_grad(loss_of, has_aux=True)(params)
@@ -189,9 +160,10 @@ def _train(
     sample: Callable[..., Any] | None,
     optimizer: dict[str, Any],
     over: Callable[..., Any],
+    layout: Layout,
 ) -> Callable[..., Any]:
     def one_run(carry: Any, batch: Any, key: jax.Array, hyper: Any) -> Any:
-        return train_step(task, optimizer, carry, batch, key, hyper)
+        return train_step(task, optimizer, carry, batch, key, hyper, layout.gathered)
 
     def one_seed(
         carry: Any, hyper: Any, seed: jax.Array, examples: Any, indices: Any, step: jax.Array
@@ -201,7 +173,7 @@ def _train(
             for stream in (ORDER, AUGMENTATION, NOISE)
         )
         batch = sample(order, step) if sample else jax.tree.map(lambda a: a[indices], examples)
-        batch = task.prepare(batch, augmentation)
+        batch = layout.part(task.prepare(layout.part(batch), augmentation))
         return over(one_run, (0, None, None, 0))(carry, batch, noise, hyper)
 
     def train(
@@ -221,6 +193,7 @@ def _train(
             carry, found = over(one_seed, (0, 0, 0, None, 0, None))(
                 carry, hyper, seeds, examples, now, first + i
             )
+            carry = layout.kept(carry)
             return carry, jax.tree.map(lambda noted, value: noted.at[i].set(value), log, found)
 
         return jax.lax.fori_loop(start, stop, body, (carry, log))
@@ -228,13 +201,15 @@ def _train(
     return train
 
 
-def _evaluate(task: Any, optimizer: dict[str, Any], over: Callable[..., Any]) -> Callable[..., Any]:
+def _evaluate(
+    task: Any, optimizer: dict[str, Any], over: Callable[..., Any], layout: Layout
+) -> Callable[..., Any]:
     parameters_of = optimizers.evaluation_parameters(optimizer)
 
     def one_run(
         params: Any, state: Any, batch: Any, known: jax.Array, key: jax.Array
     ) -> dict[str, Any]:
-        _, (_, metrics) = task.loss(params, state, batch, key, False)
+        _, (_, metrics) = task.loss(layout.gathered(params), state, batch, key, False)
         return {name: evaluation.block_sums(value, known) for name, value in metrics.items()}
 
     def evaluate(carry: Any, batches: Any, known: jax.Array) -> Any:
@@ -246,7 +221,8 @@ def _evaluate(task: Any, optimizer: dict[str, Any], over: Callable[..., Any]) ->
         def call(numbered: tuple[jax.Array, Any, jax.Array]) -> Any:
             number, batch, known = numbered
             key = jax.random.fold_in(stream_key(0, EVALUATION), number)
-            return over_runs(params, state, task.prepare(batch, None), known, key)
+            batch = layout.part(task.prepare(layout.part(batch), None))
+            return over_runs(params, state, batch, known, key)
 
         numbers = jnp.arange(len(jax.tree.leaves(batches)[0]))
         return jax.tree.map(_blocks_last, jax.lax.map(call, (numbers, batches, known)))

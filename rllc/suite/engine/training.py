@@ -30,11 +30,13 @@ from rllc.suite.engine import (
     optimizers,
     resuming,
     sources,
+    splitting,
     stopping,
 )
 from rllc.suite.engine.batching import batch_indices, example_count
+from rllc.suite.engine.layout import Layout, Split
 from rllc.suite.engine.notes import Notes
-from rllc.suite.engine.program import Layout, build
+from rllc.suite.engine.program import build
 from rllc.suite.engine.watching import NOBODY, Watcher
 from rllc.suite.plan.plan import Run, shard_name
 
@@ -57,12 +59,15 @@ class Trainer:
 
     over: Callable[..., Any] | None = None
 
-    def __init__(self, runs: list[Run], task: Any, data: Any, evaluate: bool = True):
+    def __init__(
+        self, runs: list[Run], task: Any, data: Any, evaluate: bool = True,
+        split: Split = splitting.AUTO,
+    ):  # fmt: skip
         self.runs, self.task, self.data = runs, task, data
         self.protocol = runs[0].protocol
         self.seeds = sorted({run.seed for run in runs})
         self.shape = (len(self.seeds), len(runs) // len(self.seeds))
-        self.layout = Layout.choose(*self.shape, len(jax.devices()))
+        self.layout = splitting.layout(split, runs[0], self.shape, task, data)
         self.marks = _marks(self.protocol)
         started = time.perf_counter()
         self._prepare()
@@ -161,7 +166,8 @@ class Trainer:
     @property
     def devices(self) -> str:
         """What it trains on, in words."""
-        return f"{self.layout.devices} devices of {devices.describe()}"
+        parts = f" ({self.layout})" if self.layout.splits_runs else ""
+        return f"{self.layout.devices} devices of {devices.describe()}{parts}"
 
     def save(self, path: Path) -> None:
         """Writes a checkpoint from which `restore` goes on.
@@ -212,6 +218,7 @@ def train_group(
     label: str = "",
     again: bool = False,
     watcher: Watcher = NOBODY,
+    split: Split = splitting.AUTO,
 ) -> Path:
     """Trains one group to its end and writes its record.
 
@@ -226,6 +233,7 @@ def train_group(
       again: train although there may be a record; a checkpoint of all steps is of the training
         before, and not taken up.
       watcher: looks on.
+      split: how runs are to be shared by devices.
 
     Returns:
       Path of the record's header.
@@ -236,7 +244,7 @@ def train_group(
     """
     name = shard_name(runs)
     saved = partial / f"{name}.npz"
-    trainer = Trainer(runs, task, data)
+    trainer = Trainer(runs, task, data, split=split)
     used = resuming.take_up(trainer, saved, again, label or name)
     watcher.started(trainer, label or name)
     bar = tqdm(

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, overload
 
 from rllc.suite import records
-from rllc.suite.engine import capacity, devices, optimizers, task_check
+from rllc.suite.engine import capacity, devices, optimizers, splitting, task_check
+from rllc.suite.engine.layout import Split
 from rllc.suite.engine.training import train_group
 from rllc.suite.engine.watching import NOBODY, Watcher, Watchers
 from rllc.suite.errors import PlanError, first_words
@@ -31,6 +32,7 @@ class Options(NamedTuple):
       progress: show bars.
       yes: begin long trainings without a question.
       logger: config of the logger beside the records; None for none.
+      split: how runs are shared by devices; no part of what a run is.
     """
 
     folder: Path
@@ -41,6 +43,7 @@ class Options(NamedTuple):
     progress: bool = True
     yes: bool = False
     logger: dict[str, Any] | None = None
+    split: Split = splitting.AUTO
 
     @property
     def checkpoints(self) -> Path:
@@ -52,12 +55,12 @@ def options_of(cfg: Any) -> Options:
     """How the job is to be executed.
 
     Raises:
-      PlanError: group_size is neither auto nor a positive integer, force no truth value, a folder
-        no text, or one of them stands for something that is not there.
+      PlanError: group_size or an entry of devices is neither auto nor a positive integer, force no
+        truth value, a folder no text, or one of them stands for something that is not there.
     """
     try:
-        size, force, folder, data = (
-            cfg[key] for key in ("group_size", "force", "records", "data_folder")
+        size, force, folder, data, split = (
+            cfg[key] for key in ("group_size", "force", "records", "data_folder", "devices")
         )
     except Exception as error:  # OmegaConf's
         raise PlanError(first_words(error)) from None
@@ -74,6 +77,7 @@ def options_of(cfg: Any) -> Options:
 
     logger: Any = OmegaConf.to_container(cfg.logger, resolve=True)
     loggers.check(logger)
+    asked = OmegaConf.to_container(split) if OmegaConf.is_config(split) else split
     return Options(
         folder=records.folder(folder),
         force=force,
@@ -81,6 +85,7 @@ def options_of(cfg: Any) -> Options:
         data_folder=data and str(records.folder(data)),
         yes=cfg.yes,
         logger=logger,
+        split=splitting.parse(asked),
     )
 
 
@@ -121,6 +126,7 @@ def prepare(runs: Sequence[Run], options: Options) -> list[list[Run]]:
             continue
         first = run_list[0]
         task, data = make_task(first), load_data(first, options.data_folder)
+        splitting.check(options.split, first, data)
         _check_program(task, *_data_of(first, options.data_folder), first.protocol["batch_size"])
         limit = options.group_size or capacity.group_size(first, task, data)
         groups += [part for whole in group_runs(run_list, limit) for part in _missing(whole, known)]
@@ -190,7 +196,7 @@ def execute_group(
             task, data = make_task(run), load_data(run, options.data_folder)
             path = train_group(
                 group, task, data, options.folder, options.checkpoints, options.progress, label,
-                again, Watchers([watcher, loggers.make(options.logger)]),
+                again, Watchers([watcher, loggers.make(options.logger)]), options.split,
             )  # fmt: skip
         return Outcome(group, record=path)
     except Exception as error:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from rllc.suite import records, schedules
-from rllc.suite.engine import devices
+from rllc.suite.engine import devices, splitting
 from rllc.suite.engine.training import Trainer
 from rllc.suite.errors import PlanError
 from rllc.suite.execute import execution
@@ -167,7 +167,8 @@ def verify(
     """
     devices.configure()
     run, header = planned(conf, folder, name, seeds)
-    trainer = Trainer([run], execution.make_task(run), execution.load_data(run, data))
+    task, split = execution.make_task(run), splitting.ALONE
+    trainer = Trainer([run], task, execution.load_data(run, data), split=split)
     until = steps or run.protocol["steps"]
     marks = [mark for mark in trainer.marks if mark <= until] or trainer.marks[:1]
     for mark in marks if len(marks) > 1 else trainer.marks[:2]:

@@ -56,10 +56,11 @@ def scores(
             known = rows[column or metric.column()].to_numpy(float)
             guess = metric.guess_or_worst(known[here & ~lost])
             values[here] = np.where(lost, guess, known)[here]
-    index = pd.MultiIndex.from_frame(rows[["optimizer", "task", "seed"]])
-    whole = pd.MultiIndex.from_product([optimizers, tasks, seeds])
-    flat = pd.Series(values, index).reindex(whole)
-    out: Floats = flat.to_numpy(float).reshape(len(optimizers), len(tasks), len(seeds))
+    out: Floats = np.full((len(optimizers), len(tasks), len(seeds)), np.nan)
+    axes = ((optimizers, rows.optimizer), (tasks, rows.task), (seeds, rows.seed))
+    places = [pd.Index(names).get_indexer(column.to_numpy()) for names, column in axes]
+    wanted = (np.array(places) >= 0).all(axis=0)
+    out[tuple(place[wanted] for place in places)] = values[wanted]
     return out
 
 

@@ -199,6 +199,12 @@ def interquartile_mean(scores: ArrayLike) -> float:
     return float(stats.trim_mean(x, 0.25)) if len(x) else float("nan")
 
 
+def balanced_interquartile_mean(scores: ArrayLike) -> float:
+    """The estimate of `stratified_interquartile_mean` without its bootstrap; scores (t, s)."""
+    tasks = _finite(scores)
+    return interquartile_mean(_balanced(tasks)) if tasks else float("nan")
+
+
 def stratified_interquartile_mean(
     scores: ArrayLike, rng: np.random.Generator, level: float = LEVEL
 ) -> Interval:
@@ -210,8 +216,7 @@ def stratified_interquartile_mean(
 
     Reference: Agarwal et al. (2021), Deep RL at the edge of the statistical precipice.
     """
-    tasks = [row[np.isfinite(row)] for row in np.atleast_2d(np.asarray(scores, float))]
-    tasks = [row for row in tasks if len(row)]
+    tasks = _finite(scores)
     n = sum(map(len, tasks))
     if not n:
         return Interval(np.nan, np.nan, np.nan, 0)
@@ -225,6 +230,12 @@ def stratified_interquartile_mean(
     drawn = [rng.choice(row, (RESAMPLES, len(row))) for row in tasks]
     means = stats.trim_mean(_balanced(drawn), 0.25, axis=1)
     return Interval(estimate, *_between(means, lowest), n)
+
+
+def _finite(scores: ArrayLike) -> list[Floats]:
+    """The finite scores of each task that has any."""
+    tasks = [row[np.isfinite(row)] for row in np.atleast_2d(np.asarray(scores, float))]
+    return [row for row in tasks if len(row)]
 
 
 def _balanced(tasks: list[Floats]) -> Floats:

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from rllc.suite import plotting
 from rllc.suite.choose import screens, short_tuning
 from rllc.suite.choose.selection import Defaults
+from rllc.suite.drawing import Save
 from rllc.suite.score import over_tasks, provenance, ranking, tuning_analysis
 from rllc.suite.score.readings import HEADLINE, READINGS
 from rllc.suite.show import (
@@ -165,6 +166,7 @@ def write_figures(
     output: Path,
     captioned: Callable[[str], str],
     empty: bool = True,
+    save: Save = plotting.save,
 ) -> list[Path]:
     """Draws figures under ``output/figures`` as PNG and PDF with a page of all; returns the paths.
 
@@ -173,12 +175,13 @@ def write_figures(
       output: folder.
       captioned: a name -> its caption.
       empty: also those in which nothing is measured.
+      save: draws one.
     """
     paths, names = [], []
     for name, draw in drawings.items():
         figure = draw()
         if empty or any(axes.has_data() for axes in figure.axes):
-            paths += plotting.save(figure, output / "figures" / name)
+            paths += save(figure, output / "figures" / name)
             names.append(name)
     (output / "figures").mkdir(parents=True, exist_ok=True)
     write_text(output / "figures" / "README.md", captions.index(names, captioned))

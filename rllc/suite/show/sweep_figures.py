@@ -1,6 +1,6 @@
 """Figures of tuning and ranking: sensitivity to the rates, tuning budget, performance profiles."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -28,7 +28,7 @@ from rllc.suite.plotting import (
 )
 from rllc.suite.score import tuning_analysis
 from rllc.suite.score.ranking import Field
-from rllc.suite.score.statistics import balanced_profile, stratified_interquartile_mean
+from rllc.suite.score.statistics import balanced_interquartile_mean, balanced_profile
 from rllc.suite.study import Study
 
 PERCENT = [0, 1, 2, 5, 10, 20, 50, 100]  # how far from the optimizer's own best
@@ -227,11 +227,12 @@ def profile_figure(study: Study, field: Field, targets: pd.DataFrame) -> Figure:
     """
     with mpl.rc_context(RC):
         figure, axes = grid_figure(1, 2, 10.0, 4.6)
-        _score_profile(study, axes[0, 0], field)
-        _step_profile(study, axes[0, 1], field, targets)
+        coloured = highlighted(study, field)
+        _score_profile(study, axes[0, 0], field, coloured)
+        _step_profile(study, axes[0, 1], field, targets, coloured)
         tasks = study.titles(field.tasks) or "none yet"
         note = f"tasks: {tasks}; n = up to {field.score.shape[2]} seeds each; no band"
-        if set(tabled(study, field.optimizers)) - set(highlighted(study, field)):
+        if set(tabled(study, field.optimizers)) - set(coloured):
             note += f"\ngrey: others than baselines and the {HIGHLIGHTED} of highest score"
         legend_below(study, figure, axes.flat, note, columns=4)
     return figure
@@ -252,18 +253,18 @@ def _mean_score(score: np.ndarray) -> float:
     """Of scores (t, s), NaN where there is no run; -inf where a task lacks them."""
     if not np.isfinite(score).any(axis=1).all():
         return -np.inf
-    return stratified_interquartile_mean(score, np.random.default_rng(0)).estimate
+    return balanced_interquartile_mean(score)
 
 
-def _line(study: Study, name: str, field: Field) -> dict[str, Any]:
+def _line(study: Study, name: str, field: Field, coloured: Sequence[str]) -> dict[str, Any]:
     """How a profile is drawn: faint where it is no `highlighted` one."""
-    if name not in highlighted(study, field):
+    if name not in coloured:
         return {"color": FAINT, "linewidth": 1.0, "zorder": 1.5}
     colour, dashes = style(study, name, field.optimizers)
     return {"color": colour, "linestyle": dashes, "label": study.latex(name)}
 
 
-def _score_profile(study: Study, axes: Axes, field: Field) -> None:
+def _score_profile(study: Study, axes: Axes, field: Field, coloured: Sequence[str]) -> None:
     axes.set_title("Score")
     if not field.tasks:
         not_measured(axes)
@@ -275,14 +276,16 @@ def _score_profile(study: Study, axes: Axes, field: Field) -> None:
         tasks = [row[np.isfinite(row)] for row in field.score[o] if np.isfinite(row).any()]
         if tasks and name in tabled(study, field.optimizers):
             share = balanced_profile(tasks, levels)
-            axes.plot(levels, share, **_line(study, name, field))
+            axes.plot(levels, share, **_line(study, name, field, coloured))
     axes.axvline(0, color=BLACK, linewidth=0.6)
     best = "the best baseline" if study.baselines else "the best"
     axes.set_xlabel(f"{study.saved(field.tasks)} than {best}, at least (%)")
     axes.set_ylabel("fraction of runs, every task counting the same")
 
 
-def _step_profile(study: Study, axes: Axes, field: Field, targets: pd.DataFrame) -> None:
+def _step_profile(
+    study: Study, axes: Axes, field: Field, targets: pd.DataFrame, coloured: Sequence[str]
+) -> None:
     leading = {study.leading(task).in_words: None for task in study.task_order(targets.task)}
     best = "the best baseline" if study.baselines else "the best"
     axes.set_title(f"Steps to {best}'s final {' or '.join(leading) or 'value'}")
@@ -295,6 +298,6 @@ def _step_profile(study: Study, axes: Axes, field: Field, targets: pd.DataFrame)
         here = targets[targets.optimizer == name]
         tasks = [(rows.reached / rows.steps).to_numpy() for _, rows in here.groupby("task")]
         share = balanced_profile(tasks, levels, higher=False)
-        axes.plot(levels, share, **_line(study, name, field))
+        axes.plot(levels, share, **_line(study, name, field, coloured))
     axes.set_xlabel("fraction of the training steps")
     axes.set_ylabel("fraction of runs that reached it")

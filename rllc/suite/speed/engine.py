@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from rllc.suite.engine import splitting
 from rllc.suite.engine.training import Trainer
 from rllc.suite.execute import execution
 from rllc.suite.plan.plan import Run
@@ -29,7 +30,7 @@ class SpeedTrainer(Trainer):
 
 def trainer(runs: list[Run], data: Any) -> SpeedTrainer:
     """The trainer of a group, ready to compile its program at the first step."""
-    return SpeedTrainer(runs, execution.make_task(runs[0]), data)
+    return SpeedTrainer(runs, execution.make_task(runs[0]), data, split=splitting.ALONE)
 
 
 def steps(group: SpeedTrainer) -> Case:

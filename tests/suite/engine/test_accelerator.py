@@ -10,6 +10,7 @@ from jax import export
 
 import tasks
 from rllc.suite.engine import evaluation, program
+from rllc.suite.engine.layout import Layout
 from rllc.suite.execute import execution, submission, worker
 from rllc.suite.speed import batching
 
@@ -26,7 +27,7 @@ HYPER = {
     "law_learning_rate": np.full((1, 2), 0.01, np.float32),
     "initial_law": np.ones((1, 2, 2), np.float32),
 }
-LAYOUT = program.Layout(seeds=1, points=2, axis=0, devices=1)
+LAYOUT = Layout(seeds=1, points=2, axis=0, run=1)
 SEEDS = np.zeros(1, np.int32)
 STEPS, BATCH = 2, 8
 

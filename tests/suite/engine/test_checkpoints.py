@@ -12,6 +12,7 @@ import pytest
 
 from rllc.suite import records
 from rllc.suite.engine import checkpoint, sources, stopping, training
+from rllc.suite.engine.layout import Layout
 from rllc.suite.engine.watching import Watcher
 from rllc.suite.plan import plan
 from rllc.suite.plan.targets import resolve
@@ -168,7 +169,7 @@ def test_a_group_that_is_only_partly_in_a_checkpoint_says_so(tmp_path, capsys):
 def test_another_number_of_devices_goes_on_and_says_so(tmp_path, monkeypatch, capsys):
     """Padding belongs to the layout and is not kept: here 3 seeds on 2 devices, then on 1."""
     group = group_of(rates=(0.1,))
-    monkeypatch.setattr(training.Layout, "choose", lambda s, r, n: training.Layout(4, 1, 0, 1))
+    monkeypatch.setattr(Layout, "choose", lambda s, r, n, split: Layout(4, 1, 0, 1))
     interrupted(tmp_path, group)
     monkeypatch.undo()
     with monkeypatch.context() as patch:

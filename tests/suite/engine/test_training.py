@@ -12,6 +12,7 @@ import pytest
 from rllc.suite import records
 from rllc.suite.choose import selection
 from rllc.suite.engine import batching, evaluation, header, program, training
+from rllc.suite.engine.layout import Layout
 from rllc.suite.plan import plan
 from tests.suite import toy
 from tests.suite.engine.toy_runs import runs_of
@@ -96,7 +97,7 @@ def test_runs_that_take_turns_give_the_same_curves(rllc_records, tmp_path):
 @pytest.mark.slow
 def test_a_network_that_takes_turns_never_sees_two_runs_at_once():
     def primitives(task):
-        layout = program.Layout(3, 2, 0, 1)
+        layout = Layout(3, 2, 0, 1)
         made = program.build(task, None, json.dumps({"_target_": "optax.sgd"}), layout, 1, ())
         hyper = {"learning_rate": np.full((3, 2), 0.1, np.float32)}
         carry = made.init(np.arange(3), hyper)

@@ -189,7 +189,7 @@ def test_a_folder_is_a_path(word):
         execution.options_of(configuration.compose(CONF, [word]))
 
 
-@pytest.mark.parametrize("key", ["group_size", "force", "records", "data_folder"])
+@pytest.mark.parametrize("key", ["group_size", "force", "records", "data_folder", "devices"])
 def test_an_option_that_stands_for_nothing_is_one_line(key):
     with pytest.raises(plan.PlanError, match="'nowhere' not found") as found:
         execution.options_of(configuration.compose(CONF, [f"{key}=${{nowhere}}"]))
