@@ -26,6 +26,7 @@ from rllc.suite.table import Column, Table, task_column
 from rllc.suite.templates import render
 
 OPTIMIZER = "M(0.9)"
+YES, REVERSE, MIXED = "yes", "the reverse", "neither"
 STILL = 1e-4  # law rate of the runs
 BIASES = Table((
     task_column(STUDY), Column("batch_size", "batch size"), Column("step", "steps"),
@@ -91,6 +92,7 @@ def judged(biases: pd.DataFrame) -> pd.DataFrame:
       ``ordered``: in the first window a larger batch has the higher correction, for all pairs of
       neighbours; ``falls``: for every batch size Spearman's correlation of loss and correction is
       above zero; ``negative``: for every batch size the mean of the last window is below zero.
+      Each is `YES`, `REVERSE` where the opposite holds throughout, or `MIXED`.
     """
     rows = []
     for task, here in biases.groupby("task", sort=False):
@@ -103,10 +105,15 @@ def judged(biases: pd.DataFrame) -> pd.DataFrame:
         ]
         rows.append({
             "task": task, "early": _listed(first), "late": _listed(last),
-            "ordered": bool(first.is_monotonic_increasing), "falls": min(order) > 0,
-            "negative": bool((last < 0).all()),
+            "ordered": _word(np.diff(first)), "falls": _word(order), "negative": _word(-last),
         })  # fmt: skip
     return pd.DataFrame(rows, columns=CLAIMS.names)
+
+
+def _word(signs: Any) -> str:
+    """Whether all of some numbers are above zero, or all below."""
+    values = np.asarray(signs, float)
+    return YES if (values > 0).all() else REVERSE if (values < 0).all() else MIXED
 
 
 def _listed(values: pd.Series) -> str:
@@ -119,9 +126,10 @@ def page(biases: pd.DataFrame) -> str:
     Args:
       biases: from `table`.
     """
+    rows = judged(biases)
     return render(
-        __file__, "short_horizon.md", judged=CLAIMS.to_markdown(judged(biases)), biases=biases,
-        rate=STILL,
+        __file__, "short_horizon.md", judged=CLAIMS.to_markdown(rows), judged_rows=rows,
+        reverse=REVERSE, biases=biases, rate=STILL,
     )  # fmt: skip
 
 

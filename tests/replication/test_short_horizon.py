@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from rllc.replication import short_horizon
+from rllc.replication.short_horizon import MIXED, REVERSE, YES
 from rllc.suite.choose import selection
 from tests.suite import synthetic_records as made
 
@@ -57,9 +58,10 @@ def test_corrections_are_changes_of_the_law_over_its_rate():
 @pytest.mark.parametrize(
     ("correction", "words"),
     [
-        (theory, (True, True, True)),
-        (lambda batch, step: -theory(batch, step), (False, False, False)),
-        (lambda batch, step: 1 + theory(batch, step), (True, True, False)),
+        (theory, (YES, YES, YES)),
+        (lambda batch, step: -theory(batch, step), (REVERSE, REVERSE, REVERSE)),
+        (lambda batch, step: 1 + theory(batch, step), (YES, YES, REVERSE)),
+        (lambda batch, step: batch / 1_000 - 0.03 - step / 1e6, (YES, YES, MIXED)),
     ],
 )
 def test_the_three_predictions_are_judged(correction, words):
