@@ -10,7 +10,7 @@ import pandas as pd
 
 from rllc.suite.choose.selection import CELL
 from rllc.suite.score import comparisons
-from rllc.suite.score.provenance import FULL
+from rllc.suite.score.provenance import FULL, NO_TUNING
 from rllc.suite.score.readings import READINGS
 from rllc.suite.study import Study
 from rllc.suite.table import Table, csv_only
@@ -144,5 +144,5 @@ def is_reduced(row: pd.Series) -> bool:
 
 
 def has_short_grid(row: pd.Series) -> bool:
-    """Whether a cell's rates come from part of its grid, or from shorter runs."""
-    return bool(row.short_grid)
+    """Whether a cell's rates come from part of its grid, from shorter runs, or from no tuning."""
+    return bool(row.short_grid) or row.grid == NO_TUNING

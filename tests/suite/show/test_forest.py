@@ -65,9 +65,10 @@ def test_the_rest_of_many_profiles_is_faint():
         score[place] = place  # the last are best
     score[-1, 0] = np.nan  # but for one without runs
     field = Field(names, ["mnist_mlp"], score, score, best=["Adam"], perfect=np.zeros(1))
-    assert sweep_figures.highlighted(STUDY, field) == [*STUDY.baselines, *names[4:7]]
-    assert "label" not in sweep_figures._line(STUDY, names[3], field)
-    assert sweep_figures._line(STUDY, names[4], field)["label"] == STUDY.latex(names[4])
+    coloured = sweep_figures.highlighted(STUDY, field)
+    assert coloured == [*STUDY.baselines, *names[4:7]]
+    assert "label" not in sweep_figures._line(STUDY, names[3], field, coloured)
+    assert sweep_figures._line(STUDY, names[4], field, coloured)["label"] == STUDY.latex(names[4])
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from rllc.suite.plotting import BLACK, style
 from rllc.suite.score import comparisons, ranking
 from rllc.suite.score.readings import READINGS
 from rllc.suite.score.statistics import mean_interval
-from rllc.suite.show import aggregation
+from rllc.suite.show import aggregation, tables
 from rllc.suite.show.analysis import Analysis
 from rllc.suite.show.page.contents import Origin
 
@@ -123,7 +123,7 @@ def made(a: Analysis) -> list[dict[str, Any]]:
             "task": row.task, "optimizer": row.optimizer, "device": row.device,
             "hyper": {k: short(v) for k, v in json.loads(row.hyper).items()},
             "steps": int(row.steps), "training": row.training, "tuning": row.tuning,
-            "short": bool(row.short_grid),
+            "short": tables.has_short_grid(row),
             "runs": [_run(run) for run in runs[row.task, row.optimizer].itertuples()],
         }
         for row in a.made.itertuples()
