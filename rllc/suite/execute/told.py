@@ -26,11 +26,11 @@ def numbers(outcomes: Sequence[Outcome], folder: Path, study: Study | None = Non
       folder: their records.
       study: for names; None takes them as they are.
     """
-    documents = [outcome.record for outcome in outcomes if outcome.record]
+    documents = [outcome.record.absolute() for outcome in outcomes if outcome.record]
     names = {run.name for outcome in outcomes if outcome.record for run in outcome.runs}
     if not documents:
         return ""
-    loaded = records.load(folder, documents)
+    loaded = records.load(folder.absolute(), documents)  # jobs name their records in full
     runs = selection.tidy(loaded.runs[loaded.runs.run.isin(names)])
     study = (study or Study("trained", (), ()))._replace(metrics=metrics.by_task(loaded))
     text = _of_run(study, loaded, runs) if len(runs) == 1 else _of_lines(study, loaded, runs)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
@@ -21,7 +22,7 @@ def did_you_mean(conf: Conf, words: Sequence[str]) -> str:
       words: ``KEY=VALUE``, among others, which are passed over.
     """
     chosen: dict[str, list[str]] = {}
-    groups = _groups(conf)
+    groups, own = _groups(conf), _own_folder(words)
     for word in words:
         key, equals, text = word.partition("=")
         if not equals or key.startswith(("-", "~", "hydra")):
@@ -29,6 +30,8 @@ def did_you_mean(conf: Conf, words: Sequence[str]) -> str:
         if key in groups:
             chosen[key] = [value for value in text.split(",") if PLAIN.fullmatch(value)]
             for value in chosen[key]:
+                if own and (own / key / f"{value}.yaml").is_file():
+                    continue
                 if near := _near(value, conf.names(key, value)):
                     return f"unknown {key} {value!r}; did you mean {near!r}?"
     for word in words:
@@ -37,6 +40,20 @@ def did_you_mean(conf: Conf, words: Sequence[str]) -> str:
         if ours and (near := _near_key(conf, key, chosen, groups)):
             return f"unknown option {key!r}; did you mean {near!r}?"
     return ""
+
+
+def _own_folder(words: Sequence[str]) -> Path | None:
+    """The folder of Hydra's option ``--config-dir``, which may hold configs of the user's.
+
+    >>> found = _own_folder(["--config-dir", "mine", "seed=1"])
+    >>> str(found), str(_own_folder(["-cd=mine"])), _own_folder(["seed=1"])
+    ('mine', 'mine', None)
+    """
+    for word, following in zip(words, [*words[1:], ""], strict=False):
+        option, equals, value = word.partition("=")
+        if option in ("--config-dir", "-cd"):
+            return Path(value if equals else following)
+    return None
 
 
 def _groups(conf: Conf) -> list[str]:

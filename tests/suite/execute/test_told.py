@@ -1,5 +1,7 @@
 """Numbers that a training ends with."""
 
+from pathlib import Path
+
 import pytest
 
 from rllc.suite import records
@@ -62,3 +64,10 @@ def test_of_many_lines_the_rest_is_counted(tmp_path, monkeypatch):
     monkeypatch.setattr(told, "MOST", 1)
     text = told.numbers(trained(tmp_path, 0.01, 0.1), tmp_path)
     assert text.endswith("… and 1 more: python scripts/show.py numbers")
+
+
+def test_jobs_elsewhere_name_their_records_in_full(tmp_path, monkeypatch):
+    outcomes = trained(tmp_path, 0.1)
+    monkeypatch.chdir(tmp_path)
+    named = [outcome._replace(record=outcome.record.absolute()) for outcome in outcomes]
+    assert told.numbers(named, Path(".")) == told.numbers(outcomes, tmp_path) != ""

@@ -58,3 +58,12 @@ def test_a_bare_rllc_is_refused_and_no_part_of_all_optimizers():
     assert "rllc" in CONF.names("optimizer")
     assert "rllc" not in CONF.check_names("optimizer", [])
     assert CONF.check_names("optimizer", ["rllc"]) == ["rllc"]
+
+
+@pytest.mark.parametrize("option", [("--config-dir", "{}"), ("--config-dir={}",), ("-cd", "{}")])
+def test_a_config_in_a_folder_of_the_users_is_known(tmp_path, option):
+    words = [*(word.format(tmp_path) for word in option), "optimizer=adamm"]
+    assert "did you mean 'adam'" in did_you_mean(CONF, words)
+    (tmp_path / "optimizer").mkdir()
+    (tmp_path / "optimizer" / "adamm.yaml").touch()
+    assert did_you_mean(CONF, words) == ""
