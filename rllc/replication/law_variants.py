@@ -281,4 +281,4 @@ def _matrix(found: pd.DataFrame) -> str:
 def _written(row: pd.Series) -> str:
     text = with_interval(row.accuracy, row.low, row.high, ".2f") + f" (n = {row.seeds})"
     text += f", {counted(row.diverged, 'run')} diverged" if row.diverged else ""
-    return text + (" ‡" if row.short_grid else "")
+    return text + ("§" if row.short_grid else "")

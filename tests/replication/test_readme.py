@@ -1,5 +1,8 @@
 """The part of README.md that is generated."""
 
+from pathlib import Path
+
+import pandas as pd
 import pytest
 
 from rllc.replication import analysis, opening, readme
@@ -39,3 +42,16 @@ def test_missing_markers_are_an_error_and_nothing_is_written(page, text):
 def test_the_block_is_the_first_pages_verdict(page):
     found = analysis.analyse(made.nothing())
     assert opening.verdict(found.worlds) in written(page, found)
+
+
+def test_what_the_readme_says_of_cosine_decays_follows_from_the_ranking():
+    """On the MLPs that have them, no law ranks above the best cosine decay."""
+    ranking = pd.read_csv(Path(__file__).parents[2] / "results" / "tables" / "ranking.csv")
+    ours = ranking[
+        (ranking.reading == "validated") & (ranking.over == "mnist_mlp fashion_mnist_mlp")
+    ]
+    is_law = ours.optimizer.str.contains(r"M\d?\(")
+    cosine = ours[ours.optimizer.str.endswith(", cosine")]
+    assert len(cosine) == 2
+    assert is_law.sum() > 8
+    assert cosine.score.max() > ours[is_law].score.max()

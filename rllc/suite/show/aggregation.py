@@ -137,6 +137,7 @@ def sweep_drawings(a: Analysis) -> dict[str, Callable[[], Figure]]:
     points = tuning_analysis.chosen_by(a.study, a.runs, a.records.curves)
     for task in a.study.task_order(points.task):
         here = points[points.task == task]
+        here = here[here.groupby("optimizer").hyper.transform("nunique") > 1]  # else no map
         shown = here.optimizer.isin(sweep_figures.tabled(a.study, here.optimizer))
         for name, part in ((task, here[shown]), (f"{task}_others", here[~shown])):
             if len(part):
