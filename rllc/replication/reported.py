@@ -21,9 +21,7 @@ from rllc.suite.templates import render
 CADENCE = 1_000  # steps between evaluations; chosen because it fits the MLP baselines best
 LIKELY = f"best_{CADENCE}"
 NULL = "Momentum SGD"
-LOSS_TOLERANCE = (
-    5.0  # per cent; the paper gives no deviations of losses. Set when medians were known
-)
+LOSS_TOLERANCE = 5.0  # per cent, set when medians were known; the paper has no deviations of losses
 REPORTED_CELLS = Table(csv_only(
     "reading", *CELL, "seeds", "diverged", "accuracy", "loss", "paper_accuracy", "paper_loss",
     "null_accuracy", "null_loss", "accuracy_difference", "loss_difference_percent",
