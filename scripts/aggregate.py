@@ -17,6 +17,7 @@ from rllc.suite import plotting, records  # noqa: E402
 from rllc.suite.choose import selection  # noqa: E402
 from rllc.suite.drawing import Drawer, Save  # noqa: E402
 from rllc.suite.engine.devices import cache_folder  # noqa: E402
+from rllc.suite.execute import bench  # noqa: E402
 from rllc.suite.execute.parser import Parser  # noqa: E402
 from rllc.suite.plan import configuration  # noqa: E402
 from rllc.suite.plan.configuration import Conf  # noqa: E402
@@ -24,6 +25,7 @@ from rllc.suite.plan.plan import PlanError, Run  # noqa: E402
 from rllc.suite.show import analysis as suite_analysis  # noqa: E402
 from rllc.suite.show.aggregation import three_columns  # noqa: E402
 from rllc.suite.show.analysis import Analysis  # noqa: E402
+from rllc.suite.study import StudyError  # noqa: E402
 
 CONF = Conf(ROOT / "conf")
 RESULTS = ROOT / "results"
@@ -112,6 +114,12 @@ def quadratic_map(folder: Path, save: Save = plotting.save) -> list[Path]:
     return quadratic_page.write(runs, folder, save) if runs.exists() else []
 
 
+def studies(folder: Path, save: Save = plotting.save) -> list[Path]:
+    """Rebuilds the results of the studies in a folder; their figures."""
+    every = sorted(path.parent for path in folder.glob("*/study.yaml"))
+    return [figure for study in every for figure in bench.rebuild(study, CONF.main, save)]
+
+
 def write(folder: Path, output: Path, drawer: Drawer) -> tuple[Replication, list[Path]]:
     """Writes everything that follows from some records; returns the analysis and the figures."""
     with drawer:
@@ -122,6 +130,7 @@ def write(folder: Path, output: Path, drawer: Drawer) -> tuple[Replication, list
         selection.write_choices(found.measured.choices, choices)
         aggregation.write_tables(found, output)
         aggregation.write_report(found, output)
+        drawn += studies(output / "studies", drawer.save)
         if output.resolve() == RESULTS.resolve():
             readme.update(ROOT / "README.md", found)
     return found, drawn
@@ -152,7 +161,7 @@ def main() -> None:
         check_places(arguments.records, arguments.output)
         drawer = Drawer(cache_folder() / "figures.json", arguments.redraw)
         found, drawn = write(arguments.records, arguments.output, drawer)
-    except (PlanError, records.RecordsError, OSError) as error:
+    except (PlanError, StudyError, records.RecordsError, OSError) as error:
         sys.exit(f"error: {error}")
     print(
         f"{len(found.measured.runs)} runs: tables, report and {len(drawn)} figure files "

@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
-from rllc.suite import metrics, records
+from rllc.suite import metrics, plotting, records
 from rllc.suite.choose import selection, wording
 from rllc.suite.choose.wording import point
+from rllc.suite.drawing import Save
 from rllc.suite.engine.watching import NOBODY, Watcher
 from rllc.suite.execute import execution, pages, session
 from rllc.suite.execute.budget import clock, parse_budget
@@ -154,15 +155,48 @@ def report(folder: Path, conf: Path, output: Path | None = None) -> Path:
       StudyError, PlanError, RecordsError: one line for the user.
     """
     folder, output = folder.resolve(), (output or folder / PAGE).resolve()
-    if not (folder / "study.yaml").is_file():
-        raise StudyError(f"{folder} holds no study.yaml")
-    with inside(folder):
+    with inside(_with_study(folder)):
         study, works = _planned(folder, conf, ())
-        loaded = records.load(RECORDS)
-        if loaded.runs.empty:
-            raise records.RecordsError(f"no records in {folder / RECORDS}; bench.py makes them")
+        loaded = _recorded(folder)
         found = analysis.analyse(study, loaded, defaults=_defaults(works))
         return pages.write(found, folder, output)
+
+
+def rebuild(folder: Path, conf: Path, save: Save = plotting.save) -> list[Path]:
+    """Writes the tables and figures of a study from its records, without training.
+
+    Args:
+      folder: with ``study.yaml`` and ``records``.
+      conf: the suite's configs.
+      save: draws a figure.
+
+    Returns:
+      The files of the figures.
+
+    Raises:
+      StudyError, PlanError, RecordsError: one line for the user.
+    """
+    folder, conf = folder.resolve(), conf.resolve()
+    with inside(_with_study(folder)):
+        study, works = _planned(folder, conf, ())
+        output, loaded = folder / RESULTS, _recorded(folder)
+        found = analysis.analyse(study, loaded, defaults=_defaults(works))
+        aggregation.write_tables(found, output)
+        selection.write_choices(found.choices, output / "tuning" / "choices.csv")
+        return aggregation.write_study_figures(found, output, save)
+
+
+def _with_study(folder: Path) -> Path:
+    if not (folder / "study.yaml").is_file():
+        raise StudyError(f"{folder} holds no study.yaml")
+    return folder
+
+
+def _recorded(folder: Path) -> records.Records:
+    loaded = records.load(RECORDS)
+    if loaded.runs.empty:
+        raise records.RecordsError(f"no records in {folder / RECORDS}; bench.py makes them")
+    return loaded
 
 
 def _defaults(works: list[Work]) -> dict[tuple[str, str], str]:

@@ -45,8 +45,15 @@ def write(records: Any, study: Study, output: Path, defaults: Defaults | None = 
     """
     found = analysis.analyse(study, records, defaults=defaults)
     write_tables(found, output)
-    write_figures(all_figures(found), output, partial(captions.caption, found.study))
+    write_study_figures(found, output)
     return found
+
+
+def write_study_figures(a: Analysis, output: Path, save: Save = plotting.save) -> list[Path]:
+    """Draws every figure of a study under ``output/figures``; returns the paths."""
+    return write_figures(
+        all_figures(a), output, partial(captions.caption, a.study), empty=True, save=save
+    )
 
 
 def write_tables(a: Analysis, output: Path) -> None:
