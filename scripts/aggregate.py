@@ -114,10 +114,13 @@ def quadratic_map(folder: Path, save: Save = plotting.save) -> list[Path]:
     return quadratic_page.write(runs, folder, save) if runs.exists() else []
 
 
-def studies(folder: Path, save: Save = plotting.save) -> list[Path]:
-    """Rebuilds the results of the studies in a folder; their figures."""
-    every = sorted(path.parent for path in folder.glob("*/study.yaml"))
-    return [figure for study in every for figure in bench.rebuild(study, CONF.main, save)]
+def studies(folder: Path, save: Save = plotting.save) -> tuple[dict[str, Analysis], list[Path]]:
+    """Rebuilds the results of the studies in a folder: what they say by name; their figures."""
+    found, drawn = {}, []
+    for path in sorted(folder.glob("*/study.yaml")):
+        found[path.parent.name], figures = bench.rebuild(path.parent, CONF.main, save)
+        drawn += figures
+    return found, drawn
 
 
 def write(folder: Path, output: Path, drawer: Drawer) -> tuple[Replication, list[Path]]:
@@ -128,9 +131,10 @@ def write(folder: Path, output: Path, drawer: Drawer) -> tuple[Replication, list
         drawn += aggregation.write_figures(found, output, save=drawer.save)
         choices = output / "tuning" / "choices.csv"
         selection.write_choices(found.measured.choices, choices)
-        aggregation.write_tables(found, output)
+        beside, figures = studies(output / "studies", drawer.save)
+        drawn += figures
+        aggregation.write_tables(found, output, beside)
         aggregation.write_report(found, output)
-        drawn += studies(output / "studies", drawer.save)
         if output.resolve() == RESULTS.resolve():
             readme.update(ROOT / "README.md", found)
     return found, drawn

@@ -33,7 +33,7 @@ def header(size: training.Size, runs: int, seconds: float) -> str:
         f"Noisy quadratics of {training.DIMENSION} parameters, {training.SPACING}-spaced "
         f"eigenvalues (tasks/known/quadratic.py), {size.steps} steps; excess: 1 at the start.",
         "role: tune chooses the rates, final is what the map shows, off starts M(0.9) at factor "
-        "times the rate chosen for momentum.",
+        "times the rate chosen for momentum, default starts multiplicative M(0.9) there.",
         f"{runs} runs in {seconds:.0f} s on {devices.describe()}; jax {jax.__version__}, "
         f"optax {optax.__version__}.",
     ]
@@ -47,7 +47,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=training.Size().steps)
     given = parser.parse_args()
     size, rows, started = training.Size(steps=given.steps), training.entries(), time.time()
-    with tqdm(total=(2 * len(rows) + 1) * size.steps, unit=" steps") as bar:
+    with tqdm(total=(2 * len(rows) + len(training.ASIDE)) * size.steps, unit=" steps") as bar:
 
         def progress(what: str, runs: int, steps: int) -> None:
             bar.set_description_str(f"{what} × {runs} runs")

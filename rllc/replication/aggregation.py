@@ -1,9 +1,10 @@
 """From records to every committed table, figure and report, the same bytes every time."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -16,6 +17,7 @@ from rllc.replication import (
     law_figures,
     law_rates,
     law_variants,
+    law_variants_beyond,
     multiverse,
     question_figures,
     question_report,
@@ -44,8 +46,10 @@ from rllc.suite.show.analysis import Analysis
 from rllc.suite.show.figures import curve_table
 
 
-def write_tables(r: Replication, output: Path) -> None:
-    """Writes everything under ``output/tables``."""
+def write_tables(
+    r: Replication, output: Path, studies: Mapping[str, Analysis] = MappingProxyType({})
+) -> None:
+    """Writes everything under ``output/tables``; `studies` are those under ``output/studies``."""
     aggregation.write_tables(r.measured, output)
     folder = output / "tables"
     ANSWERS.to_csv(question_verdicts.answers(r.deviations), folder / "questions.csv")
@@ -58,17 +62,21 @@ def write_tables(r: Replication, output: Path) -> None:
     write_text(folder / "questions.md", questions)
     short_horizon.BIASES.to_csv(r.biases, folder / "short_horizon.csv")
     write_text(folder / "short_horizon.md", short_horizon.page(r.biases))
-    _write_variants(r, folder)
+    _write_variants(r, output, studies)
     _write_readings(r, folder)
     _write_search(a, folder)
 
 
-def _write_variants(r: Replication, folder: Path) -> None:
+def _write_variants(r: Replication, output: Path, studies: Mapping[str, Analysis]) -> None:
     """Which law does not collapse."""
+    folder, chosen = output / "tables", law_variants.chosen(r.variants.choice)
+    beyond = law_variants_beyond.section(
+        chosen, studies.get(law_variants_beyond.STUDY), output / "quadratics" / "runs.csv"
+    )
     law_variants.CHOICE.to_csv(r.variants.choice, folder / "law_variants_choice.csv")
     law_variants.RESULTS.to_csv(r.variants.results, folder / "law_variants.csv")
     law_variants.TEST_NUMBERS.to_csv(r.variants.tests, folder / "law_variants_tests.csv")
-    write_text(folder / "law_variants.md", law_variants.page(r.variants))
+    write_text(folder / "law_variants.md", law_variants.page(r.variants, beyond))
 
 
 def _write_readings(r: Replication, folder: Path) -> None:

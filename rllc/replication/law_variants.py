@@ -5,7 +5,7 @@ validation data at a default that nothing of their own was tuned for, one is cho
 tested once on other tasks.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -95,7 +95,7 @@ def analyse(a: Analysis) -> Variants:
     """All tables; rows that are not measured yet are not there."""
     rates = momentum_rates(a)
     chosen_on = choice(a, rates)
-    return Variants(chosen_on, results(a, rates), tests(a, rates, chosen(chosen_on)))
+    return Variants(chosen_on, results(a, rates), judged(a, rates, chosen(chosen_on)))
 
 
 def momentum_rates(a: Analysis) -> dict[str, float]:
@@ -176,7 +176,7 @@ def _default(a: Analysis, task: str, name: str, rate: float) -> pd.DataFrame:
     """Final runs of an optimizer at momentum's learning rate and the default law rate."""
     at = selection.with_hyper(a.runs, [LAW_RATE])
     at = at[(at.task == task) & (at.optimizer == name) & (at.role == "final")]
-    at = at[(at.steps == paper.STEPS) & np.isclose(at[LAW_RATE], RATE)]
+    at = at[(at.steps == a.study.steps) & np.isclose(at[LAW_RATE], RATE)]
     return at[np.isclose(at.learning_rate, rate)].drop_duplicates("seed").assign(tuned=True)
 
 
@@ -192,31 +192,39 @@ def _row(a: Analysis, runs: pd.DataFrame, way: str) -> dict[str, Any]:
 
 
 def _values(a: Analysis, runs: pd.DataFrame) -> np.ndarray:
-    """Test accuracy (%) of final runs at the headline's stopping point, shape (s,)."""
+    """Test values of final runs of one task at the headline's stopping point, as shown, (s,)."""
     rows = readings.readings(a.study, runs, a.records.curves)
     headline = rows[rows.reading == readings.HEADLINE]
-    values: np.ndarray = headline[ACCURACY.column()].to_numpy(float)
+    leading = a.study.leading(runs.task.iloc[0]) if len(runs) else ACCURACY
+    values: np.ndarray = headline[leading.column()].to_numpy(float)
     return values
 
 
-def tests(a: Analysis, rates: dict[str, float], name: str | None) -> pd.DataFrame:
+def judged(
+    a: Analysis,
+    rates: dict[str, float],
+    name: str | None,
+    tasks: Sequence[str] = TESTED_ON,
+    margin: float = MARGIN,
+) -> pd.DataFrame:
     """`TEST_NUMBERS`: the chosen candidate at the default against the better constant baseline.
 
-    The baseline is the one of higher test accuracy, the hardest to beat; the deviation over seeds
-    is pooled over the two.
+    The baseline is the one that is better on test data, the hardest to beat; the deviation over
+    seeds is pooled over the two. A difference above zero is in favour of the candidate.
     """
     rows = []
-    for task in TESTED_ON:
+    for task in tasks:
         ours = _default(a, task, name, rates[task]) if name and task in rates else a.runs.iloc[:0]
-        theirs = {rival: _values(a, _tuned(a, task, rival)) for rival in CONSTANT}
+        sign = a.study.leading(task).sign
+        theirs = {rival: sign * _values(a, _tuned(a, task, rival)) for rival in CONSTANT}
         if ours.empty or not all(map(len, theirs.values())):
             continue
         rival = max(theirs, key=lambda each: theirs[each].mean())
-        values = _values(a, ours)
+        values = sign * _values(a, ours)
         spread = verdicts.pooled_spread([values, theirs[rival]])
         effect = verdicts.unpaired(values, theirs[rival], spread)
         known = effect.interval()
-        word = WORDS[verdicts.verdict(effect, 0.0, MARGIN)] if len(values) > 1 else "one run"
+        word = WORDS[verdicts.verdict(effect, 0.0, margin)] if len(values) > 1 else "one run"
         rows.append({
             "task": task, "optimizer": name, "rival": rival, "difference": known.estimate,
             "low": known.low, "high": known.high, "seeds": f"{len(values)}, {len(theirs[rival])}",
@@ -240,15 +248,18 @@ def _law_left(a: Analysis, runs: pd.DataFrame) -> dict[str, float]:
     return dict((by_run.last() / by_run.first()).astype(float))
 
 
-def page(found: Variants) -> str:
-    """Which candidate was chosen and why, the test, and the table of all."""
+def page(found: Variants, beyond: str = "") -> str:
+    """Which candidate was chosen and why, the test, and the table of all.
+
+    `beyond`: tests on other kinds of tasks, see `law_variants_beyond.section`.
+    """
     return render(
         __file__, "law_variants.md", choice=CHOICE.to_markdown(found.choice) if len(found.choice)
         else "", chosen=chosen(found.choice), missing=_missing(found.choice),
         tests=TESTS.to_markdown(found.tests) if len(found.tests) else "",
         tasks=[paper.title(task) for task in TESTED_ON], results=_matrix(found.results),
         rate=RATE, seed=SEED, collapsed=COLLAPSED, margin=MARGIN, pretty=paper.pretty,
-        collapses=_collapsed(found.choice),
+        collapses=_collapsed(found.choice), beyond=beyond,
     )  # fmt: skip
 
 

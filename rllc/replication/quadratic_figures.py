@@ -37,7 +37,7 @@ TEXT, TITLE = 6.5, 9  # points
 
 def map_figure(cells: pd.DataFrame, winners: pd.DataFrame) -> Figure:
     """Above the excess of each optimizer, below its ratio to momentum's and the best of all."""
-    figure, axes = grid_figure(2, len(quadratics.ORDER), 15.5, 6.1)
+    figure, axes = grid_figure(2, len(quadratics.ORDER), 2.5 * len(quadratics.ORDER), 6.3)
     for place, name in enumerate(quadratics.ORDER):
         its = cells[cells.optimizer == name]
         _panel(axes[0, place], its, "excess", "viridis", EXCESS, _excess_text)
@@ -46,7 +46,7 @@ def map_figure(cells: pd.DataFrame, winners: pd.DataFrame) -> Figure:
             _best(axes[1, place], winners)
             continue
         _panel(axes[1, place], its, "ratio", DIVERGING, RATIO, _ratio_text)
-        axes[1, place].set_title(f"{pretty(name)} ÷ momentum", fontsize=TITLE)
+        axes[1, place].set_title(f"{pretty(name)}\n÷ momentum", fontsize=TITLE)
     _label(axes)
     _bar(figure, axes[0], "viridis", EXCESS, "final excess (× start)")
     _bar(figure, axes[1], DIVERGING, RATIO, "× momentum's excess")

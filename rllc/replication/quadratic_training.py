@@ -4,12 +4,12 @@ Every optimizer has the same number of grid points and of tuning seeds in each c
 number × gradient noise. One program trains all cells, seeds and points of an optimizer.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
-import optax
 import pandas as pd
 
 from rllc.replication import quadratics
@@ -21,6 +21,7 @@ from tasks.known import quadratic
 DIMENSION = 100
 SPACING = "log"
 FIELDS = ("learning_rate", "law_learning_rate")
+TO_ZERO = ("schedule=linear", "schedule.warmup=0.0")  # a rate that falls to 0 in a straight line
 
 
 class Entry(NamedTuple):
@@ -31,14 +32,23 @@ class Entry(NamedTuple):
       config: name of its config.
       grid: (points, 1 or 2); columns are `FIELDS`, the latter for RLLC alone.
       basis: eigenvectors of the quadratics.
-      decays: whether the learning rate falls to 0.
+      words: of a command line, behind the optimizer.
     """
 
     label: str
     config: str
     grid: np.ndarray
     basis: str = "random"
-    decays: bool = False
+    words: tuple[str, ...] = ()
+
+
+# Label -> role -> (factor on momentum's rate, law rate) of runs that nothing was tuned for.
+ASIDE: Mapping[str, Mapping[str, list[tuple[float, float]]]] = MappingProxyType({
+    quadratics.SINGLE: {
+        "off": [(factor, rate) for factor in quadratics.FACTORS for rate in quadratics.LAW_RATES]
+    },
+    quadratics.VARIANT: {quadratics.DEFAULT: [(1.0, quadratics.DEFAULT_LAW_RATE)]},
+})  # fmt: skip
 
 
 class Size(NamedTuple):
@@ -62,16 +72,11 @@ def entries() -> tuple[Entry, ...]:
         Entry(quadratics.ADAM, "adam", adam),
         Entry(quadratics.SINGLE, "m_0.9", ours),
         Entry(quadratics.MIXED, "m_0.9_m_0.0", ours),
-        Entry(quadratics.DECAYED, "momentum", momentum, decays=True),
+        Entry(quadratics.VARIANT, "m_0.9_multiplicative", ours),
+        Entry(quadratics.DECAYED, "momentum", momentum, words=TO_ZERO),
+        Entry(quadratics.ADAM_DECAYED, "adam", adam, words=TO_ZERO),
         Entry(quadratics.ADAM_ON_AXES, "adam", adam, basis="axes"),
     )
-
-
-def decayed_momentum(
-    learning_rate: Any, steps: int, momentum: float, nesterov: bool
-) -> optax.GradientTransformation:
-    """`optax.sgd` with a learning rate that falls to 0 in a straight line."""
-    return optax.sgd(optax.linear_schedule(learning_rate, 0.0, steps), momentum, nesterov)
 
 
 def _rounded(values: np.ndarray) -> np.ndarray:
@@ -103,7 +108,12 @@ def train(
         last = _runs(conf, size, row, cells, at, size.final_seeds, tell)
         parts += [found.assign(role="tune"), last.assign(role="final")]
     whole = pd.concat(parts, ignore_index=True)
-    return pd.concat([whole, _off(conf, size, rows, cells, whole, progress)], ignore_index=True)
+    beside = [
+        _from_momentums_rate(conf, size, row, cells, whole, role, pairs, progress)
+        for row in rows
+        for role, pairs in ASIDE.get(row.label, {}).items()
+    ]
+    return pd.concat([whole, *beside], ignore_index=True)
 
 
 def _cells(size: Size) -> pd.DataFrame:
@@ -118,25 +128,25 @@ def _chosen_points(cells: pd.DataFrame, chosen: pd.DataFrame, width: int) -> np.
     return points[:, None, :]
 
 
-def _off(
+def _from_momentums_rate(
     conf: Conf,
     size: Size,
-    rows: Sequence[Entry],
+    row: Entry,
     cells: pd.DataFrame,
     whole: pd.DataFrame,
+    role: str,
+    pairs: Sequence[tuple[float, float]],
     progress: Callable[[str, int, int], Any],
 ) -> pd.DataFrame:
-    """M(0.9) from `quadratics.FACTORS` times the rate chosen for momentum, with each law rate."""
-    (row,) = (row for row in rows if row.label == quadratics.SINGLE)
+    """Final seeds at factors of the rate chosen for momentum, each with a law rate."""
     tuned = whole[(whole.role == "tune") & (whole.optimizer == quadratics.MOMENTUM)]
     rates = _chosen_points(cells, quadratics.chosen(tuned), 1)[:, 0, 0]
-    pairs = [(f, c2) for f in quadratics.FACTORS for c2 in quadratics.LAW_RATES]
     points = np.array([[(f * rate, c2) for f, c2 in pairs] for rate in rates])
-    tell = partial(progress, f"{row.label} from other rates")
+    tell = partial(progress, f"{row.label} from momentum's rates")
     found = _runs(conf, size, row, cells, points, size.final_seeds, tell)
     tuned_for = cells.assign(rate=rates)
     joined = found.merge(tuned_for, on=list(quadratics.CELL))
-    return found.assign(role="off", factor=(joined.learning_rate / joined.rate).round(6))
+    return found.assign(role=role, factor=(joined.learning_rate / joined.rate).round(6))
 
 
 def _runs(
@@ -149,12 +159,8 @@ def _runs(
     progress: Callable[[int, int], Any],
 ) -> pd.DataFrame:
     """Trains one optimizer at points (cells, points, 1-2); a table row per run."""
-    words = ["task=known/quadratic", f"optimizer={row.config}"]
-    run = configuration.run_of(configuration.compose(conf, words), {})
-    optimizer = run.optimizer
-    if row.decays:
-        target = f"{__name__}.{decayed_momentum.__name__}"
-        optimizer = {**optimizer, "_target_": target, "steps": size.steps}
+    words = ["task=known/quadratic", f"optimizer={row.config}", f"protocol.steps={size.steps}"]
+    run = configuration.run_of(configuration.compose(conf, [*words, *row.words]), {})
     hyper = {name: points[..., i] for i, name in enumerate(FIELDS[: points.shape[-1]])}
     for name in set(run.traced) - set(hyper):
         value = np.asarray(run.traced[name], float)
@@ -163,7 +169,7 @@ def _runs(
     numbers = {name: cells[name].to_numpy() for name in quadratics.CELL}
     runs = len(cells) * len(seeds) * points.shape[1]
     ended = family.train(
-        made, numbers, optimizer, hyper, seeds, size.steps,
+        made, numbers, run.optimizer, hyper, seeds, size.steps,
         progress=lambda count: progress(runs, count),
     )  # fmt: skip
     return _table(row.label, cells, seeds, points, ended)

@@ -18,10 +18,12 @@ from rllc.suite.score import statistics
 from rllc.suite.table import Table, csv_only
 
 MOMENTUM, ADAM = "Momentum SGD", "Adam"
-DECAYED, ADAM_ON_AXES = "Momentum (decayed)", "Adam (axes)"
-SINGLE, MIXED = "M(0.9)", "M(0.9)+M(0.0)"
+DECAYED, ADAM_DECAYED = "Momentum (decayed)", "Adam (decayed)"
+ADAM_ON_AXES = "Adam (axes)"
+SINGLE, MIXED, VARIANT = "M(0.9)", "M(0.9)+M(0.0)", "multiplicative M(0.9)"
 RIVALS = (MOMENTUM, ADAM, SINGLE, MIXED)  # no schedule, eigenvectors at random
-ORDER = (*RIVALS, DECAYED, ADAM_ON_AXES)
+ORDER = (*RIVALS, VARIANT, DECAYED, ADAM_DECAYED, ADAM_ON_AXES)
+DEFAULT, DEFAULT_LAW_RATE = "default", 0.003  # role and law rate of the variant at momentum's rate
 CELL = ("condition", "noise")
 FACTORS = (0.01, 0.1, 1.0, 10.0)
 LAW_RATES = (0.003, 0.01, 0.03)
@@ -108,6 +110,15 @@ def off(runs: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows).reindex(columns=OFF.names)
 
 
+def at_default(runs: pd.DataFrame) -> pd.DataFrame:
+    """The ratio of the untuned `VARIANT` to momentum by cell: `CELL`, `RATIO`, ``verdict``."""
+    rows = [
+        dict(zip(CELL, cell, strict=True)) | _ratio(group.difference)
+        for cell, group in _beside_momentum(runs, DEFAULT).groupby(list(CELL))
+    ]
+    return pd.DataFrame(rows)
+
+
 def _with_logs(runs: pd.DataFrame) -> pd.DataFrame:
     """`runs` with ``counts``, what each counts with, and its logarithm ``log``."""
     counts = runs.excess.clip(lower=SOLVED).where(_ended(runs), START)
@@ -123,7 +134,7 @@ def _beside_momentum(runs: pd.DataFrame, role: str) -> pd.DataFrame:
         theirs, on=[*CELL, "seed"], how="left", suffixes=("", "_momentum"), validate="many_to_one"
     )
     rate = joined.learning_rate / joined.learning_rate_momentum  # the law begins at 1
-    has_one = (joined.optimizer == SINGLE) & ~joined.lost
+    has_one = joined.optimizer.isin((SINGLE, VARIANT)) & ~joined.lost
     return joined.assign(
         difference=joined.log - joined.log_momentum,
         first_rate=rate.where(has_one), end_rate=(rate * joined.law_1).where(has_one),

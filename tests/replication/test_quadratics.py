@@ -10,6 +10,8 @@ import pytest
 from rllc.replication import quadratic_page, quadratics
 from rllc.replication import quadratic_training as training
 from rllc.replication.quadratics import ADAM, MIXED, MOMENTUM, SINGLE
+from rllc.suite import schedules
+from rllc.suite.plan import configuration
 from rllc.suite.plan.configuration import Conf
 from rllc.suite.records import RecordsError
 
@@ -138,7 +140,11 @@ def test_the_guide_says_what_the_map_shows():
     assert (single.first_rate > 1).all()
     assert (single.end_rate < 1).all()
     decayed = quadratics.against(runs, quadratics.DECAYED)
+    decayed = decayed[decayed.optimizer != quadratics.ADAM_DECAYED]  # all others keep their rates
     assert not (decayed.verdict[decayed.noise > 0] == "lower").any()
+    default = quadratics.at_default(runs).verdict.value_counts()
+    assert "lower" not in default
+    assert 0 < default["higher"] < default["tie"]
     higher = ours[ours.verdict == "higher"]
     assert ((higher.condition <= 10) | ((higher.noise == 0) & (higher.condition == 1e4))).all()
 
@@ -196,13 +202,16 @@ def test_a_small_map_trains_and_every_row_has_its_runs():
     assert (runs.excess[runs.role == "final"] < 1.5).all()
 
 
-def test_a_decayed_rate_falls_to_zero_in_a_straight_line():
-    optimizer = training.decayed_momentum(0.4, 4, 0.0, False)
-    state, moves = optimizer.init(np.zeros(1)), []
-    for _ in range(5):
-        update, state = optimizer.update(np.ones(1), state)
-        moves.append(float(update[0]))
-    np.testing.assert_allclose(moves, [-0.4, -0.3, -0.2, -0.1, 0.0], atol=1e-7)
+@pytest.mark.parametrize("name", [quadratics.DECAYED, quadratics.ADAM_DECAYED])
+def test_a_decayed_rate_falls_to_zero_in_a_straight_line(name):
+    (row,) = (row for row in training.entries() if row.label == name)
+    words = [f"optimizer={row.config}", "protocol.steps=4", *row.words]
+    optimizer = configuration.run_of(
+        configuration.compose(Conf(ROOT / "conf"), words), {}
+    ).optimizer
+    schedule = schedules.read(optimizer["schedules"]["learning_rate"], "here")
+    factors = [float(schedule.factor(np.int32(step))) for step in range(5)]
+    np.testing.assert_allclose(factors, [1.0, 0.75, 0.5, 0.25, 0.0], atol=1e-7)
 
 
 def test_grids_are_of_equal_size():

@@ -162,7 +162,7 @@ def report(folder: Path, conf: Path, output: Path | None = None) -> Path:
         return pages.write(found, folder, output)
 
 
-def rebuild(folder: Path, conf: Path, save: Save = plotting.save) -> list[Path]:
+def rebuild(folder: Path, conf: Path, save: Save = plotting.save) -> tuple[Analysis, list[Path]]:
     """Writes the tables and figures of a study from its records, without training.
 
     Args:
@@ -171,7 +171,7 @@ def rebuild(folder: Path, conf: Path, save: Save = plotting.save) -> list[Path]:
       save: draws a figure.
 
     Returns:
-      The files of the figures.
+      What the records say, and the files of the figures.
 
     Raises:
       StudyError, PlanError, RecordsError: one line for the user.
@@ -183,7 +183,7 @@ def rebuild(folder: Path, conf: Path, save: Save = plotting.save) -> list[Path]:
         found = analysis.analyse(study, loaded, defaults=_defaults(works))
         aggregation.write_tables(found, output)
         selection.write_choices(found.choices, output / "tuning" / "choices.csv")
-        return aggregation.write_study_figures(found, output, save)
+        return found, aggregation.write_study_figures(found, output, save)
 
 
 def _with_study(folder: Path) -> Path:
