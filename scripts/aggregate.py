@@ -74,9 +74,11 @@ def check_places(folder: Path, output: Path) -> None:
 def committed(folder: Path, output: Path) -> Replication:
     """Analysis of the committed records, rates chosen from them."""
     loaded = records.load(folder)
-    times = output / "benchmarks" / "step_time.csv"
-    timings = pd.read_csv(times) if times.exists() else None
-    return analysis.analyse(loaded, None, default_variants(loaded.runs), timings)
+    timings, rates = (
+        pd.read_csv(path) if (path := output / "benchmarks" / name).exists() else None
+        for name in ("step_time.csv", "batching.csv")
+    )
+    return analysis.analyse(loaded, None, default_variants(loaded.runs), timings, rates)
 
 
 def local(folder: Path, output: Path, shared: Path = RESULTS) -> None:

@@ -19,6 +19,8 @@ from rllc.suite.choose.selection import Defaults
 from rllc.suite.show import analysis
 from rllc.suite.show.analysis import Analysis
 
+RATES = ["task", "way", "run_steps_per_second", "device"]
+
 
 class Replication(NamedTuple):
     """The analysis of this paper's records, and what only this paper asks.
@@ -34,6 +36,7 @@ class Replication(NamedTuple):
       reach: what the paper's grid can reach on Conv (`reach.table`).
       biases: corrections by batch size (`short_horizon.table`).
       variants: laws that may not collapse (`law_variants.analyse`).
+      rates: steps per second of an accelerator by task and way of sharing it (`RATES`).
     """
 
     measured: Analysis
@@ -46,6 +49,7 @@ class Replication(NamedTuple):
     reach: pd.DataFrame
     biases: pd.DataFrame
     variants: law_variants.Variants
+    rates: pd.DataFrame
 
 
 def analyse(
@@ -53,8 +57,9 @@ def analyse(
     choices: pd.DataFrame | None = None,
     defaults: Defaults | None = None,
     timings: pd.DataFrame | None = None,
+    rates: pd.DataFrame | None = None,
 ) -> Replication:
-    """Computes a `Replication`; arguments as of `rllc.suite.show.analysis.analyse`."""
+    """Computes a `Replication`; arguments as of `rllc.suite.show.analysis.analyse`, and `rates`."""
     a = analysis.analyse(STUDY, records, choices, defaults, timings)
     return Replication(
         a,
@@ -67,4 +72,5 @@ def analyse(
         reach.table(a),
         short_horizon.table(a.every, records),
         law_variants.analyse(a),
+        pd.DataFrame(columns=RATES) if rates is None else rates,
     )

@@ -73,7 +73,7 @@ def all_claims(r: Replication) -> list[tuple[str, list[Claim]]]:
             "The learning law over training, from another initial law",
             law_claims.law_from_elsewhere(a, r.elsewhere),
         ),
-        ("Run time", behaviour.run_time(a)),
+        ("Run time", [*behaviour.run_time(a), behaviour.cost(r.rates)]),
         ("Spread over seeds", behaviour.spread(a)),
         ("Green cells of the paper's Table 1: test accuracy", claims.green_cell_claims(a)),
         ("Green cells of the paper's Table 1: test loss", claims.green_loss_claims(a)),

@@ -69,6 +69,18 @@ def test_spread_says_what_diverged_and_where_its_interval_reaches(monkeypatch):
         assert (f"interval includes {bound}" in note) == inside
 
 
+def test_the_cost_of_all_experiments_is_projected_from_the_fastest_way():
+    tasks = [task for task in paper.TASKS if "fashion" not in task]
+    rates = pd.DataFrame({"task": tasks, "run_steps_per_second": 1000.0, "device": "GPU"})
+    slower = rates.assign(run_steps_per_second=1.0)
+    found = behaviour.cost(pd.concat([rates, slower]))
+    runs = 7 * 3 * (3 * 15 + 13 * 18)
+    assert (found.n, found.verdict) == (f"{runs:,} runs of 10,000 steps", SUPPORTED)
+    assert found.value == f"{runs * 10_000 / 1000 / 3600:.1f} hours"
+    assert behaviour.cost(slower).verdict == NOT_SUPPORTED
+    assert behaviour.cost(rates.iloc[1:]).verdict == NOT_MEASURED
+
+
 def test_run_time():
     def claim(ratio):
         rows = [("Adam", 2.0), ("M(0.9)", 2.0 * ratio), ("M2(0.6)", 2.0 * ratio)]
