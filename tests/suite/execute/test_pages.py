@@ -47,6 +47,24 @@ def test_a_study_gets_its_page_and_again_without_training(tmp_path, monkeypatch)
     again = bench.report(folder, ROOT / "conf", tmp_path / "elsewhere")
     assert sorted(path.name for path in again.parent.iterdir()) == files
     assert sorted((folder / "records").rglob("*.json")) == trained
+    check_rebuilt(folder)
+
+
+def check_rebuilt(folder: Path) -> None:
+    """Tables and choices of a study are made again from its records, byte for byte."""
+    parts = ("tables", "tuning")
+    before = {
+        path: path.read_bytes() for part in parts for path in (folder / "results" / part).iterdir()
+    }
+    for part in parts:
+        shutil.rmtree(folder / "results" / part)
+    drawn = []
+    found, _ = bench.rebuild(folder, ROOT / "conf", lambda _, path: drawn.append(path) or [])
+    assert {path: path.read_bytes() for path in before} == before
+    assert len(before) > 10
+    assert drawn
+    assert all(path.is_relative_to(folder.resolve()) for path in drawn)
+    assert found.study.name == "Friedman's function"
 
 
 @pytest.mark.slow
@@ -66,3 +84,5 @@ def test_a_metric_that_a_task_has_not_cannot_lead(tmp_path):
 def test_a_folder_without_a_study_is_one_clear_line(tmp_path):
     with pytest.raises(StudyError, match=r"holds no study\.yaml"):
         bench.report(tmp_path, ROOT / "conf")
+    with pytest.raises(StudyError, match=r"holds no study\.yaml"):
+        bench.rebuild(tmp_path, ROOT / "conf")
