@@ -74,11 +74,14 @@ def check_places(folder: Path, output: Path) -> None:
 def committed(folder: Path, output: Path) -> Replication:
     """Analysis of the committed records, rates chosen from them."""
     loaded = records.load(folder)
+    benchmarks = output / "benchmarks"
     timings, rates = (
-        pd.read_csv(path) if (path := output / "benchmarks" / name).exists() else None
+        pd.read_csv(path) if (path := benchmarks / name).exists() else None
         for name in ("step_time.csv", "batching.csv")
     )
-    return analysis.analyse(loaded, None, default_variants(loaded.runs), timings, rates)
+    measured = analysis.benchmark_steps(benchmarks)
+    defaults = default_variants(loaded.runs)
+    return analysis.analyse(loaded, None, defaults, timings, rates, measured)
 
 
 def local(folder: Path, output: Path, shared: Path = RESULTS) -> None:

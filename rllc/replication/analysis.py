@@ -1,5 +1,6 @@
 """What the replication adds to an analysis: open questions, initial laws and law rates."""
 
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -16,6 +17,7 @@ from rllc.replication import (
 )
 from rllc.replication.paper import STUDY
 from rllc.suite.choose.selection import Defaults
+from rllc.suite.score.step_times import COLUMNS
 from rllc.suite.show import analysis
 from rllc.suite.show.analysis import Analysis
 
@@ -58,9 +60,10 @@ def analyse(
     defaults: Defaults | None = None,
     timings: pd.DataFrame | None = None,
     rates: pd.DataFrame | None = None,
+    measured: pd.DataFrame | None = None,
 ) -> Replication:
     """Computes a `Replication`; arguments as of `rllc.suite.show.analysis.analyse`, and `rates`."""
-    a = analysis.analyse(STUDY, records, choices, defaults, timings)
+    a = analysis.analyse(STUDY, records, choices, defaults, timings, measured)
     return Replication(
         a,
         deviations.deviations(a.every, a.runs, records.curves),
@@ -74,3 +77,21 @@ def analyse(
         law_variants.analyse(a),
         pd.DataFrame(columns=RATES) if rates is None else rates,
     )
+
+
+def benchmark_steps(folder: Path) -> pd.DataFrame | None:
+    """Times of a training step (`step_times.COLUMNS`), by the benchmark of the most optimizers.
+
+    Fashion-MNIST has MNIST's shapes, and so its times.
+
+    Args:
+      folder: of the benchmarks; without ``training_step.csv`` there are none.
+    """
+    file = folder / "training_step.csv"
+    if not file.exists():
+        return None
+    times = pd.read_csv(file)
+    counts = times.device.value_counts()
+    times = times[times.device == min(counts[counts == counts.max()].index)][COLUMNS]
+    same = times[times.task.str.startswith("mnist_")]
+    return pd.concat([times, same.assign(task="fashion_" + same.task)], ignore_index=True)

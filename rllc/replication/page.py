@@ -12,7 +12,7 @@ import pandas as pd
 import yaml
 
 from rllc.replication import readme
-from rllc.suite.show.page.contents import Section, Table
+from rllc.suite.show.page.contents import Section, Table, below_title
 
 CLAIM = """\
 The paper claims that its optimizers (RLLC) outperform SGD, momentum SGD and Adam, the \
@@ -23,6 +23,7 @@ MORE = {  # files under results/tables, and their titles here
     "multiverse.md": "The headline claims in every world",
     "reported.md": "Which number did the paper report?",
     "over_tasks.md": "What holds over tasks",
+    "practice.md": "Scores for practice",
 }
 COLUMNS = {
     "claim": "claim", "value": "value", "interval": "95 % interval", "n": "n", "p_holm": "Holm's p",
@@ -46,14 +47,9 @@ def sections(results: Path, readme_file: Path, address: Callable[[Path], str]) -
     found.append(claims(results / "tables" / "claims.csv"))
     for name, title in MORE.items():
         file = results / "tables" / name
-        text = relinked(_below(file.read_text(encoding="utf-8")), file.parent, address)
+        text = relinked(below_title(file.read_text(encoding="utf-8")), file.parent, address)
         found.append(Section(title, [text], folded=True))
     return found
-
-
-def _below(text: str) -> str:
-    """Markdown without its title, its other headings a level lower, as parts of a section."""
-    return re.sub(r"^(#{2,} )", r"#\1", re.sub(r"\A# .*\n", "", text), flags=re.MULTILINE)
 
 
 def claims(file: Path) -> Section:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from rllc.suite import records
 from rllc.suite.engine import header
 from rllc.suite.show.analysis import Analysis
-from rllc.suite.show.page import site
+from rllc.suite.show.page import contents, site
 from rllc.suite.show.page.contents import Origin
 
 
@@ -55,4 +55,5 @@ def write(found: Analysis, folder: Path, output: Path) -> Path:
         link=lambda file: places.address(found.records.folder / f"{file}.json"),
         command=f"python scripts/verify.py {{run}} --steps all --records {folder.name}",
     )
-    return site.write(found, output, origin)
+    sections = [contents.verdict(found), contents.in_practice(found)]
+    return site.write(found, output, origin, sections)

@@ -23,7 +23,7 @@ from rllc.suite.records.shards import Shard, read, shards
 
 FIELDS = (
     "run", "shard", "task", "optimizer", "family", "role", "seed", "hyper", "settings", "steps",
-    "device", "group", "status", "diverged_at",
+    "device", "group", "status", "diverged_at", "seconds", "trained_together",
 )  # fmt: skip
 
 
@@ -35,7 +35,8 @@ class Records(NamedTuple):
 
     Attributes:
       runs: one row per run (`FIELDS`). ``optimizer`` is its label; ``hyper`` its hyperparameters
-        and ``settings`` every other setting, as canonical JSON.
+        and ``settings`` every other setting, as canonical JSON. ``seconds`` is what its group of
+        ``trained_together`` runs took to train and evaluate, NaN where nobody noted it.
       curves: one row per evaluation: run, step, and the columns of all its tasks' metrics (see
         `metrics.columns`), NaN where a task has none of that name.
       folder: where `probe` reads from.
@@ -172,6 +173,8 @@ def _run_rows(shard: Shard) -> list[dict[str, Any]]:
         "steps": protocol["steps"],
         "device": header["device"],
         "group": header["group"],
+        "seconds": header.get("wall_seconds", {}).get("training_and_evaluation", np.nan),
+        "trained_together": len(header["runs"]),
     }
     static = {
         "optimizer": identity.optimizer(optimizer),

@@ -12,7 +12,7 @@ from rllc.suite import plotting
 from rllc.suite.choose import screens, short_tuning
 from rllc.suite.choose.selection import Defaults
 from rllc.suite.drawing import Save
-from rllc.suite.score import over_tasks, provenance, ranking, tuning_analysis
+from rllc.suite.score import over_tasks, practice, provenance, ranking, tuning_analysis
 from rllc.suite.score.readings import HEADLINE, READINGS
 from rllc.suite.show import (
     analysis,
@@ -71,6 +71,7 @@ def write_tables(a: Analysis, output: Path) -> None:
     targets = tuning_analysis.target_table(a.targets)
     tuning_analysis.TARGET.to_csv(targets, folder / "steps_to_target.csv", fine)
     _write_ranking(a, folder)
+    _write_practice(a, folder)
     if len(a.points):
         sensitivity = tuning_analysis.sensitivity_table(a.points, a.runs)
         tuning_analysis.SENSITIVITY.to_csv(sensitivity, folder / "sensitivity.csv", fine)
@@ -91,6 +92,13 @@ def _write_cells(a: Analysis, folder: Path) -> None:
         table.to_csv(a.cells, folder / f"{name}.csv", a.study.is_fine)
         write_text(folder / f"{name}.md", typesetting.in_one_page(a.study, a.cells, number))
         write_text(folder / f"{name}.tex", typesetting.in_latex_tables(a.study, a.cells, number))
+
+
+def _write_practice(a: Analysis, folder: Path) -> None:
+    table = analysis.practice_of(a)
+    columns = practice.practice_table(a.study, untuned=len(a.untuned) > 0)
+    columns.to_csv(table, folder / "practice.csv", a.study.is_fine)
+    write_text(folder / "practice.md", practice.page(a.study, table, a.step_times))
 
 
 def _write_ranking(a: Analysis, folder: Path) -> None:

@@ -8,7 +8,14 @@ from rllc.suite import metrics
 from rllc.suite.choose import screens, selection, short_tuning
 from rllc.suite.choose.selection import Defaults
 from rllc.suite.records.roles import CANDIDATE, UNTUNED
-from rllc.suite.score import comparisons, provenance, readings, tuning_analysis
+from rllc.suite.score import (
+    comparisons,
+    practice,
+    provenance,
+    readings,
+    step_times,
+    tuning_analysis,
+)
 from rllc.suite.show import tables
 from rllc.suite.study import Study
 
@@ -37,6 +44,7 @@ class Analysis(NamedTuple):
       screens: which screened grids may have dropped their best point (`screens.table`).
       early: what choosing rates before the end loses (`short_tuning.table`).
       untuned: as `rows`, of the untuned runs.
+      step_times: time of a training step of each cell, with what it is taken from.
     """
 
     study: Study
@@ -57,6 +65,7 @@ class Analysis(NamedTuple):
     screens: pd.DataFrame
     early: pd.DataFrame
     untuned: pd.DataFrame
+    step_times: step_times.StepTimes
 
 
 def analyse(
@@ -65,6 +74,7 @@ def analyse(
     choices: pd.DataFrame | None = None,
     defaults: Defaults | None = None,
     timings: pd.DataFrame | None = None,
+    measured: pd.DataFrame | None = None,
 ) -> Analysis:
     """Computes an `Analysis`.
 
@@ -75,6 +85,8 @@ def analyse(
         runs among the records.
       defaults: see `selection.default_variants`.
       timings: run times, None where there are none.
+      measured: time of a step on each task (`step_times.COLUMNS`) by a benchmark; None takes what
+        the records noted, where that can be compared.
     """
     study = study.with_metrics(metrics.by_task(records))
     tidy = selection.tidy(records.runs)
@@ -98,6 +110,15 @@ def analyse(
         checked,
         short_tuning.table(study, runs, records.curves),
         _untuned(study, tidy, records.curves, defaults),
+        step_times.found(runs, measured),
+    )  # fmt: skip
+
+
+def practice_of(a: Analysis) -> pd.DataFrame:
+    """The scores for practice of every cell (`practice.practice`)."""
+    points = tuning_analysis.chosen_by(a.study, a.runs, a.records.curves)
+    return practice.practice(
+        a.study, a.rows, a.summary, a.runs, points, a.step_times, a.untuned
     )  # fmt: skip
 
 

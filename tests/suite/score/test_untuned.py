@@ -106,7 +106,9 @@ def test_pages_have_the_column_only_with_such_runs(tmp_path):
     assert (
         "untuned_runs" in (tmp_path / "with" / "tables" / "ranking.csv").read_text().splitlines()[0]
     )
+    assert "untuned" not in (tmp_path / "without" / "tables" / "practice.csv").read_text()
+    assert "| untuned |" in (tmp_path / "with" / "tables" / "practice.md").read_text()
     for path in (tmp_path / "without" / "tables").iterdir():
-        if path.stem != "ranking":
+        if path.stem not in ("ranking", "practice"):
             other = tmp_path / "with" / "tables" / path.name
             assert path.read_bytes() == other.read_bytes(), path.name

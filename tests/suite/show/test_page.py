@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from rllc.suite.execute import pages as documents
 from rllc.suite.markdown import counted
 from rllc.suite.score.readings import READINGS
 from rllc.suite.score.statistics import mean_interval
@@ -291,3 +292,14 @@ def test_dashes_and_dark_colours_are_known_for_every_line(known):
     for one in cells.optimizers(known):
         assert one["dash"]
         assert one["dark"] != "#000000"
+
+
+@pytest.mark.slow
+def test_scores_for_practice_are_a_part_of_a_studys_page(known, tmp_path, monkeypatch):
+    monkeypatch.setattr(site, "library", lambda: "")
+    monkeypatch.setattr(documents, "newest", lambda folder: "")
+    text = documents.write(known, tmp_path, tmp_path / "page").read_text()
+    part = text[text.index("Scores for practice</h2></summary>") :]
+    assert part.count("best of 3</th>") == len(pages.TASKS)
+    assert "<h3>MNIST MLP</h3>" in part
+    assert "<h1>Scores" not in part

@@ -1,12 +1,15 @@
 """What a page says, before it is HTML: sections of text and tables, and where numbers come from."""
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import pandas as pd
 
 from rllc.suite.markdown import counted
+from rllc.suite.score import practice
 from rllc.suite.score.readings import HEADLINE
+from rllc.suite.show import analysis
 from rllc.suite.show.analysis import Analysis
 
 BETTER, WORSE, LEVEL, ONE_RUN = "better", "worse", "no difference found", "no interval"
@@ -121,6 +124,17 @@ def _row(a: Analysis, row: Any, said: str) -> list[str]:
         a.study.title(row.task), a.study.pretty(row.optimizer), a.study.pretty(row.baseline),
         f"{row.difference:{form}}{unit}", interval, str(int(row.n)), holm, said,
     ]  # fmt: skip
+
+
+def in_practice(a: Analysis) -> Section:
+    """Time and tuning cost beside the numbers, task by task."""
+    text = practice.page(a.study, analysis.practice_of(a), a.step_times)
+    return Section("Scores for practice", [below_title(text)], folded=True)
+
+
+def below_title(text: str) -> str:
+    """Markdown without its title, its other headings a level lower, as parts of a section."""
+    return re.sub(r"^(#{2,} )", r"#\1", re.sub(r"\A# .*\n", "", text), flags=re.MULTILINE)
 
 
 def devices(a: Analysis) -> list[tuple[str, int]]:
