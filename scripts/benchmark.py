@@ -1,7 +1,8 @@
 """Measures speed and writes results/benchmarks: tables, plots, summary.csv.
 
-  python scripts/benchmark.py                              # everything, about 35 minutes on 2 cores
+  python scripts/benchmark.py                              # everything, about 40 minutes on 2 cores
   python scripts/benchmark.py --only update step --tasks cifar10_mlp
+  python scripts/benchmark.py --only language              # six language models, 4 minutes
   python scripts/benchmark.py --quick --output local/benchmarks     # tiny sizes: does it work?
 
 Rows of other devices and of what is not measured anew are kept. Quiet the machine first.

@@ -15,7 +15,11 @@ from rllc.suite.engine import devices
 from rllc.suite.plan.plan import Run
 
 WORKER = Path(__file__).with_name("peers") / "worker.py"
-PEERS = {"flax": "Flax + optax loop", "torch": "PyTorch", "learned": "learned_optimization"}
+LOOP = "Flax + optax loop"
+PEERS = {
+    "flax": LOOP, "torch": "PyTorch", "learned": "learned_optimization",
+    "flax_language": LOOP, "torch_language": "PyTorch",
+}  # fmt: skip
 
 
 class PeerError(RuntimeError):
@@ -79,21 +83,17 @@ def environment() -> dict[str, str]:
 
 @contextmanager
 def running(
-    kinds: dict[str, str], run: Run, network: str, data: Any, folder: Path
+    kinds: dict[str, str], spec: dict[str, Any]
 ) -> Iterator[tuple[dict[str, Peer], list[str]]]:
-    """Starts peers on the task and optimizer of a run.
+    """Starts peers.
 
     Args:
       kinds: key of `PEERS` -> interpreter.
-      run: what they train.
-      network: ``mlp``, ``conv`` or ``resnet20``.
-      data: its Dataset.
-      folder: where the training set is put for them.
+      spec: what they train, see `of_images`.
 
     Yields:
       The peers that started, and why the others did not.
     """
-    spec = _spec(run, network, data, folder)
     peers: dict[str, Peer] = {}
     notes = []
     try:
@@ -108,7 +108,15 @@ def running(
             peer.close()
 
 
-def _spec(run: Run, network: str, data: Any, folder: Path) -> dict[str, Any]:
+def of_images(run: Run, network: str, data: Any, folder: Path) -> dict[str, Any]:
+    """What the peers of an image task are told.
+
+    Args:
+      run: what they train.
+      network: ``mlp``, ``conv`` or ``resnet20``.
+      data: its Dataset.
+      folder: where the training set is put for them.
+    """
     name = run.task["name"]
     dataset = name.removesuffix(f"_{network}")
     images, labels = folder / f"{dataset}-images.npy", folder / f"{dataset}-labels.npy"

@@ -21,7 +21,8 @@ def summary(study: Study, folder: Path) -> pd.DataFrame:
     """One row per figure: metric, case, value, device.
 
     ``matmul_fraction``, ``speedup_over_loop`` and ``run_steps_per_second`` per task come from the
-    fastest group of it with `HEADLINE`; ``update_time_over_adam`` from n = 10⁷.
+    fastest group of it with `HEADLINE`; of a language model from the largest, with
+    ``speedup_over_best_peer``; ``update_time_over_adam`` from n = 10⁷.
     """
     rows = [row for _, row in best_groups(study, store.read(folder, "throughput")).iterrows()]
     metrics = {
@@ -32,6 +33,7 @@ def summary(study: Study, folder: Path) -> pd.DataFrame:
     found = [
         (m, row.task, row[column], row.device) for m, column in metrics.items() for row in rows
     ]
+    found += _of_language(store.read(folder, "language"))
     table = store.read(folder, "update")
     if len(table):
         table = table[table["size"] == update.REFERENCE]
@@ -41,6 +43,20 @@ def summary(study: Study, folder: Path) -> pd.DataFrame:
             for row in table[table.case.isin(wanted)].itertuples()
         ]
     return pd.DataFrame(found, columns=SUMMARY).dropna(subset="value").reset_index(drop=True)
+
+
+def _of_language(table: pd.DataFrame) -> list[tuple[str, str, float, str]]:
+    metrics = {
+        "matmul_fraction": "matmul_fraction",
+        "speedup_over_loop": "over_loop",
+        "speedup_over_best_peer": "over_best_peer",
+        "run_steps_per_second": "run_steps_per_second",
+    }
+    if table.empty:
+        return []
+    ours = table[table.case == ENGINE].sort_values("runs").groupby(["device", "task"]).last()
+    rows = ours.reset_index().to_dict("records")
+    return [(m, row["task"], row[c], row["device"]) for m, c in metrics.items() for row in rows]
 
 
 def best_groups(study: Study, throughput: pd.DataFrame, optimizer: str = HEADLINE) -> pd.DataFrame:
@@ -127,6 +143,19 @@ def _throughput(study: Study, table: pd.DataFrame) -> str:
     return f"{columns.to_markdown(table)}\n\n{_projection(study, table)}"
 
 
+def _language(study: Study, table: pd.DataFrame) -> str:
+    columns = Table((
+        Column("case", "case"), Column("runs", "runs"),
+        Column("run_steps_per_second", "run-steps/s", ".4g"), Column("gflops", "GFLOP/s", ".3g"),
+        Column("matmul_fraction", "of matmul", lambda row: f"{100 * row.matmul_fraction:.0f} %"),
+        Column("over_loop", "× loop", ".2f"), Column("over_best_peer", "× best peer", ".2f"),
+        Column("version", "version"),
+    ))  # fmt: skip
+    return render(
+        __file__, "language.md", rows=table.iloc[0], table=columns.to_markdown(table)
+    )  # fmt: skip
+
+
 def _projection(study: Study, table: pd.DataFrame) -> str:
     """Time of the study's whole tuning at the rates of the fastest groups."""
     best, runs = best_groups(study, table), _grid_runs(study)
@@ -185,6 +214,7 @@ _SECTIONS: dict[str, tuple[str, Callable[[Study, pd.DataFrame], str]]] = {
     "update": ("Update alone", _update),
     "training_step": ("Whole training step", _steps),
     "throughput": ("Sweep throughput", _throughput),
+    "language": ("Language model", _language),
     "batching": ("Several runs on one accelerator", batching),
     "scaling": ("How cost grows", _scaling),
     "compilation": ("Compile time and memory", _compilation),

@@ -12,6 +12,7 @@ from rllc.suite.engine import training
 from rllc.suite.speed import (
     batching,
     compilation,
+    language,
     plots,
     report,
     scaling,
@@ -24,7 +25,7 @@ from rllc.suite.speed import (
 from rllc.suite.speed.timing import Progress
 from rllc.suite.study import Study
 
-SECTIONS = ("update", "step", "throughput", "batching", "scaling", "compilation")
+SECTIONS = ("update", "step", "throughput", "language", "batching", "scaling", "compilation")
 WEIGHTS = {"mlp": 1.0, "conv": 3.0, "resnet20": 12.0}  # rough cost of a task, for the ETA
 Measured = tuple[list[dict[str, Any]], list[str]]
 
@@ -91,6 +92,8 @@ def jobs(
         found += [_step(study, t, effort, quick) for t in tasks if not t.startswith("fashion")]
     if "throughput" in sections:
         found += [_throughput(t, o, peers, folder, effort, quick) for t in tasks for o in _pair(t)]
+    if "language" in sections:
+        found.append(_language(peers, folder, effort, quick))
     if "batching" in sections and jax.default_backend() != "cpu":
         found += [_batching(t, effort, quick) for t in tasks if not t.startswith("fashion")]
     if "scaling" in sections:
@@ -135,6 +138,16 @@ def _throughput(
 
     weight = 4 * _weight(task) * (len(sizes) + len(peers))
     return Job("throughput", f"throughput {task}, {optimizer}", weight, measure)
+
+
+def _language(peers: dict[str, str], folder: Path, effort: Effort, quick: bool) -> Job:
+    sizes = [1, 2] if quick else [1, language.RUNS]
+    have = {kind: python for kind, python in peers.items() if kind != "learned"}  # has no such task
+
+    def measure() -> Measured:
+        return language.measure(sizes, have, folder, effort.rounds, effort.call)
+
+    return Job("language", "language model", 60 + 30 * len(have), measure)
 
 
 def _batching(task: str, effort: Effort, quick: bool) -> Job:

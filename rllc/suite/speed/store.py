@@ -15,6 +15,7 @@ TABLES = {  # table -> columns by which rows of an earlier measurement are repla
     "update": ["device", "size"],
     "training_step": ["device", "task"],
     "throughput": ["device", "task", "optimizer"],
+    "language": ["device", "task", "optimizer"],
     "batching": ["device", "task", "optimizer"],
     "scaling": ["device", "axis"],
     "compilation": ["device", "task"],

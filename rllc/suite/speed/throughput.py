@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from rllc.suite.execute import execution
+from rllc.suite.plan.plan import Run
 from rllc.suite.speed import engine, flops, processes, rates, setups
 from rllc.suite.speed.timing import Times, interleave
 
@@ -37,18 +38,42 @@ def measure(
     """
     first = setups.runs(task, optimizer, 1)
     data, note = engine.data(first)
-    per_run = flops.nominal(execution.make_task(first[0]), first[0].protocol["batch_size"])
-    with processes.running(dict(peers), first[0], setups.network(task), data, folder) as started:
-        others, notes = started
-        groups = {r: engine.trainer(setups.runs(task, optimizer, r), data) for r in sizes}
+    spec = processes.of_images(first[0], setups.network(task), data, folder)
+    groups = {r: setups.runs(task, optimizer, r) for r in sizes}
+    rows, notes = beside(groups, data, spec, peers, rounds, seconds)
+    return rows, notes + [note] * bool(note)
+
+
+def beside(
+    sweeps: Mapping[int, list[Run]],
+    data: Any,
+    spec: dict[str, Any],
+    peers: Mapping[str, str],
+    rounds: int,
+    seconds: float,
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Groups of runs, peers and matrix products in turns; rows and notes as of `measure`.
+
+    Args:
+      sweeps: number of runs -> these, of one task and optimizer.
+      data: the task's Dataset.
+      spec: what the peers are told (`processes.running`).
+      peers: key of `processes.PEERS` -> interpreter.
+      rounds, seconds: see `timing.interleave`.
+    """
+    run = next(iter(sweeps.values()))[0]
+    per_run = flops.nominal(execution.make_task(run), run.protocol["batch_size"])
+    with processes.running(dict(peers), spec) as (others, notes):
+        groups = {r: engine.trainer(runs, data) for r, runs in sweeps.items()}
         cases: dict[str, Any] = {str(r): engine.steps(group) for r, group in groups.items()}
         cases |= others
         cases |= {PRODUCT: rates.product(), SINGLE: rates.single_product()}
         times = interleave(cases, rounds, seconds)
         versions = {kind: peer.version for kind, peer in others.items()}
     broken = [r for r, group in groups.items() if not engine.all_finite(group)]
-    notes += [f"{task}: a group of {r} runs diverged" for r in broken] + [note] * bool(note)
-    return _rows(task, optimizer, list(sizes), times, per_run, versions), notes
+    task, optimizer = run.task["name"], run.optimizer["name"]
+    notes += [f"{task}: a group of {r} runs diverged" for r in broken]
+    return _rows(task, optimizer, list(sweeps), times, per_run, versions), notes
 
 
 def _rows(
@@ -61,7 +86,8 @@ def _rows(
 ) -> list[dict[str, Any]]:
     best = min(times[PRODUCT].median, times[SINGLE].median)
     matmul = rates.product_flops() / best / 1e9
-    loop = 1 / times["flax"].median if "flax" in times else float("nan")
+    loops = [kind for kind in versions if processes.PEERS[kind] == processes.LOOP]
+    loop = 1 / times[loops[0]].median if loops else float("nan")
     cases = [(str(r), ENGINE, r) for r in sizes]
     cases += [(kind, processes.PEERS[kind], 1) for kind in versions]
     rows = []
