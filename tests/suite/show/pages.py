@@ -26,11 +26,20 @@ def stored(found: made.SyntheticRecords, folder: Path) -> Records:
     return Records(found.runs, found.curves, folder, found.metrics)
 
 
-def analysed(folder: Path) -> Analysis:
-    """Two tasks, six optimizers, three seeds; one run diverged; as if tuned on whole grids."""
+def analysed(folder: Path, untuned: tuple[str, ...] = ()) -> Analysis:
+    """Two tasks, six optimizers, three seeds; one run diverged; as if tuned on whole grids.
+
+    Args:
+      folder: gets the files of probes.
+      untuned: optimizers that have runs at their default point, too.
+    """
     every = made.records(TASKS, OPTIMIZERS, range(3), (100,))
     lost = made.run("mnist_mlp", "Lion <b>", 3, status="diverged")
-    more = made.gather([lost])
+    at_default = [
+        made.run(task, name, seed, 0.01, floor=0.04, noise=1e-4)
+        for task in TASKS for name in untuned for seed in range(1000, 1006)
+    ]  # fmt: skip
+    more = made.gather([lost, *((row | {"role": "untuned"}, c) for row, c in at_default)])
     whole = every._replace(
         runs=made.pd.concat([every.runs, more.runs], ignore_index=True),
         curves=made.pd.concat([every.curves, more.curves], ignore_index=True),

@@ -11,6 +11,7 @@ import pytest
 
 from rllc.suite.execute import pages as documents
 from rllc.suite.markdown import counted
+from rllc.suite.score import ranking
 from rllc.suite.score.readings import READINGS
 from rllc.suite.score.statistics import mean_interval
 from rllc.suite.show.page import cells, charts, contents, maps, series, site
@@ -176,6 +177,23 @@ def test_rankings_are_those_of_the_ranking(data):
     assert headline
     best = headline[0]["rows"]
     assert [row["gain"] for row in best] == sorted((row["gain"] for row in best), reverse=True)
+
+
+@pytest.mark.slow
+def test_rankings_have_untuned_scores_only_where_there_are_such_runs(data, tmp_path):
+    assert "untuned" not in json.dumps(data["rankings"])
+    a = pages.analysed(tmp_path, untuned=("Adam",))
+    found = next(r for r in cells.rankings(a) if r["reading"] == data["headline"])
+    plain = next(r for r in data["rankings"] if r["reading"] == data["headline"])
+    rows = {row["optimizer"]: row for row in found["rows"]}
+    assert rows["SGD"]["untuned"] == {"gain": None, "low": None, "high": None}
+    score = rows["Adam"]["untuned"]
+    assert score["low"] < score["gain"] < score["high"]
+    tasks = list(pages.TASKS)
+    table = ranking.ranking(a.study, a.rows, a.summary, tasks, untuned=a.untuned)
+    assert score["gain"] == pytest.approx(table.set_index("optimizer").untuned["Adam"], rel=1e-3)
+    kept = [{k: v for k, v in row.items() if k != "untuned"} for row in found["rows"]]
+    assert kept == plain["rows"]  # the tuned know nothing of it
 
 
 class Reader(HTMLParser):

@@ -201,3 +201,29 @@ def test_a_phone_scrolls_sideways_in_tables_only(page, index):
     assert wide <= 375
     inner = page.execute_script("return document.querySelector('#numbers .scroll').scrollWidth")
     assert inner > 375
+
+
+HEADS = "#ranking-table thead th"
+
+
+def unfolded(page):
+    drawn(page, "ranking")
+    page.execute_script("document.querySelector('#ranking-table').parentElement.open = true")
+    return texts(page, HEADS)
+
+
+def test_the_ranking_says_what_untuned_runs_reach(page, tmp_path):
+    plain = unfolded(page)
+    assert "untuned" not in " ".join([*plain, *texts(page, "#ranking-note")])
+    found = pages.analysed(tmp_path / "records", untuned=("Adam",))
+    page.get(site.write(found, tmp_path / "page").as_uri())
+    heads = unfolded(page)
+    assert heads[:-3] == plain[:-1]
+    assert heads[-3:] == ["untuned (%)", "its interval", "runs"]
+    assert "“Untuned”, in the table" in texts(page, "#ranking-note")[0]
+    lines = {
+        line.split("\t")[0]: line.split("\t") for line in texts(page, "#ranking-table tbody tr")
+    }
+    assert all(len(line) == len(heads) for line in lines.values())
+    assert lines["SGD"][-3:-1] == ["–", "–"]
+    assert float(lines["Adam"][-3].replace("−", "-")) < 0  # made up with 96 %, baselines with 98

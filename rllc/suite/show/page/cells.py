@@ -145,7 +145,7 @@ def rankings(a: Analysis) -> list[dict[str, Any]]:
         }
         for names in sets
         for reading in READINGS
-        for found in [ranking.ranking(a.study, rows, summary, names, reading)]
+        for found in [ranking.ranking(a.study, rows, summary, names, reading, a.untuned)]
     ]  # fmt: skip
 
 
@@ -154,6 +154,13 @@ def _ranked(a: Analysis, table: pd.DataFrame) -> list[dict[str, Any]]:
         {
             "optimizer": row.optimizer, "gain": short(row.score, 4),
             "low": short(row.score_low, 4), "high": short(row.score_high, 4), "n": int(row.runs),
+            **(_untuned(row) if "untuned" in table else {}),
         }
         for row in table.itertuples()
     ]  # fmt: skip
+
+
+def _untuned(row: Any) -> dict[str, Any]:
+    """The score at the optimizer's default point, None where it has no untuned runs."""
+    ends = (row.untuned, row.untuned_low, row.untuned_high)
+    return {"untuned": dict(zip(("gain", "low", "high"), (short(x, 4) for x in ends), strict=True))}

@@ -110,7 +110,8 @@ function rankingRows(spec) {
   const here = DATA.rankings.filter((one) => one.reading === state.reading && one.rows.length);
   $("#ranking-note").textContent = here.length
     ? `Over ${here.map((one) => one.over).join("; and over ")}: ` + (DATA.saved === "fewer errors" ? "how many fewer errors" : "how much nearer to a perfect value") +
-      " than the best baseline, in percent; interquartile mean over runs, 95 % interval from resampling seeds. Optimizers that lack a task, and tasks with short grids, are left out."
+      " than the best baseline, in percent; interquartile mean over runs, 95 % interval from resampling seeds. Optimizers that lack a task, and tasks with short grids, are left out." +
+      (here.some(hasUntuned) ? " “Untuned”, in the table, is the same score at each optimizer’s default point: of other seeds, and against the mean of the same tuned baseline." : "")
     : "No ranking: it needs a task with all baselines, none of them with a short grid.";
   const rows = here.flatMap((one) => one.rows.filter((row) => state.shown.has(row.optimizer)).map((row) => ({
     ...row, name: optimizers.get(row.optimizer).name, word: word(row.low, row.high), panel: over(one),
@@ -143,18 +144,23 @@ function cut(rows) {
 
 const over = (one) => (one.tasks > 3 ? `${one.tasks} tasks` : one.over);
 
+const hasUntuned = (one) => one.rows.some((row) => row.untuned !== undefined);
+
 function rankingTable(rankings) {
   const table = $("#ranking-table");
   table.replaceChildren(...rankings.map((one) => {
     const part = element("table");
     part.append(element("caption", `Over ${one.over}`));
     const head = element("thead"), body = element("tbody"), titles = element("tr");
-    for (const title of ["optimizer", `${DATA.saved} (%)`, "95 % interval", "runs"]) titles.append(element("th", title, { scope: "col" }));
+    const untuned = hasUntuned(one) ? ["untuned (%)", "its interval"] : [];
+    for (const title of ["optimizer", `${DATA.saved} (%)`, "95 % interval", ...untuned, "runs"]) titles.append(element("th", title, { scope: "col" }));
     head.append(titles);
     for (const row of one.rows) {
       const line = element("tr");
       line.append(element("th", optimizers.get(row.optimizer).name, { scope: "row" }), element("td", number(row.gain, ".1f", true)),
-        element("td", range(row.low, row.high, ".1f", true)), element("td", row.n));
+        element("td", range(row.low, row.high, ".1f", true)));
+      if (untuned.length) line.append(element("td", number(row.untuned.gain, ".1f", true)), element("td", range(row.untuned.low, row.untuned.high, ".1f", true)));
+      line.append(element("td", row.n));
       body.append(line);
     }
     part.append(head, body);
