@@ -127,7 +127,7 @@ QUEUE = (
     ),
     Entry(
         "speed", "milliseconds per step and runs per second on this device",
-        script=("scripts/benchmark.py", "--only", "step", "throughput", "batching"),
+        script=("scripts/benchmark.py", "--only", "levers", "step", "throughput", "batching"),
     ),
 )  # fmt: skip
 

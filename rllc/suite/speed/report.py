@@ -190,6 +190,15 @@ def batching(study: Study, table: pd.DataFrame) -> str:
     )  # fmt: skip
 
 
+def _levers(study: Study, table: pd.DataFrame) -> str:
+    columns = Table((
+        task_column(study), optimizer_column(study), Column("runs", "runs"),
+        Column("lever", "lever"), Column("run_steps_per_second", "run-steps/s", ",.4g"),
+        Column("over_none", "× none", ".2f"),
+    ))  # fmt: skip
+    return columns.to_markdown(table)
+
+
 def _scaling(study: Study, table: pd.DataFrame) -> str:
     units = {"runs": "step of the group", "width": "step of the group", "units": "update"}
     columns = Table((
@@ -216,6 +225,7 @@ _SECTIONS: dict[str, tuple[str, Callable[[Study, pd.DataFrame], str]]] = {
     "throughput": ("Sweep throughput", _throughput),
     "language": ("Language model", _language),
     "batching": ("Several runs on one accelerator", batching),
+    "levers": ("Levers of a step's speed", _levers),
     "scaling": ("How cost grows", _scaling),
     "compilation": ("Compile time and memory", _compilation),
 }

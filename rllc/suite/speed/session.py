@@ -13,6 +13,7 @@ from rllc.suite.speed import (
     batching,
     compilation,
     language,
+    levers,
     plots,
     report,
     scaling,
@@ -25,7 +26,16 @@ from rllc.suite.speed import (
 from rllc.suite.speed.timing import Progress
 from rllc.suite.study import Study
 
-SECTIONS = ("update", "step", "throughput", "language", "batching", "scaling", "compilation")
+SECTIONS = (
+    "update",
+    "step",
+    "throughput",
+    "language",
+    "batching",
+    "levers",
+    "scaling",
+    "compilation",
+)
 WEIGHTS = {"mlp": 1.0, "conv": 3.0, "resnet20": 12.0}  # rough cost of a task, for the ETA
 Measured = tuple[list[dict[str, Any]], list[str]]
 
@@ -96,6 +106,8 @@ def jobs(
         found.append(_language(peers, folder, effort, quick))
     if "batching" in sections and jax.default_backend() != "cpu":
         found += [_batching(t, effort, quick) for t in tasks if not t.startswith("fashion")]
+    if "levers" in sections and jax.default_backend() != "cpu":
+        found += [_levers(t, effort) for t in tasks if not t.startswith("fashion")]
     if "scaling" in sections:
         found += _scaling(effort)
     if "compilation" in sections:
@@ -166,6 +178,16 @@ def _batching(task: str, effort: Effort, quick: bool) -> Job:
 
     weight = 4 * _weight(task) * (4 + len(counts))
     return Job("batching", f"batching {task}", weight, measure)
+
+
+def _levers(task: str, effort: Effort) -> Job:
+    """Of one run: what is bound by launches is, above all, a program with few runs."""
+
+    def measure() -> Measured:
+        rounds, seconds = _rounds(task, effort), _turn(task, effort)
+        return levers.measure(task, setups.UNITS[2], 1, rounds, seconds)
+
+    return Job("levers", f"levers {task}", 4 * _weight(task) * len(levers.LEVERS), measure)
 
 
 def _scaling(effort: Effort) -> list[Job]:

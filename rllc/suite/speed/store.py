@@ -17,6 +17,7 @@ TABLES = {  # table -> columns by which rows of an earlier measurement are repla
     "throughput": ["device", "task", "optimizer"],
     "language": ["device", "task", "optimizer"],
     "batching": ["device", "task", "optimizer"],
+    "levers": ["device", "task", "optimizer"],
     "scaling": ["device", "axis"],
     "compilation": ["device", "task"],
 }
