@@ -7,7 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # while this is imported nothing is to be saved
-from rllc.suite.engine import devices, stopping  # noqa: E402
+from rllc.suite.engine import devices, processes, stopping  # noqa: E402
 
 devices.configure()
 
@@ -27,7 +27,9 @@ from rllc.suite.records import RecordsError  # noqa: E402
 def main(cfg: DictConfig) -> None:
     """Trains the configured run unless it is recorded already."""
     try:
-        run, options = configuration.run_of(cfg), execution.options_of(cfg)
+        options = execution.options_of(cfg)
+        processes.join(options.joining)
+        run = processes.everywhere(lambda: configuration.run_of(cfg))
         groups = execution.prepare([run], options)
     except (PlanError, RecordsError) as error:
         sys.exit(f"error: {error}")
@@ -42,6 +44,8 @@ def main(cfg: DictConfig) -> None:
     outcome = execution.execute_group(groups[0], options, watcher=announcer)
     if outcome.error:
         sys.exit(f"error: {execution.in_words(outcome.error)}")
+    if not processes.leads():
+        return
     print(f"run {run.name} -> {outcome.record}")
     if table := told.numbers([outcome], options.folder):
         print(table)
@@ -58,7 +62,8 @@ def cli() -> None:
         check_groups(sys.argv[1:], [path.name for path in (ROOT / "conf").iterdir()])
     except PlanError as error:
         sys.exit(f"error: {error}")
-    stopping.run(main, "the same command goes on from the last checkpoint")
+    goes_on = "the same command goes on from the last checkpoint"
+    processes.run(lambda: stopping.run(main, goes_on))
 
 
 if __name__ == "__main__":

@@ -96,7 +96,7 @@ def _bytes(value: Any) -> int:
 
 def memory_bytes() -> int:
     """Memory of the accelerator, or of the machine."""
-    stats = jax.devices()[0].memory_stats() or {}
+    stats = jax.local_devices()[0].memory_stats() or {}
     if "bytes_limit" in stats:
         return int(stats["bytes_limit"]) * len(jax.devices())
     return host_bytes()

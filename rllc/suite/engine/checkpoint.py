@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rllc.suite.engine import processes
 from rllc.suite.records.folders import whole
 
 FORMAT = 2
@@ -48,7 +49,7 @@ def save(
     made_by: dict[str, Any],
     devices: str,
 ) -> None:
-    """Writes a checkpoint.
+    """Writes a checkpoint; all processes of a training call it, the first writes.
 
     Args:
       path: of the archive.
@@ -62,7 +63,9 @@ def save(
       OSError: the folder cannot be written.
     """
     points, seeds = len(runs), len(runs[0])
-    leaves = [_array(leaf)[:seeds, :points] for leaf in jax.tree.leaves(carry)]
+    leaves = [processes.whole(_bare(leaf))[:seeds, :points] for leaf in jax.tree.leaves(carry)]
+    if not processes.leads():
+        return
     identity = {"format": FORMAT, "runs": runs, "made_by": made_by, "devices": devices}
     text = np.frombuffer(json.dumps(identity, sort_keys=True).encode(), np.uint8)
     arrays: dict[str, Any] = {f"leaf/{i}": leaf for i, leaf in enumerate(leaves)}
@@ -135,11 +138,11 @@ def _places(theirs: list[list[str]], ours: Sequence[Sequence[str]]) -> tuple[lis
     return points, seeds
 
 
-def place(
+def fitted(
     leaves: Sequence[np.ndarray], like: Any, pad: Callable[[np.ndarray], np.ndarray]
-) -> Any | None:
-    """The leaves, padded, in the structure and on the devices of `like`; None if they differ."""
-    olds, structure = jax.tree.flatten(like)
+) -> list[np.ndarray] | None:
+    """The leaves, padded and of the types of those of `like`; None if they differ from them."""
+    olds = jax.tree.leaves(like)
     if len(leaves) != len(olds):
         return None
     new = []
@@ -150,10 +153,25 @@ def place(
         leaf = pad(leaf)
         if leaf.shape != bare.shape or leaf.dtype != bare.dtype:
             return None
-        put = jax.device_put(leaf, bare.sharding)
+        new.append(leaf)
+    return new
+
+
+def place(leaves: Sequence[np.ndarray], like: Any) -> Any:
+    """What `fitted` gave, in the structure and on the devices of `like`."""
+    olds, structure = jax.tree.flatten(like)
+    new = []
+    for leaf, old in zip(leaves, olds, strict=True):
+        put = processes.place(leaf, _bare(old).sharding)
         keys = _is_key(old)
         new.append(jax.random.wrap_key_data(put, impl=jax.random.key_impl(old)) if keys else put)
     return jax.tree.unflatten(structure, new)
+
+
+def of_first(leaves: Sequence[np.ndarray] | None, like: Any) -> list[np.ndarray]:
+    """What `fitted` gave process 0, in all processes, which all call it."""
+    own = leaves or [np.zeros(bare.shape, bare.dtype) for bare in map(_bare, jax.tree.leaves(like))]
+    return [processes.array_of_first(leaf) for leaf in own]
 
 
 def set_aside(path: Path) -> Path:
@@ -172,10 +190,6 @@ def _is_key(leaf: Any) -> bool:
 
 def _bare(leaf: Any) -> Any:
     return jax.random.key_data(leaf) if _is_key(leaf) else leaf
-
-
-def _array(leaf: Any) -> np.ndarray:
-    return np.asarray(_bare(leaf))
 
 
 def _read(path: Path, keys: Sequence[str] | None = None) -> dict[str, np.ndarray]:

@@ -52,6 +52,7 @@ def describe(trainer: Any) -> dict[str, Any]:
             "startup": round(trainer.startup_seconds, 2),
         },
         "runs_in_program": trainer.layout.seeds * trainer.layout.points,
+        "processes": jax.process_count(),
         "devices": {name: getattr(trainer.layout, name) for name in Split._fields},
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }

@@ -14,6 +14,8 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
+from rllc.suite.errors import PlanError
+
 RUN, DATA, FSDP = "run", "data", "fsdp"
 SMALL = 1024  # numbers: smaller arrays are whole on every device, a message would cost more
 
@@ -47,8 +49,9 @@ class Layout(NamedTuple):
 
     @classmethod
     def choose(
-        cls, seeds: int, points: int, devices: int, split: Split = FREE, batch: int = 0
-    ) -> "Layout":
+        cls, seeds: int, points: int, devices: int, split: Split = FREE, batch: int = 0,
+        processes: int = 1,
+    ) -> "Layout":  # fmt: skip
         """The layout with the fewest runs on the busiest device; padding runs count.
 
         Args:
@@ -56,17 +59,23 @@ class Layout(NamedTuple):
           devices: there are.
           split: what is fixed; of ``fsdp``, None is 1.
           batch: examples that devices without a run of their own may share; 0: they stay idle.
+          processes: which the devices belong to, each with as many of those that take part.
+
+        Raises:
+          PlanError: devices that so many processes share equally cannot share the runs.
         """
         fsdp = split.fsdp or 1
         most = devices // (fsdp * (split.data or 1))
         options = []
         for count in range(1, min(most, split.run or most) + 1):
+            data = split.data or _most_parts(batch, devices // (count * fsdp), fsdp)
             padded_s, padded_r = -(-seeds // count) * count, -(-points // count) * count
-            options.append(cls(padded_s, points, 0, count))
-            options.append(cls(seeds, padded_r, 1, count))
-        chosen = min(options, key=lambda o: (o.seeds * o.points // o.run, o.run, o.axis))
-        data = split.data or _most_parts(batch, devices // (chosen.run * fsdp), fsdp)
-        return chosen._replace(data=data, fsdp=fsdp)
+            options.append(cls(padded_s, points, 0, count, data, fsdp))
+            options.append(cls(seeds, padded_r, 1, count, data, fsdp))
+        options = [option for option in options if option.devices % processes == 0]
+        if not options:
+            raise PlanError(_cannot_share(seeds * points, devices, split, batch, processes))
+        return min(options, key=lambda o: (o.seeds * o.points // o.run, o.run, o.axis))
 
     @property
     def devices(self) -> int:
@@ -89,8 +98,11 @@ class Layout(NamedTuple):
 
     def mesh(self) -> Mesh:
         """The devices of this layout."""
-        devices = np.array(jax.devices()[: self.devices])
-        return Mesh(devices.reshape(self.run, self.data, self.fsdp), (RUN, DATA, FSDP))
+        every = jax.devices()  # of all processes, by their number
+        whole, part = (n // jax.process_count() for n in (len(every), self.devices))
+        taken = [device for i, device in enumerate(every) if i % whole < part]
+        shape = (self.run, self.data, self.fsdp)  # fsdp last: what talks most shares a process
+        return Mesh(np.array(taken).reshape(shape), (RUN, DATA, FSDP))
 
     @property
     def by_hand(self) -> frozenset[str]:
@@ -134,3 +146,12 @@ class Layout(NamedTuple):
 def _most_parts(batch: int, most: int, fsdp: int) -> int:
     """The most equal parts, up to `most`, of each of the `fsdp` parts of a batch."""
     return max((n for n in range(1, most + 1) if batch and batch % (n * fsdp) == 0), default=1)
+
+
+def _cannot_share(runs: int, devices: int, split: Split, batch: int, processes: int) -> str:
+    asked = "".join(f", devices.{k}={v}" for k, v in split._asdict().items() if v)
+    batches = f"batches of {batch}" if batch else "batches that cannot be split"
+    return (
+        f"{processes} processes of {devices // processes} devices each cannot all take an equal "
+        f"part in {runs} runs with {batches}{asked}; start another number of processes"
+    )

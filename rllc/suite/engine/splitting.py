@@ -2,7 +2,8 @@
 
 Asked for is a `Split`, on the command line ``devices.data=4``. What is left open is chosen by
 capacity: parameters are split where they do not fit, and a batch where accelerators would be idle.
-The host devices of a CPU share its memory and its cores, so there nothing is split unasked.
+The host devices of a CPU share its memory and its cores, so there nothing is split unasked, unless
+several processes were started, of which none shall be idle.
 """
 
 from collections.abc import Mapping
@@ -42,11 +43,6 @@ def check(split: Split, run: Run, data: Any) -> None:
     asked = ", ".join(f"devices.{k}={v}" for k, v in split._asdict().items() if v)
     shared = (split.data or 1) * (split.fsdp or 1)
     needed, there = shared * (split.run or 1), len(jax.devices())
-    if jax.process_count() > 1:
-        raise PlanError(
-            f"{jax.process_count()} processes under jax.distributed: a group trains in one "
-            "process; start one per machine, each takes groups of its own from a shared folder"
-        )
     if needed > there:
         raise PlanError(f"{asked}: that takes {needed} devices, here are {there}")
     if shared > 1 and callable(data.train):
@@ -66,14 +62,18 @@ def layout(split: Split, run: Run, shape: tuple[int, int], task: Any, data: Any)
       shape: seeds and points.
       task: of the run.
       data: of the task.
+
+    Raises:
+      PlanError: not all processes can take an equal part.
     """
     count, generated = len(jax.devices()), callable(data.train)
-    batch = run.protocol["batch_size"]
-    if jax.default_backend() == "cpu" or generated:
-        return Layout.choose(*shape, count, split)
-    if split.fsdp is None:
+    batch, processes = run.protocol["batch_size"], jax.process_count()
+    on_cpu = jax.default_backend() == "cpu"
+    if generated or (on_cpu and processes == 1):
+        return Layout.choose(*shape, count, split, processes=processes)
+    if split.fsdp is None and not on_cpu:
         split = split._replace(fsdp=_parts_that_fit(run, task, data, count, batch))
-    return Layout.choose(*shape, count, split, batch)
+    return Layout.choose(*shape, count, split, batch, processes)
 
 
 def _parts_that_fit(run: Run, task: Any, data: Any, count: int, batch: int) -> int:

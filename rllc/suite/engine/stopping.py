@@ -48,8 +48,12 @@ def _leading(came: list[int]) -> int:
 
 
 @contextmanager
-def deferred() -> Iterator[Callable[[], None]]:
+def deferred(
+    united: Callable[[list[int]], list[int]] = list,
+) -> Iterator[Callable[[], None]]:
     """Signals during the block wait for a call of what it is given, or for its end.
+
+    At both, those that came are given to `united`, and end the block if it returns any.
 
     Outside the main thread, which alone gets signals, and for a signal that is ignored (as by
     nohup), nothing changes.
@@ -57,7 +61,7 @@ def deferred() -> Iterator[Callable[[], None]]:
     came: list[int] = []
 
     def check() -> None:
-        if waiting := came + _raised:
+        if waiting := united(came + _raised):
             came.clear()
             _raised.clear()
             _end(_leading(waiting))

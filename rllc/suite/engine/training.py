@@ -28,6 +28,7 @@ from rllc.suite.engine import (
     evaluation,
     header,
     optimizers,
+    processes,
     resuming,
     sources,
     splitting,
@@ -55,9 +56,11 @@ class Trainer:
         evaluation and their compilation.
       notes: everything noted so far.
       over: how one run becomes many (see `program.build`); None lets the task decide.
+      restored: between `restore` and `share`: the arrays of process 0.
     """
 
     over: Callable[..., Any] | None = None
+    restored: list[np.ndarray] | None = None
 
     def __init__(
         self, runs: list[Run], task: Any, data: Any, evaluate: bool = True,
@@ -67,7 +70,8 @@ class Trainer:
         self.protocol = runs[0].protocol
         self.seeds = sorted({run.seed for run in runs})
         self.shape = (len(self.seeds), len(runs) // len(self.seeds))
-        self.layout = splitting.layout(split, runs[0], self.shape, task, data)
+        layout = splitting.layout(split, runs[0], self.shape, task, data)
+        self.layout = Layout(*processes.of_first(layout))  # machines may differ in memory
         self.marks = _marks(self.protocol)
         started = time.perf_counter()
         self._prepare()
@@ -102,7 +106,8 @@ class Trainer:
         self.carry = self.program.init(self.seed_array, self.hyper)
         if self.probes:
             observe = partial(optimizers.observe, self.runs[0].optimizer)
-            self.notes.start(jax.vmap(jax.vmap(observe))(self.carry[2]))
+            first = jax.vmap(jax.vmap(observe))(self.carry[2])
+            self.notes.start(jax.tree.map(processes.whole, first))
 
     def indices(self, first: int, until: int) -> np.ndarray | None:
         """Batches of steps first+1 … until, int32 (chunk, s, b), padded with zeros.
@@ -124,7 +129,7 @@ class Trainer:
             self.carry, self.program.log(), self.hyper, self.seed_array, self.examples,
             self.indices(first, until), first, 0, count,
         )  # fmt: skip
-        self.notes.steps(first, until, *log)
+        self.notes.steps(first, until, *jax.tree.map(processes.whole, log))
         self.done = until
         if until in self.marks:
             self.evaluate()
@@ -135,7 +140,7 @@ class Trainer:
         for split, batches in self.held_out.items():
             found = self.program.evaluate(self.carry, *batches)
             for name, pair in found.items():
-                sums, counts = (self.notes.unpadded(part) for part in pair)
+                sums, counts = (self.notes.unpadded(processes.whole(part)) for part in pair)
                 values[f"{split}_{name}"] = evaluation.mean(sums, counts)
                 if self.task.batch_means and split == "test":
                     values[f"test_{name}_batch_mean"] = evaluation.batch_mean(sums, counts)
@@ -167,10 +172,11 @@ class Trainer:
     def devices(self) -> str:
         """What it trains on, in words."""
         parts = f" ({self.layout})" if self.layout.splits_runs else ""
-        return f"{self.layout.devices} devices of {devices.describe()}{parts}"
+        among = f" in {jax.process_count()} processes" if processes.several() else ""
+        return f"{self.layout.devices} devices of {devices.describe()}{parts}{among}"
 
     def save(self, path: Path) -> None:
-        """Writes a checkpoint from which `restore` goes on.
+        """Writes a checkpoint from which `restore` goes on; all processes call it.
 
         Raises:
           OSError: the folder cannot be written.
@@ -186,14 +192,27 @@ class Trainer:
           Refused: these runs cannot go on from it; nothing has changed.
         """
         saved = checkpoint.load(path, self.names, self.made_by)
-        carry = checkpoint.place(saved.leaves, self.carry, self.layout.pad)
-        if carry is None or not {"done", "seconds"} <= set(saved.noted):
+        leaves = checkpoint.fitted(saved.leaves, self.carry, self.layout.pad)
+        if leaves is None or not {"done", "seconds"} <= set(saved.noted):
             raise checkpoint.Refused("its arrays are not those of these runs")
         if not self.notes.take(saved.noted):
             raise checkpoint.Refused("what it noted is not what these runs note")
-        self.carry = carry
         self.done, self.seconds = int(saved.noted["done"]), float(saved.noted["seconds"])
+        if processes.several():
+            self.restored = leaves
+        else:
+            self.carry = checkpoint.place(leaves, self.carry)
         return saved.devices
+
+    def share(self) -> None:
+        """Gives all processes, which all call it, what the first of them restored."""
+        self.done, self.seconds = processes.of_first((self.done, self.seconds))
+        if not processes.several() or not self.done:
+            return
+        notes = {k: processes.array_of_first(v) for k, v in self.notes.arrays().items()}
+        self.notes.take(notes)
+        leaves, self.restored = checkpoint.of_first(self.restored, self.carry), None
+        self.carry = checkpoint.place(leaves, self.carry)
 
     def table(self) -> Any:
         """The curves as the record's table, runs in the order of `runs`."""
@@ -220,7 +239,7 @@ def train_group(
     watcher: Watcher = NOBODY,
     split: Split = splitting.AUTO,
 ) -> Path:
-    """Trains one group to its end and writes its record.
+    """Trains one group to its end and writes its record; all processes call it, the first writes.
 
     Args:
       runs: one rectangle of `plan.group_runs`.
@@ -240,30 +259,40 @@ def train_group(
 
     Raises:
       KeyboardInterrupt: stopped by the user, or by SIGTERM; a checkpoint was saved first.
+      PlanError: processes differ in what the numbers depend on.
       RecordsError: the record cannot be written.
     """
-    name = shard_name(runs)
+    name, leads = shard_name(runs), processes.leads()
     saved = partial / f"{name}.npz"
     trainer = Trainer(runs, task, data, split=split)
-    used = resuming.take_up(trainer, saved, again, label or name)
+    for what, made in trainer.made_by.items() if processes.several() else ():
+        processes.same(what, made)
+    used = resuming.take_up(trainer, saved, again, label or name) if leads else None
+    trainer.share()
+    watcher = watcher if leads else NOBODY
     watcher.started(trainer, label or name)
     bar = tqdm(
         total=runs[0].protocol["steps"], initial=trainer.done, unit=" steps", desc=label or name,
-        disable=not progress, mininterval=0.5, dynamic_ncols=True,
+        disable=not (progress and leads), mininterval=0.5, dynamic_ncols=True,
     )  # fmt: skip
     path = None
     try:
-        with closing(bar), stopping.deferred() as check:
+        with closing(bar), stopping.deferred(processes.united) as check:
             try:
                 _train(trainer, saved, bar, check, watcher)
             except KeyboardInterrupt:
                 _save(trainer, saved)
                 raise
-            path = records.write_shard(folder, name, header.describe(trainer), trainer.table())
-            resuming.clear(saved, used, folder)
+            path = Path(processes.by_first(lambda: _recorded(trainer, folder, name)))
+            if leads:
+                resuming.clear(saved, used, folder)
     finally:
         watcher.ended(trainer, path)
     return path
+
+
+def _recorded(trainer: Trainer, folder: Path, name: str) -> str:
+    return str(records.write_shard(folder, name, header.describe(trainer), trainer.table()))
 
 
 def _save(trainer: Trainer, saved: Path) -> None:
@@ -279,20 +308,20 @@ def _train(
     trainer: Trainer, saved: Path, bar: Any, check: Callable[[], None], watcher: Watcher
 ) -> None:
     """Calls of about `SECONDS_PER_CALL`, never across an evaluation, with checkpoints between."""
-    pace, last_saved = 0.0, time.monotonic()
+    wish, last_saved = 10, time.monotonic()
     for mark in [m for m in trainer.marks if m > trainer.done]:
         while trainer.done < mark:
-            wish = max(1, int(SECONDS_PER_CALL / pace)) if pace else 10
             count = min(wish, mark - trainer.done)
             started = time.perf_counter()
             trainer.advance(count)
             elapsed = time.perf_counter() - started
             trainer.seconds += elapsed
-            pace = elapsed / count
             _move(bar, trainer, count)
             watcher.advanced(trainer, count, elapsed)
             check()
-            if time.monotonic() - last_saved > SECONDS_BETWEEN_CHECKPOINTS:
+            due = time.monotonic() - last_saved > SECONDS_BETWEEN_CHECKPOINTS
+            wish, due = processes.of_first((max(1, int(SECONDS_PER_CALL * count / elapsed)), due))
+            if due:
                 _save(trainer, saved)
                 last_saved = time.monotonic()
         if trainer.diverged_at.all():
@@ -336,4 +365,4 @@ def _probe_sizes(task: Any, run: Run) -> dict[str, int]:
 
 def _replicated(layout: Layout) -> Callable[[np.ndarray], jax.Array]:
     sharding = NamedSharding(layout.mesh(), PartitionSpec())
-    return lambda array: jax.device_put(array, sharding)
+    return lambda array: processes.place(array, sharding)

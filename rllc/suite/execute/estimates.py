@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from tqdm import tqdm
 
 from rllc.suite import records
-from rllc.suite.engine import devices
+from rllc.suite.engine import devices, processes
 from rllc.suite.engine.watching import Watcher
 from rllc.suite.execute.budget import clock, remaining_share
 from rllc.suite.execute.execution import Options
@@ -122,6 +122,8 @@ def _work(group: list[Run], options: Options) -> float:
 class Announcer(Watcher):
     """Says and asks before a long training, or after its first steps where no speed was known.
 
+    Of several processes that train together the first says; nothing is asked.
+
     Attributes:
       groups: all that are to be trained, one after another.
       options: with ``yes``, which asks nothing.
@@ -178,7 +180,7 @@ class Announcer(Watcher):
 
     def _agreed(self, seconds: float) -> bool:
         terminal = sys.stdin.isatty() and sys.stderr.isatty()
-        if seconds < LONG_SECONDS or self.options.yes or not terminal:
+        if seconds < LONG_SECONDS or self.options.yes or not terminal or processes.several():
             return True
         return self.ask("go on? [Y/n] ").strip().lower() in ("", "y", "yes")
 

@@ -3,14 +3,16 @@
 import json
 import sys
 import traceback
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, overload
 
 from rllc.suite import records
-from rllc.suite.engine import capacity, devices, optimizers, splitting, task_check
+from rllc.suite.engine import capacity, devices, optimizers, processes, splitting, task_check
 from rllc.suite.engine.layout import Split
+from rllc.suite.engine.processes import Joining
 from rllc.suite.engine.training import train_group
 from rllc.suite.engine.watching import NOBODY, Watcher, Watchers
 from rllc.suite.errors import PlanError, first_words
@@ -33,6 +35,7 @@ class Options(NamedTuple):
       yes: begin long trainings without a question.
       logger: config of the logger beside the records; None for none.
       split: how runs are shared by devices; no part of what a run is.
+      joining: which processes train together (see `processes.join`); no part of it either.
     """
 
     folder: Path
@@ -44,6 +47,7 @@ class Options(NamedTuple):
     yes: bool = False
     logger: dict[str, Any] | None = None
     split: Split = splitting.AUTO
+    joining: Joining = processes.ALONE
 
     @property
     def checkpoints(self) -> Path:
@@ -77,7 +81,10 @@ def options_of(cfg: Any) -> Options:
 
     logger: Any = OmegaConf.to_container(cfg.logger, resolve=True)
     loggers.check(logger)
-    asked = OmegaConf.to_container(split) if OmegaConf.is_config(split) else split
+    asked: Any = OmegaConf.to_container(split) if OmegaConf.is_config(split) else split
+    if not isinstance(asked, dict):
+        raise PlanError(f"devices={asked!r} must be a mapping, as devices.data=2")
+    joining = {key: asked.pop(key) for key in Joining._fields if key in asked}
     return Options(
         folder=records.folder(folder),
         force=force,
@@ -86,6 +93,7 @@ def options_of(cfg: Any) -> Options:
         yes=cfg.yes,
         logger=logger,
         split=splitting.parse(asked),
+        joining=processes.parse(joining),
     )
 
 
@@ -105,32 +113,70 @@ class GroupLost(Exception):
 def prepare(runs: Sequence[Run], options: Options) -> list[list[Run]]:
     """Checks everything that can be checked before training, and groups what is to train.
 
+    Processes that train together all call it, and get the same.
+
     Raises:
-      PlanError: an optimizer refuses its arguments, a task its settings, or data are missing.
+      PlanError: an optimizer refuses its arguments, a task its settings, or data are missing; or
+        processes that train together were asked for different things.
       RecordsError: the records folder cannot be written or is damaged.
     """
     devices.configure()
     devices.check()
-    records.check_writable(options.folder)
-    records.check_writable(options.checkpoints, "folder of checkpoints")
-    for run in {run.group: run for run in runs}.values():
-        capacity.check_noted(run)
-        optimizers.check(run.optimizer, run.traced)
-        make_task(run)
-    for text in records.set_aside(options.folder):
-        print(text, file=sys.stderr)
-    known = set() if options.force else records.finished(options.folder)
+    processes.same("words on its command line", _asked(runs, options))
+    processes.by_first(lambda: _check_folders(options))
+    processes.everywhere(lambda: _check_runs(runs))
+    known = set(processes.by_first(lambda: _known(options)))
     groups = []
     for run_list in group_runs(runs):
         if all(run.name in known for run in run_list):
             continue
-        first = run_list[0]
-        task, data = make_task(first), load_data(first, options.data_folder)
-        splitting.check(options.split, first, data)
-        _check_program(task, *_data_of(first, options.data_folder), first.protocol["batch_size"])
-        limit = options.group_size or capacity.group_size(first, task, data)
+        here = processes.everywhere(partial(_limit, run_list[0], options))
+        limit = processes.of_first(here)
         groups += [part for whole in group_runs(run_list, limit) for part in _missing(whole, known)]
+    if processes.several():
+        processes.everywhere(lambda: _check_layouts(groups, options))
     return groups
+
+
+def _asked(runs: Sequence[Run], options: Options) -> list[Any]:
+    """What processes that train together must agree on."""
+    names = [run.name for run in runs]
+    return [names, options.force, options.group_size, list(options.split)]
+
+
+def _check_folders(options: Options) -> None:
+    records.check_writable(options.folder)
+    records.check_writable(options.checkpoints, "folder of checkpoints")
+
+
+def _check_runs(runs: Sequence[Run]) -> None:
+    for run in {run.group: run for run in runs}.values():
+        capacity.check_noted(run)
+        optimizers.check(run.optimizer, run.traced)
+        make_task(run)
+
+
+def _known(options: Options) -> list[str]:
+    """Names of the runs that need no training; damaged records are set aside, and said."""
+    for text in records.set_aside(options.folder):
+        print(text, file=sys.stderr)
+    return [] if options.force else sorted(records.finished(options.folder))
+
+
+def _limit(run: Run, options: Options) -> int:
+    """Most runs of its kind in one program, after a look at its task, data and devices."""
+    task, data = make_task(run), load_data(run, options.data_folder)
+    splitting.check(options.split, run, data)
+    _check_program(task, *_data_of(run, options.data_folder), run.protocol["batch_size"])
+    return options.group_size or capacity.group_size(run, task, data)
+
+
+def _check_layouts(groups: Sequence[list[Run]], options: Options) -> None:
+    """Refuses groups in which not all processes can take an equal part."""
+    for group in groups:
+        run, seeds = group[0], len({run.seed for run in group})
+        task, data = make_task(run), load_data(run, options.data_folder)
+        splitting.layout(options.split, run, (seeds, len(group) // seeds), task, data)
 
 
 def _missing(group: list[Run], known: set[str]) -> list[list[Run]]:
@@ -180,18 +226,20 @@ def execute_group(
 ) -> Outcome | None:  # fmt: skip
     """Trains one group, unless another process has done so by now.
 
-    An exception becomes part of the outcome (a stop does not). None if another process is training
-    the group and we are not to `wait` for it.
+    An exception becomes part of the outcome (a stop does not; nor does one that processes which
+    train together know nothing of, it ends this one). None if another process is training the group
+    and we are not to `wait` for it.
     """
     devices.configure()
     run = group[0]
     label = prefix + label_of(group)
     try:
-        with claims.claim(options.checkpoints, shard_name(group), wait, label) as got:
+        with _claimed(group, options, wait, label) as got:
             if got == "no":
                 return None
             again = options.force and got == "first"
-            if not again and (path := _record_of(group, options.folder)):
+            path = _record_of(group, options.folder)
+            if processes.of_first(not again and path.exists()):
                 return Outcome(group, record=path)
             task, data = make_task(run), load_data(run, options.data_folder)
             path = train_group(
@@ -201,7 +249,18 @@ def execute_group(
         return Outcome(group, record=path)
     except Exception as error:
         error.add_note(f"while training {label}\n{traceback.format_exc()}")
-        return Outcome(group, error=error)
+        found = Outcome(group, error=processes.reason(error))
+        if processes.astray():
+            sys.exit(f"error: {in_words(found.error or error)}")
+        return found
+
+
+@contextmanager
+def _claimed(group: list[Run], options: Options, wait: bool, label: str) -> Iterator[str]:
+    """`claims.claim`, of which processes that train together have one."""
+    ours = claims.claim(options.checkpoints, shard_name(group), wait, label)
+    with ours if processes.leads() else nullcontext("") as got:
+        yield processes.of_first(got)
 
 
 def label_of(group: list[Run]) -> str:
@@ -209,10 +268,9 @@ def label_of(group: list[Run]) -> str:
     return f"{group[0].task['name']} · {group[0].optimizer['name']} × {len(group)} runs"
 
 
-def _record_of(group: list[Run], folder: Path) -> Path | None:
-    """The header of a group's own record, if it has one."""
-    path = folder / str(group[0].task["name"]) / f"{shard_name(group)}.json"
-    return path if path.exists() else None
+def _record_of(group: list[Run], folder: Path) -> Path:
+    """Where the header of a group's own record is, or will be."""
+    return folder / str(group[0].task["name"]) / f"{shard_name(group)}.json"
 
 
 def in_words(error: BaseException) -> str:

@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from rllc.suite import metrics, records
 from rllc.suite.choose import selection
+from rllc.suite.engine import processes
 from rllc.suite.errors import PlanError
 from rllc.suite.execute import estimates, execution, submission, told
 from rllc.suite.execute.execution import Options, Outcome
@@ -66,6 +67,7 @@ class GroupedLauncher(Launcher):
             sys.exit(f"error: {error}")
 
     def _launch(self, job_overrides: Sequence[Sequence[str]]) -> "list[_Job]":
+        self._join()
         jobs = [self._job(list(overrides)) for overrides in job_overrides]
         good = [(job, job.run) for job in jobs if job.run is not None]
         if good:
@@ -73,7 +75,9 @@ class GroupedLauncher(Launcher):
             if note := configuration.untuned_note([job.cfg for job, _ in good if job.cfg]):
                 print(note, file=sys.stderr)
             errors = self._train([run for _, run in good], options)
-            values = {} if self._sweeps_plainly() else _values([r.name for _, r in good], options)
+            names = [run.name for _, run in good]
+            plain = self._sweeps_plainly()
+            values = {} if plain else processes.by_first(lambda: _values(names, options))
             for job, run in good:
                 job.finish(run.name, errors.get(run.name), values.get(run.name, math.nan))
         failed = [job for job in jobs if job.status == JobStatus.FAILED]
@@ -85,6 +89,16 @@ class GroupedLauncher(Launcher):
         if failed:  # a plain end instead of Hydra's traceback of the first failure
             sys.exit(f"error: {len(failed)} of {len(jobs)} jobs failed; the others are recorded")
         return jobs
+
+    def _join(self) -> None:
+        """Meets the processes that train with this one, if there are any."""
+        joining = execution.options_of(self.config).joining
+        if joining != processes.ALONE and self.executor != "inline":
+            raise PlanError(
+                f"hydra.launcher.executor={self.executor} starts processes of its own, which train "
+                "groups of their own: devices.processes needs executor=inline"
+            )
+        processes.join(joining)
 
     def _sweeps_plainly(self) -> bool:
         """Whether Hydra's own sweeper asked, which looks at no results."""
@@ -107,10 +121,11 @@ class GroupedLauncher(Launcher):
             f"{sum(map(len, groups))} to train as {len(groups)} programs"
         )
         outcomes = self._execute(groups, options)
-        if table := told.numbers(outcomes, options.folder):
-            print(table)
-        if note := execution.diverged_note(outcomes):
-            print(note, file=sys.stderr)
+        if processes.leads():
+            if table := told.numbers(outcomes, options.folder):
+                print(table)
+            if note := execution.diverged_note(outcomes):
+                print(note, file=sys.stderr)
         failed = {run.name: o.error for o in outcomes if o.error for run in o.runs}
         return {**refused, **failed}
 
