@@ -70,8 +70,10 @@ class Layout(NamedTuple):
         for count in range(1, min(most, split.run or most) + 1):
             data = split.data or _most_parts(batch, devices // (count * fsdp), fsdp)
             padded_s, padded_r = -(-seeds // count) * count, -(-points // count) * count
-            options.append(cls(padded_s, points, 0, count, data, fsdp))
-            options.append(cls(seeds, padded_r, 1, count, data, fsdp))
+            if count <= seeds:
+                options.append(cls(padded_s, points, 0, count, data, fsdp))
+            if count <= points:
+                options.append(cls(seeds, padded_r, 1, count, data, fsdp))
         options = [option for option in options if option.devices % processes == 0]
         if not options:
             raise PlanError(_cannot_share(seeds * points, devices, split, batch, processes))

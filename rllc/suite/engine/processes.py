@@ -317,7 +317,7 @@ def run(main: Callable[[], None]) -> None:
             raise
         status = error.code if isinstance(error, SystemExit) else traceback.format_exc()
         if status is not None and not isinstance(status, int):
-            print(status, file=sys.stderr)
+            print(status.rstrip(), file=sys.stderr)
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status if isinstance(status, int) else int(status is not None))

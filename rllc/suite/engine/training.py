@@ -70,7 +70,8 @@ class Trainer:
         self.protocol = runs[0].protocol
         self.seeds = sorted({run.seed for run in runs})
         self.shape = (len(self.seeds), len(runs) // len(self.seeds))
-        layout = splitting.layout(split, runs[0], self.shape, task, data)
+        chosen = partial(splitting.layout, split, runs[0], self.shape, task, data)
+        layout = processes.everywhere(chosen)
         self.layout = Layout(*processes.of_first(layout))  # machines may differ in memory
         self.marks = _marks(self.protocol)
         started = time.perf_counter()
@@ -259,7 +260,7 @@ def train_group(
 
     Raises:
       KeyboardInterrupt: stopped by the user, or by SIGTERM; a checkpoint was saved first.
-      PlanError: processes differ in what the numbers depend on.
+      PlanError: processes differ in what the numbers depend on, or cannot all take an equal part.
       RecordsError: the record cannot be written.
     """
     name, leads = shard_name(runs), processes.leads()

@@ -122,7 +122,7 @@ def prepare(runs: Sequence[Run], options: Options) -> list[list[Run]]:
     """
     devices.configure()
     devices.check()
-    processes.same("words on its command line", _asked(runs, options))
+    processes.same("runs to train, or other options,", _asked(runs, options))
     processes.by_first(lambda: _check_folders(options))
     processes.everywhere(lambda: _check_runs(runs))
     known = set(processes.by_first(lambda: _known(options)))
@@ -133,8 +133,6 @@ def prepare(runs: Sequence[Run], options: Options) -> list[list[Run]]:
         here = processes.everywhere(partial(_limit, run_list[0], options))
         limit = processes.of_first(here)
         groups += [part for whole in group_runs(run_list, limit) for part in _missing(whole, known)]
-    if processes.several():
-        processes.everywhere(lambda: _check_layouts(groups, options))
     return groups
 
 
@@ -169,14 +167,6 @@ def _limit(run: Run, options: Options) -> int:
     splitting.check(options.split, run, data)
     _check_program(task, *_data_of(run, options.data_folder), run.protocol["batch_size"])
     return options.group_size or capacity.group_size(run, task, data)
-
-
-def _check_layouts(groups: Sequence[list[Run]], options: Options) -> None:
-    """Refuses groups in which not all processes can take an equal part."""
-    for group in groups:
-        run, seeds = group[0], len({run.seed for run in group})
-        task, data = make_task(run), load_data(run, options.data_folder)
-        splitting.layout(options.split, run, (seeds, len(group) // seeds), task, data)
 
 
 def _missing(group: list[Run], known: set[str]) -> list[list[Run]]:

@@ -169,7 +169,7 @@ def test_a_group_that_is_only_partly_in_a_checkpoint_says_so(tmp_path, capsys):
 def test_another_number_of_devices_goes_on_and_says_so(tmp_path, monkeypatch, capsys):
     """Padding belongs to the layout and is not kept: here 3 seeds on 2 devices, then on 1."""
     group = group_of(rates=(0.1,))
-    monkeypatch.setattr(Layout, "choose", lambda s, r, n, split: Layout(4, 1, 0, 1))
+    monkeypatch.setattr(Layout, "choose", lambda s, r, n, split, **more: Layout(4, 1, 0, 1))
     interrupted(tmp_path, group)
     monkeypatch.undo()
     with monkeypatch.context() as patch:
@@ -213,7 +213,8 @@ def test_narrow_floats_and_random_keys_come_back(tmp_path):
     }
     checkpoint.save(tmp_path / "a.npz", carry, {}, [["x"], ["y"]], {}, "here")
     leaves = checkpoint.load(tmp_path / "a.npz", [["x"], ["y"]], {}).leaves
-    back = checkpoint.place(leaves, carry, lambda array: array)
+    fitted = checkpoint.fitted(leaves, carry, lambda array: array)
+    back = checkpoint.place(fitted, carry)
     assert back["narrow"].dtype == jnp.bfloat16
     np.testing.assert_array_equal(back["narrow"], carry["narrow"])
     same = jax.random.key_data(back["key"]) == jax.random.key_data(carry["key"])

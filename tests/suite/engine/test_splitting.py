@@ -151,13 +151,25 @@ def test_what_cannot_be_is_one_line(monkeypatch, split, message):
         splitting.check(split, RUN, toy.data())
 
 
-def test_generated_batches_and_several_processes_are_refused(monkeypatch):
+def test_generated_batches_are_refused(monkeypatch):
     eight(monkeypatch)
     with pytest.raises(PlanError, match="are generated"):
         splitting.check(Split(data=2), RUN, toy.data()._replace(train=lambda key, step: None))
+
+
+def test_no_process_of_several_is_idle(monkeypatch):
+    """Not even on CPUs, where nothing is split unasked otherwise; what cannot be is one line."""
+    eight(monkeypatch, "cpu")
     monkeypatch.setattr(splitting.jax, "process_count", lambda: 2)
-    with pytest.raises(PlanError, match=r"2 processes under jax\.distributed"):
-        splitting.check(splitting.AUTO, RUN, toy.data())
+    task, data = toy.make(), toy.data()
+    found = splitting.layout(splitting.AUTO, RUN, (1, 1), task, data)
+    assert (found.run, found.data, found.fsdp) == (1, 8, 1)
+    generated = data._replace(train=lambda key, step: None)
+    assert splitting.layout(splitting.AUTO, RUN, (3, 1), task, generated).run == 2  # 3 are odd
+    with pytest.raises(PlanError, match=r"2 processes of 4 devices each cannot .* be split;"):
+        splitting.layout(splitting.AUTO, RUN, (1, 1), task, generated)
+    with pytest.raises(PlanError, match=r"1 runs with batches of 16, devices\.data=1;"):
+        splitting.layout(Split(data=1), RUN, (1, 1), task, data)
 
 
 @pytest.mark.parametrize(
