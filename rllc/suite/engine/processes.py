@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import sys
+import threading
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -107,18 +108,19 @@ def join(asked: Joining) -> None:
     """
     if asked == ALONE or jax.distributed.is_initialized():
         return
-    if asked.processes and asked.processes > 1:
+    if asked.processes:
         place = asked.coordinator or os.environ[ADDRESS]
         print(f"process {asked.process} of {asked.processes} joins at {place}", file=sys.stderr)
     try:
-        with _killable():
+        with _killable(), _limited(SECONDS_TO_MEET):
             jax.distributed.initialize(
                 asked.coordinator, asked.processes, asked.process,
                 cluster_detection_method="deactivate" if asked.processes else None,
-                initialization_timeout=SECONDS_TO_MEET,
+                initialization_timeout=2 * SECONDS_TO_MEET,
             )  # fmt: skip
     except Exception as error:  # jaxlib's, and of the environments it asks
-        raise PlanError(f"the processes of devices.* do not meet: {first_words(error)}") from None
+        how = "" if asked.processes else ", which srun, mpirun or Kubernetes has to start"
+        raise PlanError(f"no meeting of the processes{how}: {first_words(error)}") from None
     _check_devices()
     if not leads():
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # until the process ends
@@ -135,6 +137,23 @@ def _killable() -> Iterator[None]:
     finally:
         for number in ours:
             signal.signal(number, stopping.stop)
+
+
+@contextmanager
+def _limited(seconds: float) -> Iterator[None]:
+    """Ends the process with a line if the block takes longer; jaxlib would end it with a trace."""
+
+    def end() -> None:
+        print(f"error: the other processes did not join within {seconds} s", file=sys.stderr)
+        sys.stderr.flush()
+        os._exit(1)
+
+    timer = threading.Timer(seconds, end)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _check_devices() -> None:
