@@ -165,13 +165,13 @@ def _check_devices() -> None:
 
 
 def several() -> bool:
-    """Whether other processes train with this one."""
-    return int(jax.process_count()) > 1
+    """Whether other processes train with this one; JAX is not started for that."""
+    return jax.distributed.is_initialized() and int(jax.process_count()) > 1
 
 
 def leads() -> bool:
     """Whether this is process 0, or alone."""
-    return int(jax.process_index()) == 0
+    return not several() or int(jax.process_index()) == 0
 
 
 def gathered(value: T) -> list[T]:
@@ -332,7 +332,7 @@ def run(main: Callable[[], None]) -> None:
     try:
         main()
     except BaseException as error:
-        if not (jax.distributed.is_initialized() and astray()):
+        if not astray():
             raise
         status = error.code if isinstance(error, SystemExit) else traceback.format_exc()
         if status is not None and not isinstance(status, int):

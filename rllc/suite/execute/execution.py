@@ -82,9 +82,8 @@ def options_of(cfg: Any) -> Options:
     logger: Any = OmegaConf.to_container(cfg.logger, resolve=True)
     loggers.check(logger)
     asked: Any = OmegaConf.to_container(split) if OmegaConf.is_config(split) else split
-    if not isinstance(asked, dict):
-        raise PlanError(f"devices={asked!r} must be a mapping, as devices.data=2")
-    joining = {key: asked.pop(key) for key in Joining._fields if key in asked}
+    whole = isinstance(asked, dict)
+    joining = {k: asked.pop(k) for k in Joining._fields if k in asked} if whole else {}
     return Options(
         folder=records.folder(folder),
         force=force,
