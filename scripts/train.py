@@ -7,7 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # while this is imported nothing is to be saved
-from rllc.suite.engine import devices, processes, stopping  # noqa: E402
+from rllc.suite.engine import devices, joining, processes, stopping  # noqa: E402
 
 devices.configure()
 
@@ -28,7 +28,7 @@ def main(cfg: DictConfig) -> None:
     """Trains the configured run unless it is recorded already."""
     try:
         options = execution.options_of(cfg)
-        processes.join(options.joining)
+        joining.join(options.among)
         run = processes.everywhere(lambda: configuration.run_of(cfg))
         groups = execution.prepare([run], options)
     except (PlanError, RecordsError) as error:

@@ -1,4 +1,4 @@
-"""One training in several processes under `jax.distributed`: joining, agreeing, parting.
+"""One training in several processes under `jax.distributed`: agreeing, gathering, parting.
 
 All processes run the same program on the same data, each on devices of its own. Process 0 leads: it
 alone reads and writes files, and talks. Whatever processes could decide differently, by their
@@ -7,44 +7,19 @@ clocks, files and signals, they settle here; "all call it" marks the functions i
 
 import json
 import os
-import signal
 import sys
-import threading
 import traceback
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn, TypeVar
 
 import jax
 import numpy as np
 
-from rllc.suite.engine import stopping
-from rllc.suite.errors import PlanError, RecordsError, first_words
+from rllc.suite.errors import PlanError, RecordsError
 
 T = TypeVar("T")
-SECONDS_TO_MEET = 300  # nodes of a cluster start one after another
 BLOCK = 1024  # bytes; messages are padded, so that few lengths are compiled
-ADDRESS = "JAX_COORDINATOR_ADDRESS"
 REFUSALS = {error.__name__: error for error in (PlanError, RecordsError)}
-
-
-class Joining(NamedTuple):
-    """Which processes train together.
-
-    Attributes:
-      processes: how many; None: as Slurm, Open MPI or Kubernetes say (see
-        `jax.distributed.initialize`), like what else is None then.
-      process: number of this one, from 0.
-      coordinator: HOST:PORT that process 0 opens and all can reach.
-    """
-
-    processes: int | None = 1
-    process: int | None = None
-    coordinator: str | None = None
-
-
-ALONE = Joining()
 
 
 class Lost(PlanError):
@@ -59,109 +34,6 @@ class _Meeting:
     """
 
     agreed = False
-
-
-def parse(given: Mapping[str, Any]) -> Joining:
-    """The `Joining` of a config's ``devices``, a mapping of its fields.
-
-    Raises:
-      PlanError: a value means nothing, or one that it needs is missing; one line.
-    """
-    detected = given.get("processes") == "auto"
-    asked = Joining(**{**given, "processes": None} if detected else given)
-    if not detected and not _is_count(asked.processes, 1):
-        raise PlanError(f"devices.processes={asked.processes!r} must be auto or at least 1")
-    if asked.process is not None and not _is_count(asked.process, 0):
-        raise PlanError(f"devices.process={asked.process!r} must be null or a number from 0")
-    host, _, port = str(asked.coordinator).rpartition(":")
-    if asked.coordinator is not None and not (host and port.isdecimal()):
-        raise PlanError(f"devices.coordinator={asked.coordinator!r} must be null or HOST:PORT")
-    if not detected:
-        _check_whole(asked)
-    return asked
-
-
-def _is_count(value: Any, least: int) -> bool:
-    return type(value) is int and value >= least
-
-
-def _check_whole(asked: Joining) -> None:
-    count, process = asked.processes or 1, asked.process
-    if count == 1 and asked != ALONE:
-        raise PlanError("devices.process and devices.coordinator need devices.processes")
-    if count > 1 and (process is None or not (asked.coordinator or os.environ.get(ADDRESS))):
-        raise PlanError(
-            f"devices.processes={count} needs devices.process and devices.coordinator (HOST:PORT "
-            "of process 0); auto takes all from Slurm, Open MPI or Kubernetes"
-        )
-    if process is not None and process >= count > 1:
-        raise PlanError(f"devices.process={process} must be less than devices.processes={count}")
-
-
-def join(asked: Joining) -> None:
-    """Waits for the other processes; from then on `jax.devices` are those of all of them.
-
-    To be called before JAX starts. The standard output of all but process 0 is silenced.
-
-    Raises:
-      PlanError: they do not meet, or have not as many devices each.
-    """
-    if asked == ALONE or jax.distributed.is_initialized():
-        return
-    if asked.processes:
-        place = asked.coordinator or os.environ[ADDRESS]
-        print(f"process {asked.process} of {asked.processes} joins at {place}", file=sys.stderr)
-    try:
-        with _killable(), _limited(SECONDS_TO_MEET):
-            jax.distributed.initialize(
-                asked.coordinator, asked.processes, asked.process,
-                cluster_detection_method="deactivate" if asked.processes else None,
-                initialization_timeout=2 * SECONDS_TO_MEET,
-            )  # fmt: skip
-    except Exception as error:  # jaxlib's, and of the environments it asks
-        how = "" if asked.processes else ", which srun, mpirun or Kubernetes has to start"
-        raise PlanError(f"no meeting of the processes{how}: {first_words(error)}") from None
-    _check_devices()
-    if not leads():
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # until the process ends
-
-
-@contextmanager
-def _killable() -> Iterator[None]:
-    """Signals in the block kill: nothing is lost yet, and a waiting jaxlib hears none."""
-    ours = [n for n in stopping.SIGNALS if signal.getsignal(n) is stopping.stop]
-    for number in ours:
-        signal.signal(number, signal.SIG_DFL)
-    try:
-        yield
-    finally:
-        for number in ours:
-            signal.signal(number, stopping.stop)
-
-
-@contextmanager
-def _limited(seconds: float) -> Iterator[None]:
-    """Ends the process with a line if the block takes longer; jaxlib would end it with a trace."""
-
-    def end() -> None:
-        print(f"error: the other processes did not join within {seconds} s", file=sys.stderr)
-        sys.stderr.flush()
-        os._exit(1)
-
-    timer = threading.Timer(seconds, end)
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-
-
-def _check_devices() -> None:
-    counts = Counter(device.process_index for device in jax.devices())
-    if len(set(counts.values())) > 1:
-        each = ", ".join(f"process {p} has {n}" for p, n in sorted(counts.items()))
-        _Meeting.agreed = True
-        raise PlanError(f"every process must have as many devices as the others: {each}")
 
 
 def several() -> bool:
@@ -256,7 +128,17 @@ def same(what: str, value: Any) -> None:
     texts = gathered(json.dumps(value, sort_keys=True))
     others = [str(number) for number, text in enumerate(texts) if text != texts[0]]
     if others:
-        _raise(["PlanError", f"process {', '.join(others)} has other {what} than process 0"])
+        refuse(f"process {', '.join(others)} has other {what} than process 0")
+
+
+def refuse(text: str) -> NoReturn:
+    """Ends what is going on in all processes, which all call it, with the same line.
+
+    Raises:
+      PlanError: always.
+    """
+    _Meeting.agreed = True
+    raise PlanError(text)
 
 
 def _called(function: Callable[[], T]) -> tuple[T | None, Exception | None]:
@@ -327,8 +209,11 @@ def astray() -> bool:
 
 
 def run(main: Callable[[], None]) -> None:
-    """Runs a script that may `join`. A failure that the others do not know of ends the process at
-    once, which they notice: JAX's own leave-taking would wait for them, and they for it."""
+    """Runs a script that may join others (see `joining`).
+
+    A failure that the others do not know of ends the process at once, which they notice: JAX's own
+    leave-taking would wait for them, and they for it.
+    """
     try:
         main()
     except BaseException as error:

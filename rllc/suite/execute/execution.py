@@ -10,9 +10,17 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, overload
 
 from rllc.suite import records
-from rllc.suite.engine import capacity, devices, optimizers, processes, splitting, task_check
+from rllc.suite.engine import (
+    capacity,
+    devices,
+    joining,
+    optimizers,
+    processes,
+    splitting,
+    task_check,
+)
+from rllc.suite.engine.joining import Joining
 from rllc.suite.engine.layout import Split
-from rllc.suite.engine.processes import Joining
 from rllc.suite.engine.training import train_group
 from rllc.suite.engine.watching import NOBODY, Watcher, Watchers
 from rllc.suite.errors import PlanError, first_words
@@ -35,7 +43,7 @@ class Options(NamedTuple):
       yes: begin long trainings without a question.
       logger: config of the logger beside the records; None for none.
       split: how runs are shared by devices; no part of what a run is.
-      joining: which processes train together (see `processes.join`); no part of it either.
+      among: which processes train together (see `joining.join`); no part of it either.
     """
 
     folder: Path
@@ -47,7 +55,7 @@ class Options(NamedTuple):
     yes: bool = False
     logger: dict[str, Any] | None = None
     split: Split = splitting.AUTO
-    joining: Joining = processes.ALONE
+    among: Joining = joining.ALONE
 
     @property
     def checkpoints(self) -> Path:
@@ -83,7 +91,7 @@ def options_of(cfg: Any) -> Options:
     loggers.check(logger)
     asked: Any = OmegaConf.to_container(split) if OmegaConf.is_config(split) else split
     whole = isinstance(asked, dict)
-    joining = {k: asked.pop(k) for k in Joining._fields if k in asked} if whole else {}
+    among = {k: asked.pop(k) for k in Joining._fields if k in asked} if whole else {}
     return Options(
         folder=records.folder(folder),
         force=force,
@@ -92,7 +100,7 @@ def options_of(cfg: Any) -> Options:
         yes=cfg.yes,
         logger=logger,
         split=splitting.parse(asked),
-        joining=processes.parse(joining),
+        among=joining.parse(among),
     )
 
 

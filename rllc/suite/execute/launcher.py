@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from rllc.suite import metrics, records
 from rllc.suite.choose import selection
-from rllc.suite.engine import processes
+from rllc.suite.engine import joining, processes
 from rllc.suite.errors import PlanError
 from rllc.suite.execute import estimates, execution, submission, told
 from rllc.suite.execute.execution import Options, Outcome
@@ -92,13 +92,13 @@ class GroupedLauncher(Launcher):
 
     def _join(self) -> None:
         """Meets the processes that train with this one, if there are any."""
-        joining = execution.options_of(self.config).joining
-        if joining != processes.ALONE and self.executor != "inline":
+        among = execution.options_of(self.config).among
+        if among != joining.ALONE and self.executor != "inline":
             raise PlanError(
                 f"hydra.launcher.executor={self.executor} starts processes of its own, which train "
                 "groups of their own: devices.processes needs executor=inline"
             )
-        processes.join(joining)
+        joining.join(among)
 
     def _sweeps_plainly(self) -> bool:
         """Whether Hydra's own sweeper asked, which looks at no results."""

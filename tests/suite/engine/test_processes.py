@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from rllc.suite import records
-from rllc.suite.engine import processes
-from rllc.suite.engine.processes import ALONE, Joining
+from rllc.suite.engine import joining, processes
+from rllc.suite.engine.joining import ALONE, Joining
 from rllc.suite.errors import PlanError
 from tests.processes import end_of_all, free_address
 
@@ -79,8 +79,8 @@ def test_a_sweep_over_two_processes_has_the_bits_of_one(tmp_path):
 INTERRUPTED = """
 import signal, sys
 from pathlib import Path
-from rllc.suite.engine import devices, processes, stopping, training
-from rllc.suite.engine.processes import Joining
+from rllc.suite.engine import joining, processes, stopping, training
+from rllc.suite.engine.joining import Joining
 from tests.suite import toy
 from tests.suite.engine.toy_runs import runs_of
 
@@ -95,7 +95,7 @@ class Stopped(training.Trainer):
 
 
 def main():
-    processes.join(Joining(2, number, address))
+    joining.join(Joining(2, number, address))
     training.Trainer = Stopped
     group = runs_of(toy.OBSERVED, (0, 1), (0.1,))
     mine = folder / str(number)
@@ -147,15 +147,15 @@ def test_a_refusal_is_one_line_of_both(tmp_path, devices, apart, line):
 
 REFUSED = """
 import sys
-from rllc.suite.engine import processes
-from rllc.suite.engine.processes import Joining
+from rllc.suite.engine import joining, processes
+from rllc.suite.engine.joining import Joining
 from rllc.suite.errors import PlanError, RecordsError
 
 number, address, what = int(sys.argv[1]), sys.argv[2], sys.argv[3]
 
 
 def main():
-    processes.join(Joining(2, number, address))
+    joining.join(Joining(2, number, address))
     if what == "numbers":
         assert processes.gathered({"me": number}) == [{"me": 0}, {"me": 1}]
         assert processes.of_first(number) == 0 and processes.united([7] * number) == [7]
@@ -199,7 +199,7 @@ def test_what_one_says_all_know(what, statuses, first, second):
 
 
 @pytest.mark.parametrize(
-    ("given", "joining"),
+    ("given", "among"),
     [
         ({}, ALONE),
         ({"processes": 1, "process": None, "coordinator": None}, ALONE),
@@ -207,8 +207,8 @@ def test_what_one_says_all_know(what, statuses, first, second):
         ({"processes": 2, "process": 1, "coordinator": "a:1"}, Joining(2, 1, "a:1")),
     ],
 )
-def test_who_trains_together(given, joining):
-    assert processes.parse(given) == joining
+def test_who_trains_together(given, among):
+    assert joining.parse(given) == among
 
 
 @pytest.mark.parametrize(
@@ -226,9 +226,9 @@ def test_who_trains_together(given, joining):
     ],
 )
 def test_processes_that_mean_nothing_are_refused(given, message, monkeypatch):
-    monkeypatch.delenv(processes.ADDRESS, raising=False)
+    monkeypatch.delenv(joining.ADDRESS, raising=False)
     with pytest.raises(PlanError, match=message):
-        processes.parse(given)
+        joining.parse(given)
 
 
 def test_alone_nothing_is_asked():
