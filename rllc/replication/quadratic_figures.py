@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import ListedColormap, LogNorm, Normalize
+from matplotlib.colors import ListedColormap, LogNorm
 from matplotlib.figure import Figure
 
 from rllc.replication import quadratics
@@ -27,9 +27,11 @@ TITLES = {
     quadratics.ADAM_ON_AXES: "Adam, eigenvectors on axes",
     quadratics.DECAYED: "Momentum, decaying to 0",
 }
-EXCESS = LogNorm(1e-9, 1.0)
-RATIO = LogNorm(1 / 16, 16)
-RATE = LogNorm(1e-2, 1e2)
+# Ends of colour scales. A `LogNorm` of all figures would make each depend on those before it, whose
+# images it holds for as long as they live, and a drawer of figures could recognise none.
+EXCESS = 1e-9, 1.0
+RATIO = 1 / 16, 16.0
+RATE = 1e-2, 1e2
 DIVERGING = "RdBu_r"  # blue: less than momentum has, red: more
 EMPTY = "#F2F2F2"
 TEXT, TITLE = 6.5, 9  # points
@@ -90,10 +92,11 @@ def _panel(
     rows: pd.DataFrame,
     column: str,
     cmap: str,
-    norm: Normalize,
+    ends: tuple[float, float],
     text: Callable[[Any], str],
 ) -> None:
     """A heat map, condition to the right and noise upwards, with a text in each cell."""
+    norm = LogNorm(*ends)
     grid = rows.pivot(index="noise", columns="condition", values=column)
     values = grid.to_numpy(float)
     clipped = np.clip(values, norm.vmin, norm.vmax)
@@ -163,10 +166,11 @@ def _label(axes: np.ndarray) -> None:
         panel.set_ylabel("gradient noise\n(gradient ≈ 1 at the start)", fontsize=8)
 
 
-def _bar(figure: Figure, axes: np.ndarray, cmap: str, norm: Normalize, label: str) -> None:
-    bar = figure.colorbar(
-        ScalarMappable(norm, cmap), ax=list(axes), pad=0.01, aspect=25, extend="both"
-    )
+def _bar(
+    figure: Figure, axes: np.ndarray, cmap: str, ends: tuple[float, float], label: str
+) -> None:
+    colours = ScalarMappable(LogNorm(*ends), cmap)
+    bar = figure.colorbar(colours, ax=list(axes), pad=0.01, aspect=25, extend="both")
     bar.set_label(label, fontsize=8)
     bar.ax.tick_params(labelsize=7)
 

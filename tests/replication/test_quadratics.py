@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rllc.replication import quadratic_page, quadratics
+from rllc.replication import quadratic_figures, quadratic_page, quadratics
 from rllc.replication import quadratic_training as training
 from rllc.replication.quadratics import ADAM, MIXED, MOMENTUM, SINGLE
-from rllc.suite import schedules
+from rllc.suite import drawing, schedules
 from rllc.suite.plan import configuration
 from rllc.suite.plan.configuration import Conf
 from rllc.suite.records import RecordsError
@@ -217,3 +217,11 @@ def test_a_decayed_rate_falls_to_zero_in_a_straight_line(name):
 def test_grids_are_of_equal_size():
     assert len({len(entry.grid) for entry in training.entries()}) == 1
     assert [entry.label for entry in training.entries()] == list(quadratics.ORDER)
+
+
+@pytest.mark.slow
+def test_a_figure_does_not_depend_on_those_before_it():
+    """Of a colour scale that they share it would, and could not be recognised."""
+    off = quadratics.off(quadratics.read(COMMITTED / "runs.csv"))
+    before = [quadratic_figures.law_figure(off) for _ in range(3)]
+    assert len({drawing.shown(figure) for figure in before}) == 1
