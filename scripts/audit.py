@@ -1,6 +1,6 @@
 """Checks every committed record: checksums, values, curves, and that names follow from contents.
 
-  make audit                             the committed ones
+  make audit                             the committed ones, those of studies too
   make audit ARGS="--records FOLDER"     others
 
 Nothing is changed. Ends with status 1 where something is damaged or recorded twice.
@@ -17,11 +17,22 @@ from rllc.suite.execute.parser import Parser  # noqa: E402
 from rllc.suite.plan.configuration import Conf  # noqa: E402
 
 
+def committed() -> list[Path]:
+    """Folders of the committed records: of the paper, and of the studies beside it."""
+    results = ROOT / "results"
+    return [results / "records", *sorted((results / "studies").glob("*/records"))]
+
+
 def main() -> None:
     """Reads the command line and reports."""
     parser = Parser(description=__doc__)
-    parser.add_argument("--records", type=records.folder, default=ROOT / "results" / "records")
-    folder = parser.parse_args().records
+    parser.add_argument("--records", type=records.folder, nargs="+", metavar="FOLDER")
+    wrong = sum(map(audited, parser.parse_args().records or committed()))
+    sys.exit(bool(wrong))
+
+
+def audited(folder: Path) -> int:
+    """Says what is wrong with the records of a folder; how much."""
     try:
         if not folder.is_dir():
             raise RecordsError(f"--records {folder}: there is no such folder")
@@ -32,10 +43,10 @@ def main() -> None:
     for text in wrong:
         print(text)
     print(
-        f"{found.runs} runs in {found.shards} groups and {found.files} files, "
+        f"{folder}: {found.runs} runs in {found.shards} groups and {found.files} files, "
         f"{found.renamed} names computed anew: {f'{len(wrong)} WRONG' if wrong else 'all right'}"
     )
-    sys.exit(bool(wrong))
+    return len(wrong)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -10,11 +11,13 @@ import pytest
 
 from rllc.suite import metrics, records
 from rllc.suite.plan import plan
+from rllc.suite.plan.configuration import Conf
 from rllc.suite.records.shards import file_digest, seal
 from scripts import audit
 from tests.suite import toy
 
 pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[2]
 STEPS = np.array([0, 5, 10])
 COLUMNS = metrics.columns(metrics.CLASSIFICATION, batch_means=False)
 
@@ -71,7 +74,24 @@ def rows(folder, name, **changes):
 def test_whole_records_are_all_right(folder, monkeypatch, capsys):
     status, lines = call(folder, monkeypatch, capsys)
     assert status == 0
-    assert lines == ["3 runs in 2 groups and 2 files, 3 names computed anew: all right"]
+    told = "3 runs in 2 groups and 2 files, 3 names computed anew: all right"
+    assert lines == [f"{folder}: {told}"]
+
+
+def test_the_committed_records_of_studies_are_looked_at_too(folder, monkeypatch, capsys):
+    monkeypatch.setattr(audit, "ROOT", folder.parent)
+    folder.rename(folder.parent / "elsewhere")
+    record(folder.parent / "results" / "records", "one", [0])
+    record(folder.parent / "results" / "studies" / "mine" / "records", "two", [1])
+    monkeypatch.setattr(audit, "Conf", lambda _: Conf(ROOT / "conf"))
+    monkeypatch.setattr(sys, "argv", ["audit.py"])
+    with pytest.raises(SystemExit) as end:
+        audit.main()
+    lines = capsys.readouterr().out.splitlines()
+    assert end.value.code == 0
+    assert [line.split(": ")[1].split(",")[0] for line in lines] == 2 * [
+        "1 runs in 1 groups and 1 files"
+    ]
 
 
 def test_every_kind_of_damage_is_named(folder, monkeypatch, capsys):
