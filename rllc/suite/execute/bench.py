@@ -193,7 +193,7 @@ def _with_study(folder: Path) -> Path:
 
 
 def _recorded(folder: Path) -> records.Records:
-    loaded = records.load(RECORDS)
+    loaded = records.load(folder / RECORDS)  # also after leaving the folder
     if loaded.runs.empty:
         raise records.RecordsError(f"no records in {folder / RECORDS}; bench.py makes them")
     return loaded

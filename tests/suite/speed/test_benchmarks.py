@@ -211,6 +211,11 @@ def fill(folder, device=DEVICE):
     shared = {"runs": 3, "processes": 1, "run_steps_per_second": 9.0, "gflops": 1.0}
     way = {"task": "mnist_conv", "optimizer": "M(0.9)", "way": batching.UNROLLED}
     store.write(folder, "batching", [way | shared], device)
+    base, flat = (
+        {"lever": name, "over_none": ratio} for name, ratio in (("none", 1.0), ("one vector", 1.2))
+    )
+    cell = {"task": "mnist_mlp", "optimizer": "M(0.9)", "runs": 1, "run_steps_per_second": 100.0}
+    store.write(folder, "levers", [cell | base, cell | flat], device)
     store.write(folder, "update", update_rows, device)
     store.write(folder, "training_step", step_rows, device)
     for task in ("mnist_mlp", "cifar10_conv"):
