@@ -1,5 +1,6 @@
 """How figures look and how they are written: colour-blind-safe, and the same bytes every time."""
 
+import textwrap
 from collections.abc import Iterable
 from itertools import cycle
 from pathlib import Path
@@ -21,6 +22,7 @@ BASELINE_STYLES = ((GREY, ":"), (GREY, "--"), (BLACK, "-."))
 SOLID = tuple((colour, "-") for colour in (BLUE, VERMILION, GREEN, SKY, ORANGE, PURPLE))
 OTHERS = [(c, s) for s in ("--", ":", "-.") for c in (BLUE, VERMILION, GREEN, PURPLE)]
 NOT_MEASURED = "not yet measured"
+CHARACTERS_PER_INCH = 16  # of a footnote, about
 # All of matplotlib's settings, so that no matplotlibrc of the user's changes a byte.
 MACHINES = ("backend", "backend_fallback", "interactive", "toolbar")  # have no part in a file
 DEFAULTS = {key: mpl.rcParamsDefault[key] for key in mpl.rcParamsDefault if key not in MACHINES}
@@ -80,6 +82,13 @@ def grid_figure(
         figure = Figure(figsize=(width, height), layout="constrained")
         axes = figure.subplots(rows, columns, squeeze=False, **kwargs)
     return figure, np.asarray(axes)
+
+
+def footnote(figure: Figure, text: str) -> None:
+    """Small grey text below a figure, its lines broken where the figure is too narrow for them."""
+    most = int(CHARACTERS_PER_INCH * figure.get_figwidth())
+    lines = [part for line in text.splitlines() for part in textwrap.wrap(line, most)]
+    figure.supxlabel("\n".join(lines), fontsize=8, color=GREY)
 
 
 def task_figure(study: Study, tasks: list[str], room: float) -> tuple[Figure, dict[str, Axes]]:

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rllc.suite.metrics import Metric
-from rllc.suite.plotting import BLACK, BLUE, GREY, RC, VERMILION, not_measured
+from rllc.suite.plotting import BLACK, BLUE, GREY, RC, VERMILION, footnote, not_measured
 from rllc.suite.score.readings import HEADLINE
 from rllc.suite.study import Study
 
@@ -60,7 +60,7 @@ def forest_figure(study: Study, against: pd.DataFrame, reading: str = HEADLINE) 
                 panel.set_axis_off()
         if here.empty:
             not_measured(axes[0, 0])
-        figure.supxlabel(f"reading: {reading}; {NOTE}", fontsize=8, color=GREY)
+        footnote(figure, f"reading: {reading}; {NOTE}")
     return figure
 
 

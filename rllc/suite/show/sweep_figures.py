@@ -17,9 +17,9 @@ from rllc.suite.markdown import counted, span
 from rllc.suite.metrics import Metric
 from rllc.suite.plotting import (
     BLACK,
-    GREY,
     RC,
     VERMILION,
+    footnote,
     grid_figure,
     legend_below,
     not_measured,
@@ -92,7 +92,7 @@ def sensitivity_figure(
         ends = choices.steps[(choices.task == task) & choices.optimizer.isin(names)]
         if span(ends) != span(points.steps):
             note += f" in {span(ends)} steps"
-        figure.supxlabel(f"{note}; ×: diverged", fontsize=8, color=GREY)
+        footnote(figure, f"{note}; ×: diverged")
     return figure
 
 

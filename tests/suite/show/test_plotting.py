@@ -22,3 +22,13 @@ def test_a_users_settings_change_nothing(tmp_path, setting):
     plain = drawn(tmp_path)
     with mpl.rc_context(setting):
         assert drawn(tmp_path) == plain
+
+
+def test_a_footnote_stays_within_its_figure():
+    for width in (3.0, 12.0):
+        figure, _ = plotting.grid_figure(1, 1, width, 2.0)
+        plotting.footnote(figure, "a sentence of many words, " * 6 + "\nand a second line")
+        plotting.FigureCanvasAgg(figure).draw()
+        box = figure.texts[-1].get_window_extent()
+        assert box.x0 >= 0
+        assert box.x1 <= figure.bbox.width
