@@ -185,3 +185,16 @@ def test_a_misspelt_option_is_told_the_nearest(monkeypatch, capsys):
     with pytest.raises(SystemExit):
         aggregate.main()
     assert "did you mean --records instead of --recods?" in capsys.readouterr().err
+
+
+def test_every_study_beside_the_paper_is_rebuilt(tmp_path, monkeypatch):
+    for name in ("second", "first"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "study.yaml").touch()
+    (tmp_path / "none").mkdir()
+    monkeypatch.setattr(
+        aggregate.bench, "rebuild", lambda folder, conf, save: (folder.name, [folder / "a.png"])
+    )
+    found, drawn = aggregate.studies(tmp_path)
+    assert found == {"first": "first", "second": "second"}
+    assert drawn == [tmp_path / name / "a.png" for name in ("first", "second")]
