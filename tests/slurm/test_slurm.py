@@ -1,5 +1,9 @@
-"""Sweeps on a real Slurm (make test-slurm): two nodes, a lost one, time limits, cancelled jobs."""
+"""Sweeps on a real Slurm (make test-slurm): two nodes, a lost one, time limits, cancelled jobs.
 
+And one training in two processes, one on each node.
+"""
+
+import json
 import os
 import signal
 import subprocess
@@ -7,9 +11,11 @@ import sys
 import tempfile
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from rllc.suite import records
+from tests.processes import free_address
 from tests.slurm.cluster import NODES, cluster, missing, wait_for
 
 pytestmark = [
@@ -49,10 +55,20 @@ class Sweep:
         given = {"folder": self.folder / "logs", "slurm_gpus_per_node": "null", "cpus_per_task": 1}
         asked = [f"hydra.launcher.submitit.{k}={v}" for k, v in (given | submitit).items()]
         launcher = ["hydra/launcher=grouped_slurm", *asked] if self.environment else []
+        return self._start([], *launcher, f"+task.seconds={seconds}", f"protocol.steps={steps}",
+                           *words)  # fmt: skip
+
+    def start_on_both_nodes(self, *words, steps):
+        """One training in a process on each node, which find each other by Slurm's variables."""
+        srun = ["srun", "--nodes=2", "--ntasks=2", "--kill-on-bad-exit=0"]
+        # Slurm names the node of process 0, and these names are no host's.
+        met = ["devices.processes=auto", f"devices.coordinator={free_address()}"]
+        return self._start(srun, *met, "+task.seconds=0.01", f"protocol.steps={steps}", *words)
+
+    def _start(self, before, *words):
         places = [f"records={self.folder / 'records'}", f"hydra.sweep.dir={self.folder / 'h'}"]
         process = subprocess.Popen(
-            [sys.executable, "scripts/train.py", "-m", *launcher, *SLOW, *places,
-             f"+task.seconds={seconds}", f"protocol.steps={steps}", *words],
+            [*before, sys.executable, "scripts/train.py", "-m", *SLOW, *places, *words],
             cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             env={**os.environ, **OURS, **(self.environment or {})},
         )  # fmt: skip
@@ -141,6 +157,29 @@ def test_a_group_goes_on_after_its_time_limit_to_the_same_bytes(sweep, jobs, tmp
     ours, theirs = (x.folder / "records" / "slow" for x in (sweep, undisturbed))
     (curves,) = ours.glob("*.parquet")
     assert curves.read_bytes() == (theirs / curves.name).read_bytes()
+
+
+def test_one_training_in_processes_of_two_nodes(slurm, sweep, tmp_path):
+    """A node is lost in mid-run; the same command goes on, to the bytes of one process."""
+    words = "optimizer=sgd", "seed=0,1"
+    process = sweep.start_on_both_nodes(*words, steps=3000)
+    wait_for(lambda: sweep.checkpoints, 120)
+    slurm.kill_node("node2")
+    status, _, err = ended(process)
+    assert status != 0
+    assert len(sweep.checkpoints) == 1, err
+    slurm.start_node("node2")
+    wait_for(lambda: set(slurm.states().values()) == {"IDLE"})
+    status, _, err = ended(sweep.start_on_both_nodes(*words, steps=3000))
+    assert status == 0, err
+    assert err.count(": goes on at step ") == 1
+    alone = Sweep(tmp_path / "alone")
+    there = alone.run(*words, steps=3000)
+    assert there[0] == 0, there[2]
+    ours, theirs = (records.load(x.folder / "records") for x in (sweep, alone))
+    (said,) = (sweep.folder / "records" / "slow").glob("*.json")
+    assert json.loads(said.read_text())["processes"] == 2
+    pd.testing.assert_frame_equal(ours.curves, theirs.curves)
 
 
 def test_jobs_that_stay_failed_say_one_line_each(slurm, sweep, jobs):
