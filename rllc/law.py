@@ -155,9 +155,9 @@ def resolve_initial_law(initial_law: Any, k: int) -> np.ndarray | jax.Array:
     The paper only says that L_0 is not 0 (remark 3.4), so this is a setting.
 
     Args:
-      initial_law: "ones", "first" (1, 0, …, 0), "last" (0, …, 0, 1), "mean" (1/k each), a number
-        (in every unit), or k values. Traced values are returned as a JAX array, with only their
-        shape checked.
+      initial_law: "ones", "first" (1, 0, …, 0), "last" (0, …, 0, 1), "mean" (1/k each), a factor
+        and a name ("7*first"), a number (in every unit), or k values. Traced values are returned as
+        a JAX array, with only their shape checked.
       k: the number of memory units.
 
     Returns:
@@ -168,11 +168,11 @@ def resolve_initial_law(initial_law: Any, k: int) -> np.ndarray | jax.Array:
 
     Example:
       >>> import rllc
-      >>> rllc.initial_law("first", 3).tolist(), rllc.initial_law((0.9, 1), 2).tolist()
-      ([1.0, 0.0, 0.0], [0.9, 1.0])
+      >>> rllc.initial_law("7*first", 3).tolist(), rllc.initial_law((0.9, 1), 2).tolist()
+      ([7.0, 0.0, 0.0], [0.9, 1.0])
     """
     if isinstance(initial_law, str):
-        return _named_law(initial_law, k)
+        initial_law = _named_law(initial_law, k)
     traced = isinstance(initial_law, jax.core.Tracer) or (
         isinstance(initial_law, list | tuple)
         and any(isinstance(x, jax.core.Tracer) for x in initial_law)
@@ -199,11 +199,21 @@ def _named_law(name: str, k: int) -> np.ndarray:
         "last": units[-1],
         "mean": np.full(k, 1 / k),
     }
-    if name not in named:
+    factor, scaled, unscaled = name.rpartition("*")
+    size = _number(factor) if scaled else 1.0
+    if unscaled.strip() not in named or size is None:
         raise ValueError(
-            f"initial_law is {name!r}; the names are {', '.join(named)}, or give {k} values"
+            f"initial_law is {name!r}; the names are {', '.join(named)}, also with a factor "
+            f"('7*first'), or give {k} values"
         )
-    return named[name]
+    return size * named[unscaled.strip()]
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 def _is_zero(epsilon: Any) -> bool:

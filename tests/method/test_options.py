@@ -241,6 +241,8 @@ def _apply(tx, gradient, params, state):
         ("last", [0, 1]),
         ("mean", [0.5, 0.5]),
         (0.1, [0.1, 0.1]),
+        ("7*first", [7, 0]),
+        ("-0.5 * last", [0, -0.5]),
     ],
 )
 def test_initial_laws(name, values):
@@ -256,6 +258,9 @@ def test_initial_laws(name, values):
         ({"learning_rate": float("nan")}, "learning_rate is nan"),
         ({"learning_rate": [0.1, 0.2]}, "learning_rate"),
         ({"law_learning_rate": float("inf")}, "law_learning_rate is inf"),
+        ({"initial_law": "*first"}, r"initial_law is '\*first'; the names are ones, .*'7\*first'"),
+        ({"initial_law": "x*first"}, r"initial_law is 'x\*first'"),
+        ({"initial_law": "0*ones"}, "at least one value must differ from 0"),
         ({"epsilon": -1e-3}, "epsilon is -0.001"),
         ({"epsilon_mode": "tiny"}, "relative, absolute, cutoff"),
         ({"gram": "lazy"}, "'recursive' or 'exact'|'exact' or 'recursive'"),
