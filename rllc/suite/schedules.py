@@ -93,6 +93,11 @@ def read(given: Any, where: str) -> Schedule:
             raise PlanError(f"{where}.{key}={value!r} must be a number from 0 to 1")
     if type(found.steps) is not int or found.steps < 1:
         raise PlanError(f"{where}.steps={found.steps!r} must be a positive integer")
+    if found.shape == "constant" and found.final != 1:
+        raise PlanError(
+            f"{where}.final={found.final} is for a rate that falls: shape cosine or linear; with "
+            "constant it stays"
+        )
     if found.warm_steps >= found.steps:
         raise PlanError(
             f"{where}.warmup={found.warmup} leaves none of {found.steps} steps after the warm-up"

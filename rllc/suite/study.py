@@ -277,6 +277,8 @@ def _parsed(path: Path) -> dict[str, Any]:
         given = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise StudyError(f"cannot read the study {path}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise StudyError(f"{path} is no UTF-8 text: {error.reason} at byte {error.start}") from None
     except yaml.YAMLError as error:
         raise StudyError(f"{path} is no YAML: {' '.join(str(error).split())}") from None
     if not isinstance(given, dict):
@@ -320,6 +322,12 @@ def _seeds(
         valid = isinstance(numbers, list) and numbers and all(type(n) is int for n in numbers)
         if not valid:
             raise StudyError(f"{path}: seeds.{role} must be a list of whole numbers, not {numbers}")
+        if wrong := [n for n in numbers if not 0 <= n < 2**31 or numbers.count(n) > 1]:
+            twice = " twice" if numbers.count(wrong[0]) > 1 else ""
+            raise StudyError(
+                f"{path}: seeds.{role} must be different numbers from 0 to 2147483647, not "
+                f"{wrong[0]}{twice}"
+            )
         seeds[role] = tuple(numbers)
     if both := sorted(set(seeds["tune"]) & set(seeds["final"])):
         raise StudyError(

@@ -77,6 +77,54 @@ def test_lowest_error_chooses_ranks_and_is_compared(records):
     assert (a.summary.at_chance == 0).all()
 
 
+def shifted(records, shift):
+    """The same runs with all errors so much lower or higher."""
+    curves = records.curves.copy()
+    curves[["validation_mse", "test_mse"]] += shift
+    return made.SyntheticRecords(records.runs, curves, metrics=records.metrics)
+
+
+@pytest.mark.parametrize("shift", [-1.0, -5e-4])  # all below 0; the end of some
+def test_errors_below_zero_are_ranked_without_a_score(records, tmp_path, shift):
+    a = analysis.analyse(study(), shifted(records, shift))
+    field = ranking.field(a.study, a.rows, a.summary)
+    assert field.unscored == list(TASKS)
+    table = ranking.ranking(a.study, a.rows, a.summary, field.tasks)
+    assert list(table.optimizer) == ["Mine", "Plain"]
+    assert list(table.mean_rank) == [1, 2]
+    assert list(table.beats_best_baseline) == [2, 0]
+    assert list(table.runs) == [6, 6]
+    assert table.score.isna().all()
+    aggregation.write(shifted(records, shift), study(), tmp_path)
+    text = (tmp_path / "tables" / "ranking.md").read_text()
+    assert "Without a score, by rank alone: wind_speed, rain." in text
+
+
+def test_a_perfect_baseline_leaves_ranks(tmp_path):
+    perfect = regression({"Plain": 2e-4, "Mine": 1.5e-4})
+    final = perfect.curves.run.isin(perfect.runs[perfect.runs.role == "final"].run)
+    perfect.curves.loc[final, ["validation_mse", "test_mse"]] = 0.0
+    a = aggregation.write(perfect, study(), tmp_path)
+    field = ranking.field(a.study, a.rows, a.summary)
+    table = ranking.ranking(a.study, a.rows, a.summary, field.tasks)
+    assert list(table.mean_rank) == [1.5, 1.5]
+    assert list(table.beats_best_baseline) == [0, 0]
+
+
+def test_one_task_without_a_score_leaves_that_of_the_other(records):
+    curves = records.curves.copy()
+    rain = curves.run.isin(records.runs[records.runs.task == "rain"].run)
+    curves.loc[rain, ["validation_mse", "test_mse"]] -= 1.0
+    a = analysis.analyse(
+        study(), made.SyntheticRecords(records.runs, curves, metrics=records.metrics)
+    )
+    field = ranking.field(a.study, a.rows, a.summary)
+    assert field.unscored == ["rain"]
+    table = ranking.ranking(a.study, a.rows, a.summary, field.tasks).set_index("optimizer")
+    assert table.score["Mine"] == pytest.approx(25, abs=0.3)
+    assert table.beats_best_baseline["Mine"] == 2
+
+
 def test_the_hardest_baseline_has_the_lowest_error(records):
     both = study(baselines=("Plain", "Mine"))
     a = analysis.analyse(both, records)
@@ -254,6 +302,8 @@ def test_a_file_is_read_with_baselines_first(tmp_path):
             ("seeds: {final: [0, 1]}", "seeds: {final: [100, 1]}"),
             "seeds 100 serve both tune and fi",
         ),
+        (("final: [0, 1]", "final: [-1, 1]"), "seeds.final must be .* 0 to 2147483647, not -1$"),
+        (("final: [0, 1]", "final: [5, 1, 5]"), "seeds.final must be different .*, not 5 twice"),
         (("seeds: {final: [0, 1]}", "seeds: {fnal: [0]}"), r"role 'fnal'; did you mean 'final'\?"),
         (
             ("seeds: {final: [0, 1]}", "seeds: {final: [a]}"),

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pandas as pd
 from tqdm import tqdm
 
 from rllc.suite import metrics, plotting, records
@@ -16,6 +17,7 @@ from rllc.suite.choose import selection, wording
 from rllc.suite.choose.wording import point
 from rllc.suite.drawing import Save
 from rllc.suite.engine.watching import NOBODY, Watcher
+from rllc.suite.errors import PlanError
 from rllc.suite.execute import execution, pages, session
 from rllc.suite.execute.budget import clock, parse_budget
 from rllc.suite.execute.estimates import Announcer
@@ -62,12 +64,32 @@ def plan(
     Raises:
       PlanError: anything that could not be trained.
     """
+    if odd := studies.others(words, ("protocol", "optimizer.", "task.")):
+        raise PlanError(
+            f"{odd[0]!r} is nothing that a study takes from its caller, who may say protocol, "
+            "protocol.KEY, optimizer.KEY, task.KEY and schedules; the rest is in study.yaml"
+        )
     words = [*(f"protocol.{key}={value}" for key, value in study.protocol.items()), *words]
     cells = [(task, entry) for task in tasks for entry in entries]
-    return [
+    works = [
         _work(conf, study, task, entry.name, [*words, *entry.words])
         for task, entry in tqdm(cells, desc="planning", unit=" cells", delay=2.0)
     ]
+    _check_apart(works)
+    return works
+
+
+def _check_apart(works: Sequence[Work]) -> None:
+    """Refuses cells of one run: what trains first would be recorded, and pass for the other's."""
+    cells: dict[str, Cell] = {}
+    for run, cell in ((run, work.grid) for work in works for run in work.grid.runs):
+        other = cells.setdefault(run.name, cell)
+        if other is not cell:
+            raise PlanError(
+                f"{other.optimizer} and {cell.optimizer} would be the same run on {cell.task}: a "
+                "run's name comes from id, or from _target_ where there is none, and the "
+                "arguments; give the config of one of them an id of its own"
+            )
 
 
 def _work(conf: Conf, study: Study, task: str, name: str, words: Sequence[str]) -> Work:
@@ -120,6 +142,8 @@ def run(
     folder = folder.resolve()
     with inside(folder):
         study, works = _planned(folder, conf, words)
+        recorded = records.load(RECORDS).runs
+        check_roles(study, recorded)
         options = Options(folder=RECORDS, progress=progress, yes=yes, data_folder=data_folder)
         session.checked([cell for w in works for cell in (w.grid, w.untuned) if cell], options)
         for work in works:  # whether each has the metric that is to lead
@@ -127,6 +151,8 @@ def run(
         if seconds is None:
             seconds = parse_budget(study.budget or "all")
         say(_outline(study, works, options, seconds))
+        if note := _left_over(study, recorded):
+            say(note)
         spent = Session(seconds, options, say, _announced(works, options, seconds, say))
         try:
             trained = [_train(work, study, spent) for work in works]
@@ -134,6 +160,26 @@ def run(
             found = _write(study, works, options.folder, say)
         say(_closing(all(trained), folder))
         return found
+
+
+def check_roles(study: Study, runs: pd.DataFrame) -> None:
+    """Refuses seeds that are recorded in another role: a run is recorded once, and has one.
+
+    Args:
+      study: whose seeds.
+      runs: the recorded ones.
+
+    Raises:
+      StudyError: it names a seed and both roles.
+    """
+    for role, seeds in study.seeds.items():
+        wrong = runs[runs.seed.isin(seeds) & (runs.role != role)]
+        for run in wrong.head(1).itertuples():
+            raise StudyError(
+                f"seed {run.seed} is to serve {role} runs, but {RECORDS} has {run.role} runs of "
+                f"it, such as {run.optimizer} on {run.task}; name other {role} seeds, or move the "
+                "records away"
+            )
 
 
 def _planned(folder: Path, conf: Path, words: Sequence[str]) -> tuple[Study, list[Work]]:
@@ -216,6 +262,20 @@ def _outline(study: Study, works: list[Work], options: Options, seconds: float) 
         f"{finals} final runs at what they choose, {study.steps:,} steps each; "
         f"budget {clock(seconds)}"
     )
+
+
+def _left_over(study: Study, runs: pd.DataFrame) -> str:
+    """Which recorded seeds the study no longer names; empty if none."""
+    others = {
+        role: sorted(set(runs[runs.role == role].seed) - set(seeds))
+        for role, seeds in study.seeds.items()
+    }
+    told = [
+        f"{role} seed {', '.join(map(str, numbers))}" for role, numbers in others.items() if numbers
+    ]
+    if not told:
+        return ""
+    return f"recorded and counted as before, though no longer in study.yaml: {'; '.join(told)}"
 
 
 def _announced(

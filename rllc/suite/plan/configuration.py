@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from rllc.suite import schedules
 from rllc.suite.choose import selection
@@ -15,6 +16,11 @@ from rllc.suite.errors import PlanError, first_words
 from rllc.suite.plan.plan import Run, make_run
 from rllc.suite.records.roles import SEEDS, UNTUNED
 
+# What a composed configuration has beside schedules.
+KEYS = (
+    "task", "optimizer", "protocol", "seed", "role", "records", "force", "yes", "group_size",
+    "devices", "data_folder", "logger",
+)  # fmt: skip
 # Beside the configs of a checkout; an installed wheel has neither.
 CHOICES = Path(__file__).parents[3] / "results" / "tuning" / "choices.csv"
 
@@ -30,9 +36,11 @@ def run_of(
       seeds: of each role.
 
     Raises:
-      PlanError: see `plan.make_run`; also a mandatory value that was not given.
+      PlanError: see `plan.make_run`; also a mandatory value that was not given, or a key that
+        nobody would read.
     """
     keys = ["task", "optimizer", "seed", "protocol", "role"]
+    _check_keys(map(str, cfg))
     if missing := [key for key in keys if key not in cfg]:
         raise PlanError(f"the configuration has no {missing[0]}; it was deleted from it")
     try:
@@ -46,6 +54,17 @@ def run_of(
     if isinstance(optimizer, Mapping):
         optimizer = schedules.applied(optimizer, {key: plain[key] for key in groups})
     return make_run(task, optimizer, seed, protocol, known, role, seeds)
+
+
+def _check_keys(keys: Iterable[str]) -> None:
+    for key in keys:
+        if key not in (*KEYS, "hydra") and not schedules.is_group(key):
+            near = get_close_matches(key, KEYS, 1)
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise PlanError(
+                f"{key} is no setting; {hint}an optimizer's arguments are optimizer.{key} and the "
+                f"like, the others {', '.join(KEYS)}"
+            )
 
 
 def _schedules(cfg: DictConfig) -> list[str]:
@@ -131,9 +150,9 @@ class Conf(NamedTuple):
         return name in self.names(group, name)
 
     def task(self, name: str) -> str:
-        """Label in the records of a task's config, read without composing it."""
-        loaded: Any = OmegaConf.load(self.file("task", name))
-        return str(loaded.get("name", name))
+        """Label in the records of a task's config."""
+        own = self._own("task", name)
+        return str(own.get("name", name)) if _says(own, "name") else self._composed("task", name)
 
     def task_called(self, label: str) -> str:
         """Name of the config of a task with this label in the records, of a sub-folder too.
@@ -152,10 +171,23 @@ class Conf(NamedTuple):
         return self.check_names("task", [label])[0]
 
     def label(self, optimizer: str) -> str:
-        """Label in the tables of an optimizer's config, read without composing it."""
-        loaded = OmegaConf.load(self.file("optimizer", optimizer))
-        config: Any = OmegaConf.to_container(loaded, resolve=False)
-        return str(config.get("name", config.get("propagator", optimizer)))
+        """Label in the tables of an optimizer's config."""
+        own = self._own("optimizer", optimizer)
+        if not _says(own, "name", "propagator"):
+            return self._composed("optimizer", optimizer)
+        return str(own.get("name", own.get("propagator", optimizer)))
+
+    def _own(self, group: str, name: str) -> dict[str, Any]:
+        loaded = OmegaConf.load(self.file(group, name))
+        config: dict[str, Any] = OmegaConf.to_container(loaded, resolve=False)  # type: ignore[assignment]
+        return config
+
+    def _composed(self, group: str, name: str) -> str:
+        """The ``name`` that a config gets from those it inherits or refers to."""
+        try:
+            return str(compose(self, [f"{group}={name}"])[group].name)
+        except OmegaConfBaseException as error:
+            raise PlanError(f"{group} {name}: {_in_words(error)}") from None
 
     def labels(self) -> dict[str, str]:
         """Label in the tables -> name, for every optimizer config."""
@@ -199,6 +231,19 @@ class Conf(NamedTuple):
         if wanted:
             return list(wanted)
         return [n for n in known if group != "optimizer" or self.label(n) != "???"]
+
+
+def _says(own: Mapping[str, Any], *keys: str) -> bool:
+    """Whether a config need not be composed to know its name: it has one of the keys, plainly.
+
+    A key but ``name`` says it only beside the suite's bases, which name by it.
+    """
+    key = next((key for key in keys if key in own), None)
+    parents = [str(entry) for entry in own.get("defaults", []) if entry != "_self_"]
+    if key is None:
+        return not parents
+    inherits = any(not parent.startswith("base/") for parent in parents)
+    return "${" not in str(own[key]) and (key == "name" or not inherits)
 
 
 def compose(conf: Conf | Path, overrides: Sequence[str]) -> DictConfig:

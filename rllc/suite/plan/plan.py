@@ -81,7 +81,7 @@ def make_run(
 
     Args:
       task: config with ``_target_`` and ``name``; ``files`` lists the arguments that are paths of
-        files, whose content determines the run, wherever they lie.
+        files or folders, whose content determines the run, wherever they lie.
       optimizer: config with ``_target_``, ``name``, ``traced`` and keyword arguments, those whose
         names the suite needs itself (`identity.RESERVED`) under ``arguments``; a traced value
         ``auto`` is looked up in `tuned`, then in the config's ``untuned``. An untuned run takes the
@@ -131,14 +131,29 @@ def _with_contents(task: Mapping[str, Any]) -> dict[str, Any]:
 def _content(task: Mapping[str, Any], name: str) -> str:
     path = Path(str(task[name]))
     try:
-        found = path.stat()
-        return _digest(path.resolve(), found.st_mtime_ns, found.st_size)
+        return _of_folder(path.resolve()) if path.is_dir() else _of_file(path.resolve())
     except OSError as error:
         why = error.strerror or first_words(error)
         raise PlanError(f"task {task['name']}: {name}={task[name]}: {why}") from None
 
 
-@lru_cache(maxsize=64)
+def _of_folder(path: Path) -> str:
+    """From the names and contents of all files in it, hidden ones left out."""
+    inside = {found.relative_to(path): found for found in sorted(path.rglob("*"))}
+    files = {
+        name.as_posix(): _of_file(found)
+        for name, found in inside.items()
+        if found.is_file() and not any(part.startswith(".") for part in name.parts)
+    }
+    return f"sha256:{identity.digest(files)}"
+
+
+def _of_file(path: Path) -> str:
+    found = path.stat()
+    return _digest(path, found.st_mtime_ns, found.st_size)
+
+
+@lru_cache(maxsize=1024)
 def _digest(path: Path, _changed: int, _size: int) -> str:
     """Read once for all runs of a sweep, and again when the file has changed."""
     return f"sha256:{file_digest(path)}"

@@ -3,12 +3,13 @@
 import contextlib
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from rllc.suite.errors import PlanError
 from rllc.suite.plan.configuration import Conf, compose, label_of
+from rllc.suite.schedules import is_group
 from rllc.suite.study import Study
 from rllc.suite.study import read as read_study
 
@@ -51,7 +52,8 @@ class Entry(NamedTuple):
         Entry(name='adamw', words=('schedule=cosine',))
 
         Raises:
-          PlanError: no name, or words that are no ``KEY=VALUE``.
+          PlanError: no name, words that are no ``KEY=VALUE``, or one of something else than an
+            argument of the optimizer or a schedule.
         """
         try:
             name, *words = shlex.split(text) or [""]
@@ -61,7 +63,22 @@ class Entry(NamedTuple):
             raise PlanError(
                 f"optimizer {text!r}: {odd[0]!r} must look like KEY=VALUE, such as schedule=cosine"
             )
+        if odd := others(words, ("optimizer.",)):
+            raise PlanError(
+                f"optimizer {text!r}: {odd[0]!r} is none of its words, which are "
+                "optimizer.KEY=VALUE and schedules"
+            )
         return cls(name, tuple(words))
+
+
+def others(words: Sequence[str], beginnings: tuple[str, ...]) -> list[str]:
+    """The words of a command line that begin otherwise and move no schedule."""
+    keys = {word: word.partition("=")[0].lstrip("+~") for word in words}
+    return [
+        word
+        for word, key in keys.items()
+        if not key.startswith(beginnings) and not is_group(key.partition(".")[0])
+    ]
 
 
 def resolved(conf: Conf, study: Study) -> tuple[Study, tuple[str, ...], tuple[Entry, ...]]:

@@ -50,11 +50,27 @@ def grid_runs(
     grid: Any = OmegaConf.to_container(cfg.optimizer.get("grid") or {}, resolve=True)
     if not grid:
         raise PlanError(f"optimizer {optimizer} has no tuning grid")
+    _check_grid(optimizer, grid, set(map(str, cfg.optimizer)))
     runs = []
     for point in itertools.product(*grid.values()):
         cfg.optimizer.update(dict(zip(grid, point, strict=True)))
         runs += [_seeded(cfg, seed, {}, of_roles) for seed in seeds]
     return runs
+
+
+def _check_grid(optimizer: str, grid: Any, keys: set[str]) -> None:
+    if not isinstance(grid, Mapping):
+        raise PlanError(f"optimizer {optimizer}: grid={grid!r} must be a mapping")
+    for name, values in grid.items():
+        if name not in keys:
+            raise PlanError(
+                f"optimizer {optimizer}: grid.{name} is for {name!r}, which the config has not"
+            )
+        if not isinstance(values, list) or not values:
+            raise PlanError(
+                f"optimizer {optimizer}: grid.{name}={values!r} must be a list of at least one "
+                "number"
+            )
 
 
 def best_points(runs: Iterable[Run], folder: Path, count: int) -> list[Run]:

@@ -54,7 +54,7 @@ def effects(field: Field, tasks: list[str]) -> pd.DataFrame:
 
     Args:
       field: from `ranking.field`.
-      tasks: t names of it.
+      tasks: t names of it; those without a score are left out.
 
     Returns:
       The columns of `EFFECTS`: percent of the best baseline's distance saved, with its standard
@@ -64,7 +64,7 @@ def effects(field: Field, tasks: list[str]) -> pd.DataFrame:
       errors are NaN.
     """
     rows = []
-    for task in tasks:
+    for task in (task for task in tasks if task not in field.unscored):
         t = field.tasks.index(task)
         value, base = field.value[:, t], field.optimizers.index(field.best[t])
         unit = 100 / (field.perfect[t] - np.nanmean(value[base]))
@@ -86,13 +86,16 @@ def estimates(field: Field, tasks: list[str]) -> pd.DataFrame:
 
     Args:
       field: from `ranking.field`.
-      tasks: names of it.
+      tasks: names of it; those without a score are left out.
 
     Returns:
       The columns of `columns`: the mean effect (percent of the best baseline's distance saved)
       with its interval, the deviation between tasks, the interval of a following task, the mean
       rank over tasks, and the chance that a run beats one of its task's best baseline.
     """
+    tasks = [task for task in tasks if task not in field.unscored]
+    if not tasks:
+        return pd.DataFrame()
     inside = [field.tasks.index(task) for task in tasks]
     names, found = measured_on_all(field, tasks), effects(field, tasks)
     if not names:
@@ -141,9 +144,10 @@ def _over(field: Field, found: pd.DataFrame, name: str, inside: list[int]) -> di
 
 def page(study: Study, field: Field, sets: list[list[str]]) -> str:
     """Per-task effects, then estimates over tasks, for each set of tasks, in Markdown."""
+    scored = [[task for task in tasks if task not in field.unscored] for tasks in sets]
     return render(
         __file__, "over_tasks.md", study=study, columns=columns(study),
-        sections=[_section(study, field, tasks) for tasks in sets],
+        sections=[_section(study, field, tasks) for tasks in scored if tasks],
     )  # fmt: skip
 
 

@@ -4,7 +4,8 @@ The score of a run is how much nearer to a perfect value of the leading metric i
 best baseline of its task with the same seed, in percent of that baseline's mean distance: with
 accuracies how many fewer errors it makes, with losses how much lower they are. 0 is level, 10 a
 tenth of the distance. Unlike the metrics it can be averaged over tasks. Means are interquartile,
-intervals come from resampling seeds within tasks.
+intervals come from resampling seeds within tasks. A task has no score where its best baseline is
+perfect, or where values lie beyond what its metric calls perfect: a log likelihood, a return.
 """
 
 from collections.abc import Sequence
@@ -68,7 +69,8 @@ class Field(NamedTuple):
       tasks: t names, those with all baselines.
       value: (o, t, s), the leading metric, its sign so that higher is better; NaN where there is no
         run.
-      score: (o, t, s), percent nearer to a perfect value than the best baseline with the same seed.
+      score: (o, t, s), percent nearer to a perfect value than the best baseline with the same seed;
+        NaN also on tasks without a score.
       best: t labels, the tasks' best baselines.
       perfect: (t,), the best possible values, with that sign.
       lost: (optimizer, task) of the cells with a diverged run, which counts with a guess.
@@ -81,6 +83,12 @@ class Field(NamedTuple):
     best: list[str]
     perfect: Floats
     lost: frozenset[tuple[str, str]] = frozenset()
+
+    @property
+    def unscored(self) -> list[str]:
+        """The tasks without a score."""
+        known = np.ravel(np.isfinite(self.score).any(axis=(0, 2)))
+        return [task for task, scored in zip(self.tasks, known, strict=True) if not scored]
 
 
 def field(
@@ -105,11 +113,13 @@ def field(
     )
     value = sign * comparisons.scores(study, rows, optimizers, tasks)
     base = np.array([value[optimizers.index(best[t]), i] for i, t in enumerate(tasks)])
-    distance = sign * perfect - _mean(base)[:, None] if tasks else base
-    score = 100 * (value - base) / distance
+    reach = sign * perfect
+    distance = reach - _mean(base)[:, None] if tasks else base
+    bounded = (distance > 0) & ~(value > reach).any(axis=(0, 2))[:, None]
+    score = 100 * (value - base) / np.where(bounded, distance, np.nan)
     diverged = rows[rows.status == "diverged"]
     return Field(
-        optimizers, tasks, value, score, [best[t] for t in tasks], (sign * perfect)[:, 0],
+        optimizers, tasks, value, score, [best[t] for t in tasks], reach[:, 0],
         frozenset(zip(diverged.optimizer, diverged.task, strict=True)),
     )  # fmt: skip
 
@@ -146,7 +156,7 @@ def ranking(
     table[places] = _mean_ranks(whole.value[ranked][:, inside])
     table["family"] = table.optimizer.map(rows.groupby("optimizer").family.first())
     table["diverged_runs"] = table.optimizer.map(_diverged(rows, reading, tasks))
-    table = table.sort_values("score", ascending=False, kind="stable")
+    table = table.sort_values(["score", "mean_rank"], ascending=[False, True], kind="stable")
     table = table.assign(rank=range(1, len(table) + 1), reading=reading, over=" ".join(tasks))
     if untuned is not None and len(untuned):
         own = untuned_scores(study, whole, untuned[untuned.reading == reading], tasks)
@@ -209,8 +219,8 @@ def _shared_by_most(whole: Field) -> list[str]:
 
 
 def _measured(whole: Field) -> np.ndarray:
-    """Mask (o, t) of the cells with a score."""
-    return np.asarray(np.isfinite(whole.score).any(axis=2))
+    """Mask (o, t) of the cells with runs."""
+    return np.asarray(np.isfinite(whole.value).any(axis=2))
 
 
 def _scored(whole: Field, o: int, tasks: np.ndarray) -> dict[str, Any]:
@@ -218,8 +228,11 @@ def _scored(whole: Field, o: int, tasks: np.ndarray) -> dict[str, Any]:
     estimate, low, high, n = stratified_interquartile_mean(
         score, comparisons.stream("ranking", name)
     )
-    wins = int((_mean(score) > 1e-9).sum())
+    best = [whole.optimizers.index(whole.best[t]) for t in np.flatnonzero(tasks)]
+    lead = _mean(whole.value[o, tasks]) - _mean(whole.value[best, tasks])
+    wins = int((np.where(np.isfinite(score).any(axis=1), _mean(score), lead) > 1e-9).sum())
     interval = {"score": estimate, "score_low": low, "score_high": high}
+    n = n or int(np.isfinite(whole.value[o, tasks]).sum())
     counts = {"tasks": int(tasks.sum()), "runs": n, "beats_best_baseline": wins}
     return {"optimizer": name, **interval, **counts}
 
@@ -272,6 +285,7 @@ def page(
     ranked: list[tuple[list[str], pd.DataFrame]],
     reading: str = HEADLINE,
     left_out: Sequence[str] = (),
+    unscored: Sequence[str] = (),
 ) -> str:
     """The rankings in Markdown.
 
@@ -280,9 +294,11 @@ def page(
       ranked: sets of tasks (`task_sets`) with their `ranking`.
       reading: stopping point.
       left_out: measured tasks that are not ranked over, since rates come from short grids.
+      unscored: tasks without a score.
     """
     return render(
         __file__, "ranking.md", study=study, reading=reading, left_out=left_out,
+        unscored=unscored,
         saved=study.saved(task for tasks, _ in ranked for task in tasks),
         sections=[
             (tasks, rows, ranking_table(study, tasks, "untuned" in rows)) for tasks, rows in ranked

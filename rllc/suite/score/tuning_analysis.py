@@ -41,6 +41,8 @@ def chosen_by(study: Study, runs: pd.DataFrame, curves: pd.DataFrame) -> pd.Data
 def below_best(values: ArrayLike, metric: Metric) -> np.ndarray:
     """How much worse values are than the best of them: in points of a share, else in percent.
 
+    Of a best value of 0 others are infinitely many percent away.
+
     Args:
       values: unscaled, any shape, infinite where a run diverged; such a point is infinitely worse.
       metric: theirs.
@@ -51,6 +53,8 @@ def below_best(values: ArrayLike, metric: Metric) -> np.ndarray:
         return np.full(found.shape, np.inf)
     best = known.min() if metric.lower else known.max()
     worse = np.where(np.isfinite(found), np.abs(found - best), np.inf)
+    if metric.unit != "%" and not best:
+        return np.where(worse > 0, np.inf, 0.0)
     return 100 * worse if metric.unit == "%" else 100 * worse / abs(best)
 
 

@@ -104,7 +104,8 @@ def _write_practice(a: Analysis, folder: Path) -> None:
 def _write_ranking(a: Analysis, folder: Path) -> None:
     """``ranking.csv`` holds every reading, ``ranking.md`` the headline."""
     rows, summary, left = from_whole_grids(a)
-    sets = ranking.task_sets(a.study, ranking.field(a.study, rows, summary))
+    field = ranking.field(a.study, rows, summary)
+    sets = ranking.task_sets(a.study, field)
     columns = ranking.ranking_table(a.study, untuned=len(a.untuned) > 0)
     ranked = [
         ranking.ranking(a.study, rows, summary, tasks, r, a.untuned)
@@ -115,8 +116,9 @@ def _write_ranking(a: Analysis, folder: Path) -> None:
     headline = [
         (tasks, ranking.ranking(a.study, rows, summary, tasks, untuned=a.untuned)) for tasks in sets
     ]
-    write_text(folder / "ranking.md", ranking.page(a.study, headline, left_out=left))
-    _write_over_tasks(a, ranking.field(a.study, rows, summary), sets, folder)
+    page = ranking.page(a.study, headline, left_out=left, unscored=field.unscored)
+    write_text(folder / "ranking.md", page)
+    _write_over_tasks(a, field, sets, folder)
 
 
 def _write_over_tasks(

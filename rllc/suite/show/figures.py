@@ -132,7 +132,9 @@ def _panel(
         wide = table[table.optimizer == name].pivot(index="step", columns="seed", values="value")
         means[name] = _line(study, axes, wide, name, band)
     note = "\n".join([_count(table, shown, len(optimizers)), *diverged])
-    least = 0.5 if metric.unit == "%" else 0.005 * max(abs(m).max() for m in means.values())
+    least = (
+        0.5 if metric.unit == "%" else 0.005 * max(abs(m).max() for m in means.values()) or 0.005
+    )
     lines = [metric.sign * mean for mean in means.values()]
     axes.set_ylim(*sorted(metric.sign * end for end in limits(lines, 1 + note.count("\n"), least)))
     axes.set_xlabel("iteration")

@@ -204,11 +204,12 @@ def _budget_panel(study: Study, axes: Axes, budget: pd.DataFrame, loss: str) -> 
             label=study.latex(name), marker=".", markersize=3,
         )  # fmt: skip
     lowest = budget.expected_best.min()
-    axes.set_yscale("log")
-    axes.set_ylim(0.95 * lowest, min(1.05 * budget.expected_best.max(), 4 * lowest))
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
-    axes.yaxis.set_major_formatter("{x:.3g}")
-    axes.yaxis.set_minor_locator(NullLocator())
+    if lowest > 0:
+        axes.set_yscale("log")
+        axes.set_ylim(0.95 * lowest, min(1.05 * budget.expected_best.max(), 4 * lowest))
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
+        axes.yaxis.set_major_formatter("{x:.3g}")
+        axes.yaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("trials")
     axes.set_ylabel(f"validation {loss}")
@@ -266,11 +267,11 @@ def _line(study: Study, name: str, field: Field, coloured: Sequence[str]) -> dic
 
 def _score_profile(study: Study, axes: Axes, field: Field, coloured: Sequence[str]) -> None:
     axes.set_title("Score")
-    if not field.tasks:
-        not_measured(axes)
-        return
     drawn = field.score[np.isin(field.optimizers, tabled(study, field.optimizers))]
     finite = drawn[np.isfinite(drawn)]
+    if not finite.size:
+        not_measured(axes)
+        return
     levels = np.linspace(max(finite.min(), -40.0), finite.max(), 1000)
     for o, name in enumerate(field.optimizers):
         tasks = [row[np.isfinite(row)] for row in field.score[o] if np.isfinite(row).any()]

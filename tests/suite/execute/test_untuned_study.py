@@ -8,7 +8,7 @@ import pytest
 from rllc.suite import records
 from rllc.suite.execute import bench
 from rllc.suite.show.page import site
-from rllc.suite.study import StudyError, read
+from rllc.suite.study import Study, StudyError, read
 
 CONF = Path(__file__).parents[3] / "conf"
 STUDY = """
@@ -63,3 +63,12 @@ def test_untuned_seeds_are_their_own(tmp_path):
     folder = written(tmp_path / "study", STUDY.replace("[20, 21, 22]", "[20, 12]"))
     with pytest.raises(StudyError, match="seeds 12 serve untuned runs and others"):
         read(folder / "study.yaml")
+
+
+def test_seeds_that_are_recorded_in_another_role():
+    study = Study("s", ("t",), ("A",), seeds={"tune": (0,), "final": (10,)})
+    runs = pd.DataFrame({"seed": [0, 10], "role": ["tune", "final"], "optimizer": "A", "task": "t"})
+    bench.check_roles(study, runs)
+    swapped = study._replace(seeds={"tune": (10,), "final": (0,)})
+    with pytest.raises(StudyError, match="seed 10 is to serve tune runs, but records has final"):
+        bench.check_roles(swapped, runs)

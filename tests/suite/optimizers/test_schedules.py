@@ -58,7 +58,7 @@ def test_factors_by_hand():
 @pytest.mark.slow
 @pytest.mark.parametrize("shape", schedules.SHAPES)
 def test_momentum_sgd_follows_numpy(shape):
-    settings = {**COSINE, "shape": shape}
+    settings = {**COSINE, "shape": shape} | ({"final": 1.0} if shape == "constant" else {})
     static, traced = traced_defaults(load("momentum"))
     gradients = RNG.normal(size=(STEPS, 6))
     tx = optimizers.build({**static, "schedules": {"learning_rate": settings}}, traced)
@@ -200,6 +200,7 @@ def test_steps_are_the_protocols():
         (["schedule=cosine", "schedule.warmup=1.0"], "leaves none of 40 steps after the warm-up"),
         (["schedule=cosine", "schedule.warmup=-1"], "schedule.warmup=-1 must be a number from 0"),
         (["schedule=cosine", "schedule.final=2"], "schedule.final=2 must be a number from 0 to 1"),
+        (["schedule.final=0.1"], "schedule.final=0.1 is for a rate that falls: shape cosine or l"),
         (["schedule=cosine", "schedule.shape=step"], "schedule.shape='step' must be one of const"),
         (["schedule=cosine", "~schedule.final"], "schedule must have shape, warmup, final, steps"),
         (

@@ -159,6 +159,20 @@ def test_another_librarys_message_becomes_one_line():
     assert len(first_words(ValueError("x " * 10_000))) < 520
 
 
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("+learning_rate=0.5", "learning_rate is no setting; .* optimizer.learning_rate"),
+        ("+optimiser=adam", r"optimiser is no setting; did you mean optimizer\?"),
+        ("+protocols.steps=3", r"protocols is no setting; did you mean protocol\?"),
+        ("+schedules.shape=cosine", "schedules is no setting"),
+    ],
+)
+def test_words_that_nobody_would_read(word, message):
+    with pytest.raises(plan.PlanError, match=message):
+        configuration.run_of(configuration.compose(CONF, [word]))
+
+
 @pytest.mark.parametrize("word", ["task=null", "optimizer=0.1", "~optimizer=3", "task={a: 1}"])
 def test_a_group_that_is_no_name_is_refused(word):
     with pytest.raises(plan.PlanError, match="takes the name of a config"):

@@ -83,3 +83,80 @@ def test_grid_and_final_runs_of_an_entry_are_scheduled():
     for run in (final, work.grid.runs[0]):
         assert run.optimizer["schedules"]["learning_rate"]["steps"] == 50
     assert final.traced["learning_rate"] == 0.01
+
+
+def test_words_of_an_optimizer_are_its_arguments_and_schedules():
+    assert (
+        len(Entry.of("sgd optimizer.grid.learning_rate=[1] +optimizer.x=2 schedule.final=0").words)
+        == 3
+    )
+    for word in ("seed=7", "role=final", "optimizer=adam", "protocol.steps=3", "task=mnist_mlp"):
+        with pytest.raises(PlanError, match=f"'{word}' is none of its words"):
+            Entry.of(f"sgd {word}")
+
+
+@pytest.mark.parametrize("word", ["seed=7", "force=true", "records=x", "optimizer=adam", "task=x"])
+def test_words_that_a_study_would_not_follow(word):
+    study, tasks, entries = studies.resolved(CONF, study_of("sgd"))
+    with pytest.raises(PlanError, match=f"'{word}' is nothing that a study takes"):
+        bench.plan(CONF, study, tasks, entries, [word])
+
+
+@pytest.fixture
+def inheriting(tmp_path):
+    """Configs of a study: what they say, by name, of optimizers and of tasks."""
+
+    def written(optimizers=(), tasks=()):
+        for group, configs in (("optimizer", optimizers), ("task", tasks)):
+            (tmp_path / group).mkdir()
+            for name, text in dict(configs).items():
+                (tmp_path / group / f"{name}.yaml").write_text(text)
+        return Conf(CONF.main, (tmp_path,))
+
+    return written
+
+
+def test_configs_that_inherit_have_the_name_they_inherit(inheriting):
+    conf = inheriting(
+        {
+            "slow": "defaults: [adam@_here_, _self_]\nb1: 0.99\n",
+            "second": "defaults: [m_0.9_multiplicative@_here_, _self_]\npropagator: M(0.8)\n",
+            "third": "defaults: [adam@_here_, _self_]\nname: Adam ${.b1}\n",
+            "plain": "_target_: optax.sgd\n",
+        },
+        {"mine": "defaults: [mnist_mlp@_here_, _self_]\nwidth: 3\n"},
+    )
+    found = [conf.label(name) for name in ("slow", "second", "third", "plain")]
+    assert found == ["Adam", "multiplicative M(0.9)", "Adam 0.9", "plain"]
+    assert conf.task("mine") == "mnist_mlp"
+    with pytest.raises(PlanError, match="'adam' and 'slow' have one label, Adam"):
+        studies.resolved(conf, study_of("adam", "slow"))
+    with pytest.raises(PlanError, match="two tasks of the study have one name"):
+        studies.resolved(conf, study_of("adam", tasks=("mnist_mlp", "mine")))
+
+
+def test_two_optimizers_whose_runs_have_one_name(inheriting):
+    """The second would be told the first one's numbers."""
+    other = "defaults: [adam@_here_, _self_]\nname: Mine\n_target_: optax.adabelief\n"
+    conf = inheriting({"mine": other, "apart": f"{other}id: mine\n"})
+    study, tasks, entries = studies.resolved(conf, study_of("adam", "mine"))
+    with pytest.raises(PlanError, match=r"Adam and Mine would be the same run .* an id of its own"):
+        bench.plan(conf, study, tasks, entries, [])
+    study, tasks, entries = studies.resolved(conf, study_of("adam", "apart"))
+    assert len(bench.plan(conf, study, tasks, entries, [])) == 2
+
+
+@pytest.mark.parametrize(
+    ("grid", "message"),
+    [
+        ("0.1", r"grid.learning_rate=0.1 must be a list of at least one number"),
+        ("[]", r"grid.learning_rate=\[\] must be a list"),
+        ("[0.1], x: [1]", "grid.x is for 'x', which the config has not"),
+    ],
+)
+def test_grids_that_are_none(inheriting, grid, message):
+    text = "_target_: optax.sgd\nname: S\nlearning_rate: auto\ntraced: [learning_rate]\n"
+    conf = inheriting({"mine": f"{text}grid: {{learning_rate: {grid}}}\n"})
+    study, tasks, entries = studies.resolved(conf, study_of("mine"))
+    with pytest.raises(PlanError, match=message):
+        bench.plan(conf, study, tasks, entries, [])

@@ -94,6 +94,14 @@ def test_of_a_users_file_the_content_determines_a_run(tmp_path):
     assert identity.task(recorded) == identity.task(run.task)
     moved.write_bytes(b"changed!")
     assert run.name != made(moved, files=["path"]).name
+    folder, copied = tmp_path / "texts", tmp_path / "copied"
+    for place in (folder, copied):
+        (place / "deep").mkdir(parents=True)
+        (place / "deep" / "a.txt").write_text("one")
+        (place / ".index").write_text(place.name)
+    assert made(folder, files=["path"]).name == made(copied, files=["path"]).name
+    (copied / "deep" / "a.txt").write_text("other")
+    assert made(folder, files=["path"]).name != made(copied, files=["path"]).name
     with pytest.raises(plan.PlanError, match=r"task points: path=.*none\.npz: No such file"):
         made(tmp_path / "none.npz", files=["path"])
     with pytest.raises(plan.PlanError, match=r"files=\['data'\] must list arguments"):
