@@ -26,6 +26,7 @@ from rllc.replication import (
     report,
     reported,
     search,
+    second_reading,
     short_horizon,
     summary,
 )
@@ -83,6 +84,9 @@ def _write_readings(r: Replication, folder: Path) -> None:
     """What the paper may have run and reported, and its claims in every world."""
     hypotheses.POINTS.to_csv(r.tried, folder / "hypotheses.csv")
     write_text(folder / "hypotheses.md", hypotheses.page(r.tried))
+    second = second_reading.table(r)
+    second_reading.CELLS.to_csv(second, folder / "second_reading.csv")
+    write_text(folder / "second_reading.md", second_reading.page(second))
     reach.REACH.to_csv(r.reach, folder / "reach.csv")
     cells = reported.table(r.measured.final, r.measured.records.curves)
     reported.REPORTED_CELLS.to_csv(cells, folder / "reported.csv")

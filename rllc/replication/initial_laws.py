@@ -52,9 +52,12 @@ _WORDS |= {"first": "(1, 0, …, 0)", "last": "(0, …, 0, 1)"}
 def in_words(answer: str) -> str:
     """An initial law's answer as people write the law.
 
-    >>> in_words("first"), in_words("0.1")
-    ('(1, 0, …, 0)', '0.1 in every unit')
+    >>> in_words("first"), in_words("7*first"), in_words("0.1")
+    ('(1, 0, …, 0)', '7 · (1, 0, …, 0)', '0.1 in every unit')
     """
+    factor, scaled, name = answer.partition("*")
+    if scaled:
+        return f"{factor} · {in_words(name)}"
     return _WORDS.get(answer, answer if "," in answer else f"{answer} in every unit")
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from rllc.replication import hypotheses, multiverse, paper, reach
+from rllc.replication import hypotheses, multiverse, paper, reach, second_reading
 from rllc.replication.accelerator_queue import FASHION
 from rllc.replication.analysis import Replication
 from rllc.replication.hypotheses import ALONE, TITLES
@@ -102,7 +102,8 @@ def page(r: Replication) -> str:
         __file__, "opening.md", verdict=verdict(r.worlds), words=dict(by_word(found)),
         reached=reach.by_task(r.reach), falls=_falls(r.law_rates), hypotheses=_judged(r.tried),
         scaled=hypotheses.scaled_verdict(r.tried), confirmed=hypotheses.CONFIRMED,
-        settled=_settled(r.tried), undecided=undecided, power=verdicts.POWER,
+        settled=_settled(r.tried), second=second_reading.in_words(second_reading.table(r)),
+        undecided=undecided, power=verdicts.POWER,
         short=[paper.title(task) for task in found.task[found.word == SHORT_GRID]],
         alone=paper.pretty(ALONE), fashion=paper.title(FASHION),
     )  # fmt: skip
@@ -126,11 +127,18 @@ def _falls(rates: pd.DataFrame) -> list[pd.Series]:
 
 
 def _settled(tried: pd.DataFrame) -> dict[str, Any]:
-    """Titles of the confirmed x of L₀ = x·e₁, and how many x have runs."""
+    """The confirmed x of L₀ = x·e₁, the best points of each optimizer there, and how many x have
+    runs."""
     words = tried.drop_duplicates("hypothesis").set_index("hypothesis").verdict
     scaled = {h.title: words.get(h.name, hypotheses.UNMEASURED) for h in hypotheses.SCALED}
+    names = [h.name for h in hypotheses.SCALED if words.get(h.name) == hypotheses.CONFIRMED]
+    here = tried[tried.hypothesis.isin(names) & tried.highest.notna()]
+    best = here.sort_values("highest").drop_duplicates(["hypothesis", "optimizer"], keep="last")
     return {
         "titles": [title for title, word in scaled.items() if word == hypotheses.CONFIRMED],
+        "points": [
+            row._replace(optimizer=paper.pretty(row.optimizer)) for row in best.itertuples()
+        ],
         "tried": sum(word != hypotheses.UNMEASURED for word in scaled.values()),
     }
 

@@ -1,23 +1,32 @@
-"""What docs/beyond.md says of the language model follows from its study's scores."""
+"""What docs/beyond.md says of the suite's own studies follows from their scores."""
 
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-STUDY = Path(__file__).parents[2] / "results" / "studies" / "language_model"
+STUDIES = Path(__file__).parents[2] / "results" / "studies"
 PRECONDITIONED = (
     "Adam", "Adam, cosine", "AdamW, cosine", "Schedule-free AdamW", "Muon", "Prodigy",
 )  # fmt: skip
 
 
-@pytest.fixture
-def bits():
-    scores = pd.read_csv(STUDY / "results" / "tables" / "practice.csv")
-    assert set(scores.metric) == {"bits_per_byte"}
+def means(study, metric):
+    scores = pd.read_csv(STUDIES / study / "results" / "tables" / "practice.csv")
+    assert set(scores.metric) == {metric}
     assert (scores.seeds >= 3).all()
     assert not scores.diverged.any()
     return scores.set_index("optimizer")["mean"]
+
+
+@pytest.fixture
+def bits():
+    return means("language_model", "bits_per_byte")
+
+
+@pytest.fixture
+def errors():
+    return means("autoencoder", "squared_error")
 
 
 def test_the_preconditioner_decides(bits):
@@ -34,3 +43,17 @@ def test_the_law_changes_little(bits):
 def test_a_decay_does_not_pay(bits):
     for name in ("Adam", "Momentum SGD"):
         assert bits[f"{name}, cosine"] > bits[name]
+
+
+def test_more_memory_pays_on_the_autoencoder(errors):
+    momentum = errors["Momentum SGD"]
+    assert errors["M(0.9)+M(0.0)"] < momentum < errors["M(0.9)"]
+    assert errors["M(0.9)+M(0.8)+M(0.7)"] < momentum
+    laws = [name for name in errors.index if "M(" in name]
+    assert errors[laws].min() > errors["Adam"]
+    assert errors.idxmin() == "Schedule-free AdamW"
+
+
+def test_a_decay_does_not_pay_on_the_autoencoder(errors):
+    for name in ("Adam", "Momentum SGD"):
+        assert errors[f"{name}, cosine"] > errors[name]
