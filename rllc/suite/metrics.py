@@ -18,7 +18,8 @@ TRAIN_LOSS = "train_loss"
 class Metric(NamedTuple):
     """One of them; a task's own metrics have the same fields (see `tasks.Metric`).
 
-    A metric to maximise is a share of 1, such as an accuracy; one to minimise is at best 0.
+    A metric to maximise is a share of 1, such as an accuracy; one to minimise is at best 0. Where
+    values lie beyond that (a log likelihood, a return), optimizers are ranked without a score.
 
     Attributes:
       name: part of the columns' names.
