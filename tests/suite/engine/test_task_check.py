@@ -249,6 +249,10 @@ def bad_tasks():
             task._replace(init=lambda key: ({"w": jnp.zeros(3, int)}, {})),
             r"params\['w'\] is int32, parameters must be floats",
         ),
+        "no parameters": (
+            task._replace(init=lambda key: ({}, {})),
+            r"init returns no parameters, params=\{\}: nothing to train",
+        ),
         "init alone": (
             task._replace(init=lambda key: {"w": 1.0}),
             r"init must return \(params, st",
