@@ -11,6 +11,7 @@ import pytest
 from rllc.suite import metrics, records
 from rllc.suite.choose import selection
 from rllc.suite.engine import batching, optimizers, task_check
+from rllc.suite.engine.optimizer_check import check_optimizer
 from rllc.suite.execute import execution
 from rllc.suite.plan import plan
 from tests.suite import toy
@@ -146,7 +147,7 @@ def count(state):
 def test_a_probe_that_finds_nothing_is_named():
     (run,) = runs_of(QUADRATIC, {**SGD, "probes": {"law": "rllc.get_law"}})
     with pytest.raises(plan.PlanError, match=r"SGD: probe law=rllc\.get_law cannot read"):
-        optimizers.check(run.optimizer, run.traced)
+        check_optimizer(run.optimizer, run.traced, jnp.ones(10))
 
 
 @pytest.mark.slow
