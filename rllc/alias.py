@@ -59,8 +59,8 @@ def lm_rllc(
       An optax optimizer.
 
     Raises:
-      ValueError: for a propagator that cannot be read, a negative or non-finite rate, or an initial
-        law of the wrong length.
+      ValueError: for a propagator that cannot be read, a negative or non-finite rate, an initial
+        law of the wrong length, or a mask without ``weight_decay``.
 
     Example:
       >>> import jax, jax.numpy as jnp, optax, rllc
@@ -251,6 +251,8 @@ def scale_by_step(learning_rate: ScalarOrSchedule) -> optax.GradientTransformati
 def _decay(weight_decay: Any, mask: Any) -> list[optax.GradientTransformation]:
     """+ λ θ in the dtype of the step; optax's lets a float32 λ turn bfloat16 steps into float32."""
     if weight_decay is None:
+        if mask is not None:
+            raise ValueError(f"mask is {mask!r}, but weight_decay is None: give both, or no mask")
         return []
     check_rate("weight_decay", weight_decay)
     plain = optax.add_decayed_weights(weight_decay, mask)

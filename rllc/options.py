@@ -17,6 +17,7 @@ from rllc.moving import LAW_UPDATES
 ScalarOrSchedule = Any  # float | jax.Array (possibly traced) | Callable[[count], scalar]
 MAX_GRADIENT_RATIO = 300.0  # real training stays below 50, see docs/guards.md
 MAX_RELATIVE_STEP = 0.1  # of a multiplicative law, see docs/guards.md
+MEMORY_DTYPES = ("bfloat16", "float16", "float32", "float64")  # JAX promotes no smaller ones
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -79,7 +80,7 @@ def check_options(options: LawOptions, linear: bool) -> LawOptions:
     Raises:
       ValueError: for an option that cannot be meant.
     """
-    check_rate("epsilon", options.epsilon)
+    check_rate("epsilon", options.epsilon, scheduled=False)
     if options.epsilon_mode not in EPSILON_MODES:
         modes = ", ".join(EPSILON_MODES)
         raise ValueError(f"epsilon_mode is {options.epsilon_mode!r}; the modes are {modes}")
@@ -111,7 +112,9 @@ def _without_auto(options: LawOptions, linear: bool) -> LawOptions:
 
 
 def check_start(law: Any, options: LawOptions) -> None:
-    """Raise a ValueError for an initial law that its updates could never move in some unit."""
+    """Raise a ValueError for an initial law (k,) that its updates could never move in some unit, or
+    bounds of the law for another number of units."""
+    _check_units(options.law_bounds, law.shape)
     if options.law_update == "additive" or isinstance(law, jax.core.Tracer):
         return
     if not np.all(np.asarray(law)):
@@ -127,13 +130,30 @@ def value_at(rate: ScalarOrSchedule, count: jax.Array) -> Any:
     return rate(count) if callable(rate) else rate
 
 
-def check_rate(name: str, rate: ScalarOrSchedule) -> None:
-    """Raise a ValueError for a concrete rate that is negative, not finite, or not a scalar."""
-    if callable(rate) or isinstance(rate, jax.core.Tracer):
+def check_rate(name: str, rate: ScalarOrSchedule, scheduled: bool = True) -> None:
+    """Raise a ValueError for what is no schedule, where one is taken, nor a scalar that is traced
+    or a finite number of at least 0."""
+    if isinstance(rate, jax.core.Tracer) or (callable(rate) and scheduled):
         return
-    value = np.asarray(rate)
-    if value.ndim != 0 or not np.isfinite(value) or value < 0:
-        raise ValueError(f"{name} is {rate}; it must be one finite number of at least 0")
+    if callable(rate):
+        raise ValueError(
+            f"{name} is {rate!r}; it takes no schedule, only one finite number of at least 0 "
+            "(optax.inject_hyperparams can change it from step to step)"
+        )
+    number = _number(rate)
+    if number is None or not np.isfinite(number) or number < 0:
+        also = ", or a schedule" if scheduled else ""
+        raise ValueError(f"{name} is {rate!r}; it must be one finite number of at least 0{also}")
+
+
+def _number(value: Any) -> float | None:
+    """A concrete real scalar as a float; None for anything else, True and False too."""
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError):  # lists of unequal lengths
+        return None
+    real = any(jnp.issubdtype(array.dtype, kind) for kind in (jnp.floating, jnp.integer))
+    return float(array) if real and array.ndim == 0 else None
 
 
 def _check_name(option: str, name: Any, names: tuple[str, ...]) -> None:
@@ -145,8 +165,8 @@ def _check_decay(decay: Any) -> None:
     """Raise a ValueError for a concrete decay that is not in [0, 1)."""
     if decay is None or isinstance(decay, jax.core.Tracer):
         return
-    number = not callable(decay) and not isinstance(decay, str) and np.ndim(decay) == 0
-    if not number or not 0 <= float(decay) < 1:
+    number = _number(decay)
+    if number is None or not 0 <= number < 1:
         raise ValueError(
             f"correction_decay is {decay!r}; it must be one number of at least 0 and less than 1"
         )
@@ -157,26 +177,46 @@ def _check_bounds(bounds: Any) -> None:
     wanted = f"law_bounds is {bounds!r}; it must be a pair (low, high) with low <= high"
     try:
         low, high = (None, None) if bounds is None else bounds
+        if any(isinstance(x, jax.core.Tracer) for x in (low, high)):
+            return
+        least = -np.inf if low is None else np.asarray(low, np.float64)
+        most = np.inf if high is None else np.asarray(high, np.float64)
+        ordered = np.all(least <= most)
     except (TypeError, ValueError) as error:
         raise ValueError(wanted) from error
-    if low is None or high is None or any(isinstance(x, jax.core.Tracer) for x in (low, high)):
-        return
-    if not np.all(np.asarray(low) <= np.asarray(high)):
+    if not ordered:
         raise ValueError(wanted)
+
+
+def _check_units(bounds: Any, shape: tuple[int, ...]) -> None:
+    """Raise a ValueError for bounds that are neither scalars nor of the law's shape (k,)."""
+    if bounds is not None and not all(np.shape(bound) in ((), shape) for bound in bounds):
+        raise ValueError(
+            f"law_bounds is {bounds!r}; a bound is one number, or one for each of the "
+            f"{shape[0]} memory units"
+        )
 
 
 def _check_limit(name: str, limit: Any) -> None:
     if limit is None or isinstance(limit, jax.core.Tracer):
         return
-    if callable(limit) or isinstance(limit, str) or not np.all(np.asarray(limit) >= 0):
-        raise ValueError(f"{name} is {limit!r}; it must be a number of at least 0")
+    number = _number(limit)
+    if number is None or not number >= 0:
+        raise ValueError(f"{name} is {limit!r}; it must be one number of at least 0")
 
 
 def _check_dtype(dtype: Any) -> None:
+    if dtype is None:
+        return
     if isinstance(dtype, jax.Array):  # optax.inject_hyperparams calls what can be called
         raise ValueError(
             f"memory_dtype is the array {dtype}; if optax.inject_hyperparams called a type such as "
             "jnp.bfloat16 like a schedule, give its name, 'bfloat16'"
         )
-    if dtype is not None and not jnp.issubdtype(dtype, jnp.floating):
-        raise ValueError(f"memory_dtype is {dtype!r}; it must be a floating dtype")
+    wanted = f"memory_dtype is {dtype!r}; it must be a floating dtype: {', '.join(MEMORY_DTYPES)}"
+    try:
+        found = jnp.dtype(dtype).name
+    except TypeError as error:
+        raise ValueError(wanted) from error
+    if found not in MEMORY_DTYPES:
+        raise ValueError(wanted)

@@ -219,6 +219,11 @@ def last_steps(*optimizers: optax.GradientTransformation) -> MemoryRule:
     if not optimizers:
         raise ValueError("last steps of no optimizers; give at least one")
     for optimizer in optimizers:
+        if type(optimizer) in (list, tuple):
+            raise ValueError(
+                f"a {type(optimizer).__name__} of {len(optimizer)} is not an optax optimizer; "
+                "unpack it, as in mix(*optimizers)"
+            )
         methods = [getattr(optimizer, name, None) for name in ("init", "update")]
         if isinstance(optimizer, MemoryRule) or not all(map(callable, methods)):
             raise ValueError(

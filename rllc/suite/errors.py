@@ -20,3 +20,14 @@ def first_words(error: BaseException) -> str:
     """
     text = " ".join(f"{type(error).__name__}: {error}".split())
     return text if len(text) <= LONGEST else text[:LONGEST] + "…"
+
+
+def first_line(error: BaseException) -> str:
+    """Type and first line of an error of another library; JAX goes on with much more.
+
+    >>> first_line(ValueError("a\\nb"))
+    'ValueError: a'
+    """
+    line = next(iter(str(error).strip().splitlines()), "")
+    text = f"{type(error).__name__}: {line}"
+    return text if len(text) <= LONGEST else text[:LONGEST] + "…"

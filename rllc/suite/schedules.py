@@ -238,31 +238,19 @@ def _scaled(peak: Any, schedule: Schedule) -> Callable[[jax.Array], jax.Array]:
     return lambda count: peak * schedule.factor(count)
 
 
-def check_taken(config: Mapping[str, Any], transformation: Callable[[], Any]) -> None:
-    """That an optimizer takes functions of the step for its rates.
+def not_taken(config: Mapping[str, Any], error: Exception) -> PlanError:
+    """What to raise for an optimizer that fails only with functions of the step for its rates.
 
     Args:
       config: of the optimizer.
-      transformation: builds it.
-
-    Raises:
-      PlanError: it does not.
+      error: how it fails; whatever comes of a function in place of a number.
     """
-    params = {"w": jnp.ones((2, 2)), "b": jnp.ones(2)}
-
-    def step() -> Any:
-        tx = optax.with_extra_args_support(transformation())
-        return tx.update(params, tx.init(params), params, value=jnp.ones(()))
-
-    try:
-        jax.eval_shape(step)
-    except Exception as error:  # whatever comes of a function in place of a number
-        names = " and ".join(config[KEY])
-        label = str(config.get("name")).removesuffix(suffix(config))
-        raise PlanError(
-            f"optimizer {label} takes no schedule: its {names} must be a number "
-            f"({type(error).__name__} with a function of the step); train it with schedule=constant"
-        ) from error
+    names = " and ".join(config[KEY])
+    label = str(config.get("name")).removesuffix(suffix(config))
+    return PlanError(
+        f"optimizer {label} takes no schedule: its {names} must be a number "
+        f"({type(error).__name__} with a function of the step); train it with schedule=constant"
+    )
 
 
 def words(optimizer: Mapping[str, Any]) -> list[str]:

@@ -282,6 +282,21 @@ def test_initial_laws(name, values):
         ({"max_gradient_ratio": "none"}, "max_gradient_ratio is 'none'; it must be 'auto'"),
         ({"memory_dtype": jnp.int32}, "memory_dtype is .*floating"),
         ({"max_correction": lambda step: 1.0}, "max_correction is <function"),
+        ({"learning_rate": "0.1"}, "learning_rate is '0.1'; it must be one finite number"),
+        ({"learning_rate": None}, "learning_rate is None; it must be one finite number"),
+        ({"learning_rate": [0.1, [0.2]]}, r"learning_rate is \[0.1, \[0.2\]\]; it must be one"),
+        ({"learning_rate": True}, "learning_rate is True; it must be one finite number"),
+        ({"propagator": 0.1, "learning_rate": NAME}, r"learning_rate is 'M\(0.9\)"),
+        ({"epsilon": lambda step: 1e-6}, "epsilon is <function.*takes no schedule"),
+        ({"law_bounds": (0, [1, 2, 3])}, r"law_bounds is \(0, \[1, 2, 3\]\).* the 2 memory units"),
+        ({"law_bounds": ([0, 0], [1, 2, 3])}, "law_bounds is .* a pair"),
+        ({"law_bounds": (None, "high")}, r"law_bounds is \(None, 'high'\).* a pair"),
+        ({"max_correction": [1.0, 2.0]}, r"max_correction is \[1.0, 2.0\]; it must be one number"),
+        ({"max_gradient_ratio": [1.0, 2.0]}, "max_gradient_ratio is .*; it must be one number"),
+        ({"max_law_step": True}, "max_law_step is True; it must be one number"),
+        ({"memory_dtype": "float8_e4m3fn"}, "memory_dtype is 'float8_e4m3fn'; .*: bfloat16, float"),
+        ({"memory_dtype": "bf16"}, "memory_dtype is 'bf16'; it must be a floating dtype: bfloat16"),
+        ({"mask": {"w": True}}, r"mask is \{'w': True\}, but weight_decay is None"),
     ],
     ids=str,
 )
@@ -294,6 +309,21 @@ def test_bad_input_is_refused_before_training(arguments, message):
 def test_wrap_takes_optimizers_only(inner):
     with pytest.raises(ValueError, match="is not an optax optimizer"):
         rllc.wrap(inner)
+
+
+@pytest.mark.parametrize("several", [list, tuple])
+def test_mix_takes_optimizers_one_by_one(several):
+    with pytest.raises(ValueError, match=r"a (list|tuple) of 2 .*unpack it, as in mix\(\*optim"):
+        rllc.mix(several([optax.sgd(0.1), optax.adam(0.1)]))
+
+
+def test_a_schedule_of_epsilon_can_be_injected():
+    """As the message of its refusal says."""
+    made = optax.inject_hyperparams(rllc.lm_rllc, static_args=("initial_law",))
+    tx = made(NAME, 0.1, epsilon=optax.constant_schedule(1e-6))
+    state = tx.init(jnp.zeros(2))
+    updates, _ = jax.jit(tx.update)(jnp.ones(2), state)
+    assert np.isfinite(updates).all()
 
 
 def test_complex_parameters_are_refused():

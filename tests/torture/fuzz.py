@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 import rllc
-from rllc.suite.engine import capacity, optimizers
+from rllc.suite.engine import capacity, optimizer_check, task_check
 from rllc.suite.errors import PlanError, RecordsError
 from rllc.suite.execute import execution
 from rllc.suite.plan import configuration
@@ -124,8 +124,8 @@ def planned(words: list[str]) -> str:
     run = configuration.run_of(cfg)
     execution.options_of(cfg)
     capacity.check_noted(run)
-    optimizers.check(run.optimizer, run.traced)
-    execution.make_task(run)
+    params, _ = task_check.start(execution.make_task(run), run.task["name"])
+    optimizer_check.check_optimizer(run.optimizer, run.traced, params)
     numbers = [run.traced[key] for key in run.traced]
     finite = all(np.isfinite(np.float32(number)).all() for number in numbers)
     return "" if finite else f"traced numbers {numbers} are taken"

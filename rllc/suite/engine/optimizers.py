@@ -12,7 +12,6 @@ import jax.numpy as jnp
 import optax
 
 from rllc.suite import schedules
-from rllc.suite.errors import PlanError, first_words
 from rllc.suite.plan.targets import resolve
 from rllc.suite.records.identity import RESERVED
 
@@ -36,45 +35,21 @@ def made(value: Any) -> Any:
     return [made(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def check(config: Mapping[str, Any], traced: Mapping[str, Any]) -> None:
-    """Builds the optimizer once on a small problem, so that a bad argument shows early.
-
-    Raises:
-      PlanError: the target refuses its arguments, a schedule of a rate, or a probe the state.
-    """
-    values = {k: jnp.asarray(v) if isinstance(v, tuple) else v for k, v in traced.items()}
-    if config.get(schedules.KEY):
-        schedules.check_taken(config, lambda: build(config, values))
-    try:
-        state = build(config, values).init({"w": jnp.zeros((2, 2))})
-        _check_probes(config, state)
-    except PlanError:
-        raise
-    except Exception as error:
-        raise PlanError(f"optimizer {config['name']}: {first_words(error)}") from error
-
-
-def _check_probes(config: Mapping[str, Any], state: optax.OptState) -> None:
-    for name, path in (config.get("probes") or {}).items():
-        where = f"optimizer {config['name']}: probe {name}={path}"
-        try:
-            size = jax.eval_shape(_probe(path), state).shape[0]
-        except PlanError:
-            raise
-        except Exception as error:
-            raise PlanError(
-                f"{where} cannot read the optimizer's state: {first_words(error)}"
-            ) from error
-        if not size:
-            raise PlanError(f"{where} reads nothing from the optimizer's state")
+def step(
+    transformation: optax.GradientTransformation, params: Any, state: Any, gradients: Any, loss: Any
+) -> tuple[Any, Any]:
+    """One step of an optimizer, (params, state) after it; the loss is there for those that ask."""
+    whole = optax.with_extra_args_support(transformation)
+    updates, state = whole.update(gradients, state, params, value=loss)
+    return optax.apply_updates(params, updates), state
 
 
 def observe(config: Mapping[str, Any], state: optax.OptState) -> dict[str, jax.Array]:
     """What the config's probes read from an optimizer state: name -> float32 (k,)."""
-    return {name: _probe(path)(state) for name, path in (config.get("probes") or {}).items()}
+    return {name: probe(path)(state) for name, path in (config.get("probes") or {}).items()}
 
 
-def _probe(path: str) -> Callable[[Any], jax.Array]:
+def probe(path: str) -> Callable[[Any], jax.Array]:
     function = resolve(path)
     return lambda state: jnp.asarray(function(state), jnp.float32).ravel()
 

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 from jax.sharding import PartitionSpec
 
 from rllc.suite.engine import evaluation, optimizers
@@ -149,10 +148,9 @@ def train_step(
         return loss, new_state
 
     (loss, state), gradients = jax.value_and_grad(loss_of, has_aux=True)(params)
-    transformation = optax.with_extra_args_support(optimizers.build(optimizer, hyper))
-    updates, opt_state = transformation.update(gradients, opt_state, params, value=loss)
-    carry = optax.apply_updates(params, updates), state, opt_state
-    return carry, (loss, optimizers.observe(optimizer, opt_state))
+    transformation = optimizers.build(optimizer, hyper)
+    params, opt_state = optimizers.step(transformation, params, opt_state, gradients, loss)
+    return (params, state, opt_state), (loss, optimizers.observe(optimizer, opt_state))
 
 
 def _train(

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rllc.suite.engine.batching import abstract_batch, example_count
-from rllc.suite.errors import PlanError
+from rllc.suite.errors import PlanError, first_line
 from rllc.suite.metrics import SPLITS, Metric
 
 FUNCTIONS = ("init", "loss", "data", "prepare")
@@ -108,6 +108,27 @@ def _shapes(examples: Any) -> str:
     return ", ".join(f"{n} {a.dtype}{list(a.shape[1:])}" for n, a in _named(examples, "").items())
 
 
+def start(task: Any, label: str) -> tuple[Any, Any]:
+    """Shapes of the parameters and of the state that `init` returns.
+
+    Raises:
+      PlanError: it fails, or returns something else, or nothing to train.
+    """
+    where = f"task {label}"
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    found = _shaped(f"{where}: init", jax.eval_shape, task.init, key)
+    if not isinstance(found, tuple) or len(found) != 2:
+        raise PlanError(f"{where}: init must return (params, state), it returns {_kind(found)}")
+    params, state = found
+    leaves = _named(params, "params")
+    if not leaves:
+        raise PlanError(f"{where}: init returns no parameters, params={params!r}: nothing to train")
+    for name, leaf in leaves.items():
+        if not jnp.issubdtype(leaf.dtype, jnp.floating):
+            raise PlanError(f"{where}: {name} is {leaf.dtype}, parameters must be floats")
+    return params, state
+
+
 def check_program(task: Any, data: Any, batch_size: int, label: str) -> None:
     """Traces a training step's loss and gradient, and an evaluation, on shapes alone.
 
@@ -121,13 +142,7 @@ def check_program(task: Any, data: Any, batch_size: int, label: str) -> None:
             f"{where}: protocol.batch_size={batch_size} is more than its {count} training examples"
         )
     key = jax.eval_shape(lambda: jax.random.key(0))
-    start = _shaped(f"{where}: init", jax.eval_shape, task.init, key)
-    if not isinstance(start, tuple) or len(start) != 2:
-        raise PlanError(f"{where}: init must return (params, state), it returns {_kind(start)}")
-    params, state = start
-    for name, leaf in _named(params, "params").items():
-        if not jnp.issubdtype(leaf.dtype, jnp.floating):
-            raise PlanError(f"{where}: {name} is {leaf.dtype}, parameters must be floats")
+    initial = start(task, label)
     for split in ("train", *SPLITS):
         examples, train = getattr(data, split), split == "train"
         if split == "test" and not callable(examples):
@@ -136,7 +151,7 @@ def check_program(task: Any, data: Any, batch_size: int, label: str) -> None:
         call = f"{where}: prepare on {_sizes(made)}" + ("" if train else " without a key")
         batch = _shaped(call, jax.eval_shape, task.prepare, made, key if train else None)
         size = None if callable(examples) else batch_size
-        _check_loss(task, (params, state), batch, key, train, size, where)
+        _check_loss(task, initial, batch, key, train, size, where)
 
 
 def _check_loss(
@@ -190,8 +205,7 @@ def _shaped(call: str, function: Callable[..., Any], *args: Any) -> Any:
     try:
         return function(*args)
     except Exception as error:
-        first = next(iter(str(error).strip().splitlines()), "")
-        raise PlanError(f"{call} fails: {type(error).__name__}: {first}") from error
+        raise PlanError(f"{call} fails: {first_line(error)}") from error
 
 
 def _sizes(batch: Any) -> str:

@@ -14,7 +14,7 @@ from rllc.suite.engine import (
     capacity,
     devices,
     joining,
-    optimizers,
+    optimizer_check,
     processes,
     splitting,
     task_check,
@@ -157,8 +157,8 @@ def _check_folders(options: Options) -> None:
 def _check_runs(runs: Sequence[Run]) -> None:
     for run in {run.group: run for run in runs}.values():
         capacity.check_noted(run)
-        optimizers.check(run.optimizer, run.traced)
-        make_task(run)
+        params, _ = _start(make_task(run), str(run.task["name"]))
+        optimizer_check.check_optimizer(run.optimizer, run.traced, params)
 
 
 def _known(options: Options) -> list[str]:
@@ -354,6 +354,11 @@ class Generated(NamedTuple):
     validation: Any
     test: Any
     name: str = "generated"
+
+
+@lru_cache(maxsize=16)
+def _start(task: Any, name: str) -> tuple[Any, Any]:
+    return task_check.start(task, name)
 
 
 @lru_cache(maxsize=16)

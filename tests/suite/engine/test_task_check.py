@@ -11,6 +11,7 @@ import pytest
 from rllc.suite import metrics, records
 from rllc.suite.choose import selection
 from rllc.suite.engine import batching, optimizers, task_check
+from rllc.suite.engine.optimizer_check import check_optimizer
 from rllc.suite.execute import execution
 from rllc.suite.plan import plan
 from tests.suite import toy
@@ -146,7 +147,7 @@ def count(state):
 def test_a_probe_that_finds_nothing_is_named():
     (run,) = runs_of(QUADRATIC, {**SGD, "probes": {"law": "rllc.get_law"}})
     with pytest.raises(plan.PlanError, match=r"SGD: probe law=rllc\.get_law cannot read"):
-        optimizers.check(run.optimizer, run.traced)
+        check_optimizer(run.optimizer, run.traced, jnp.ones(10))
 
 
 @pytest.mark.slow
@@ -248,6 +249,10 @@ def bad_tasks():
         "integer parameters": (
             task._replace(init=lambda key: ({"w": jnp.zeros(3, int)}, {})),
             r"params\['w'\] is int32, parameters must be floats",
+        ),
+        "no parameters": (
+            task._replace(init=lambda key: ({}, {})),
+            r"init returns no parameters, params=\{\}: nothing to train",
         ),
         "init alone": (
             task._replace(init=lambda key: {"w": 1.0}),

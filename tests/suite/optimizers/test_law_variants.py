@@ -6,6 +6,7 @@ import pytest
 
 import rllc
 from rllc.suite.engine import optimizers
+from rllc.suite.engine.optimizer_check import check_optimizer
 from rllc.suite.errors import PlanError
 from rllc.suite.plan.plan import make_run
 from tests.suite.optimizers.configs import load, traced_defaults
@@ -85,9 +86,9 @@ def test_a_multiplicative_law_that_starts_at_0_is_told_before_training():
     config = load("m_0.9_m_0.0_multiplicative", "optimizer.initial_law=first")
     run = make_run(TASK, config, 0)
     with pytest.raises(PlanError, match=r"multiplicative M.*initial_law is \[1.0, 0.0\]"):
-        optimizers.check(run.optimizer, run.traced)
+        check_optimizer(run.optimizer, run.traced, jnp.ones(3))
     run = make_run(TASK, load("m_0.9_m_0.0_multiplicative"), 0)
-    optimizers.check(run.optimizer, run.traced)
+    check_optimizer(run.optimizer, run.traced, jnp.ones(3))
 
 
 @pytest.mark.slow

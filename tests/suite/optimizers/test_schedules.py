@@ -8,6 +8,7 @@ import pytest
 
 from rllc.suite import schedules
 from rllc.suite.engine import optimizers
+from rllc.suite.engine.optimizer_check import check_optimizer
 from rllc.suite.plan import configuration, plan
 from rllc.suite.plan.configuration import Conf, compose
 from rllc.suite.plan.plan import PlanError
@@ -118,7 +119,7 @@ def test_every_optimizer_takes_a_schedule_or_says_that_it_does_not(name):
 
     def path(schedule):
         config = {**static, "schedules": dict.fromkeys(rates, schedule) if schedule else {}}
-        optimizers.check(config, traced)
+        check_optimizer(config, traced, start)
 
         def step(carry, _):
             value, gradients = jax.value_and_grad(optax.tree.norm)(carry[0], squared=True)

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from rllc.suite.engine import optimizers
+from rllc.suite.engine.optimizer_check import check_optimizer
 from rllc.suite.errors import first_words
 from rllc.suite.execute import execution
 from rllc.suite.plan import commandline, configuration, plan
@@ -154,7 +155,7 @@ def test_another_librarys_message_becomes_one_line():
     config = {**RLLC, "law_groups": []}
     resolved = plan.make_run(TASK, config, 0)
     with pytest.raises(plan.PlanError, match="pytree structure error") as found:
-        optimizers.check(resolved.optimizer, resolved.traced)
+        check_optimizer(resolved.optimizer, resolved.traced, np.ones(3))
     assert "\n" not in str(found.value)
     assert len(first_words(ValueError("x " * 10_000))) < 520
 
