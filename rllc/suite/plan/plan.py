@@ -315,6 +315,8 @@ def _traced_value(key: str, value: Any) -> float | tuple[float, ...]:
 
 
 def _number(key: str, value: Any) -> float:
+    if isinstance(value, bool):
+        raise PlanError(f"optimizer.{key}={value!r} is not a number")
     try:
         number = float(value)
     except (TypeError, ValueError):

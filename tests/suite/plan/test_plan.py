@@ -209,3 +209,8 @@ def test_an_option_that_stands_for_nothing_is_one_line(key):
     with pytest.raises(plan.PlanError, match="'nowhere' not found") as found:
         execution.options_of(configuration.compose(CONF, [f"{key}=${{nowhere}}"]))
     assert "\n" not in str(found.value)
+
+
+def test_a_switch_is_no_rate():
+    with pytest.raises(plan.PlanError, match=r"optimizer.learning_rate=True is not a number"):
+        configuration.run_of(configuration.compose(CONF, ["optimizer.learning_rate=true"]))
