@@ -84,9 +84,8 @@ def _write_readings(r: Replication, folder: Path) -> None:
     """What the paper may have run and reported, and its claims in every world."""
     hypotheses.POINTS.to_csv(r.tried, folder / "hypotheses.csv")
     write_text(folder / "hypotheses.md", hypotheses.page(r.tried))
-    second = second_reading.table(r)
-    second_reading.CELLS.to_csv(second, folder / "second_reading.csv")
-    write_text(folder / "second_reading.md", second_reading.page(second))
+    second_reading.CELLS.to_csv(second_reading.table(r), folder / "second_reading.csv")
+    write_text(folder / "second_reading.md", second_reading.page(r))
     reach.REACH.to_csv(r.reach, folder / "reach.csv")
     cells = reported.table(r.measured.final, r.measured.records.curves)
     reported.REPORTED_CELLS.to_csv(cells, folder / "reported.csv")

@@ -6,7 +6,7 @@ Where x = 7 comes from, and how cells are judged, was written down before these 
 
 import pandas as pd
 
-from rllc.replication import paper, reported
+from rllc.replication import law_dynamics, paper, reported
 from rllc.replication.analysis import Replication
 from rllc.replication.paper import STUDY
 from rllc.suite.choose.selection import CELL
@@ -66,14 +66,17 @@ def in_words(found: pd.DataFrame) -> str:
     )
 
 
-def page(found: pd.DataFrame) -> str:
-    """The table and its counts in Markdown.
-
-    Args:
-      found: from `table`.
-    """
+def page(r: Replication) -> str:
+    """The table, its counts, and what Figure 2a says of this reading, in Markdown."""
+    found = table(r)
+    crossings = [
+        (paper.title(row.task), row.crossing, row.as_in_paper)
+        for row in r.witnesses[r.witnesses.answer == LAW].itertuples()
+        if not pd.isna(row.crossing)
+    ]
     cells = len(paper.TASKS) * (len(paper.OPTIMIZERS) - len(paper.BASELINES))
     return render(
         __file__, "second_reading.md", found=found, table=CELLS.to_markdown(found), cells=cells,
-        words=in_words(found), null=reported.NULL, seeds=paper.SEEDS,
+        words=in_words(found), null=reported.NULL, seeds=paper.SEEDS, crossings=crossings,
+        mixed=paper.pretty(law_dynamics.MIXED),
     )  # fmt: skip
