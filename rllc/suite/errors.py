@@ -1,5 +1,9 @@
 """Errors that a person can mend; each message is one line for the user."""
 
+import sysconfig
+import traceback
+from pathlib import Path
+
 
 class PlanError(ValueError):
     """A request that cannot be trained."""
@@ -31,3 +35,15 @@ def first_line(error: BaseException) -> str:
     line = next(iter(str(error).strip().splitlines()), "")
     text = f"{type(error).__name__}: {line}"
     return text if len(text) <= LONGEST else text[:LONGEST] + "…"
+
+
+def place(error: BaseException) -> str:
+    """File and line of the user's own code where an error arose, in brackets; else empty.
+
+    The user's is what is neither installed nor this package.
+    """
+    paths = sysconfig.get_paths()
+    theirs = (paths["purelib"], paths["platlib"], paths["stdlib"], str(Path(__file__).parents[1]))
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).is_file()]
+    own = [f for f in frames if not str(Path(f.filename).resolve()).startswith(theirs)]
+    return f" ({own[-1].filename}, line {own[-1].lineno})" if own else ""

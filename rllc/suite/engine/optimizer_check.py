@@ -14,7 +14,7 @@ import optax
 
 from rllc.suite import schedules
 from rllc.suite.engine.optimizers import build, evaluation_parameters, probe, step
-from rllc.suite.errors import LONGEST, PlanError, first_line, first_words
+from rllc.suite.errors import LONGEST, PlanError, first_line, first_words, place
 
 # What Python and NumPy raise that look at the value of a traced number.
 LOOKED_AT = (
@@ -45,8 +45,8 @@ def check_optimizer(config: Mapping[str, Any], traced: Mapping[str, Any], params
         if config.get(schedules.KEY):
             check_optimizer({**config, schedules.KEY: {}}, traced, params)
             raise schedules.not_taken(config, error) from error
-        text = f"optimizer {config['name']}: {first_line(error).rstrip('.')}{_hint(traced, error)}"
-        raise PlanError(text) from error
+        what = f"{first_line(error).rstrip('.')}{place(error)}{_hint(traced, error)}"
+        raise PlanError(f"optimizer {config['name']}: {what}") from error
     _check_probes(config, state)
     _check_evaluation(config, state, params)
 
@@ -119,6 +119,8 @@ def _check_evaluation(config: Mapping[str, Any], state: optax.OptState, params: 
     try:
         found = jax.eval_shape(function, state, params)
     except Exception as error:
-        raise PlanError(f"{where} must take (opt_state, params): {first_line(error)}") from error
+        raise PlanError(
+            f"{where} must take (opt_state, params): {first_line(error)}{place(error)}"
+        ) from error
     if told := _difference(params, found, dtypes=False):
         raise PlanError(f"{where} must return parameters like those it is given: {told}")
