@@ -12,6 +12,7 @@ import yaml
 
 import tasks
 from rllc.suite.engine import task_check
+from rllc.suite.records.identity import TASK_LABELS
 from tasks import language, modules
 from tasks.sources import DataError
 
@@ -126,9 +127,9 @@ def test_a_text_of_ones_own(tmp_path):
 @pytest.mark.parametrize("path", [*CONF.glob("text/*.yaml"), CONF / "own" / "text.yaml"])
 def test_every_config_is_one_of_a_language_model(path):
     config = yaml.safe_load(path.read_text())
-    assert (config.pop("id"), config.pop("_target_")) == ("language_model", "tasks.language_model")
+    assert (config["id"], config["_target_"]) == ("language_model", "tasks.language_model")
     if path.parent.name == "text":
         assert config["name"] == path.stem
-    made = tasks.language_model(**config)
+    made = tasks.language_model(**{k: v for k, v in config.items() if k not in TASK_LABELS})
     assert made.metrics[0].name == "bits_per_byte"
     assert not list(CONF.glob("*lm*.yaml"))  # `task='glob(*)'` is the paper's seven
