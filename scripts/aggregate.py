@@ -4,8 +4,12 @@ python scripts/aggregate.py                     the committed ones, byte for byt
 python scripts/aggregate.py --local local       this machine's, beside the committed and the paper's
 """
 
+import os
 import sys
+from collections.abc import Callable
+from concurrent.futures import Executor
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -13,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 from rllc.replication import aggregation, analysis, closing, quadratic_page, readme  # noqa: E402
 from rllc.replication.analysis import Replication  # noqa: E402
 from rllc.replication.paper import STUDY  # noqa: E402
-from rllc.suite import plotting, records  # noqa: E402
+from rllc.suite import beside, plotting, records  # noqa: E402
 from rllc.suite.choose import selection  # noqa: E402
 from rllc.suite.drawing import Drawer, Save  # noqa: E402
 from rllc.suite.engine.devices import cache_folder  # noqa: E402
@@ -71,8 +75,8 @@ def check_places(folder: Path, output: Path) -> None:
         raise records.RecordsError(f"no records in {folder}: is it spelt right?")
 
 
-def committed(folder: Path, output: Path) -> Replication:
-    """Analysis of the committed records, rates chosen from them."""
+def committed(folder: Path, output: Path, other: Executor) -> Replication:
+    """Analysis of the committed records, rates chosen from them; `other` does a part of it."""
     loaded = records.load(folder)
     benchmarks = output / "benchmarks"
     timings, rates = (
@@ -81,7 +85,7 @@ def committed(folder: Path, output: Path) -> Replication:
     )
     measured = analysis.benchmark_steps(benchmarks)
     defaults = default_variants(loaded.runs)
-    return analysis.analyse(loaded, None, defaults, timings, rates, measured)
+    return analysis.analyse(loaded, None, defaults, timings, rates, measured, other)
 
 
 def local(folder: Path, output: Path, shared: Path = RESULTS) -> None:
@@ -128,21 +132,58 @@ def studies(folder: Path, save: Save = plotting.save) -> tuple[dict[str, Analysi
     return found, drawn
 
 
-def write(folder: Path, output: Path, drawer: Drawer) -> tuple[Replication, list[Path]]:
-    """Writes everything that follows from some records; returns the analysis and the figures."""
-    with drawer:
-        drawn = quadratic_map(output / "quadratics", drawer.save)
-        found = committed(folder, output)
-        drawn += aggregation.write_figures(found, output, save=drawer.save)
-        choices = output / "tuning" / "choices.csv"
-        selection.write_choices(found.measured.choices, choices)
-        beside, figures = studies(output / "studies", drawer.save)
-        drawn += figures
-        aggregation.write_tables(found, output, beside)
+class Drawn(NamedTuple):
+    """Figures of which one process sees to it that they are drawn.
+
+    Attributes:
+      files: of all of them.
+      anew: how many figures had to be drawn.
+    """
+
+    files: list[Path]
+    anew: int
+
+
+def drawing(build: Callable[[Save], list[Path]], redraw: bool) -> Drawn:
+    """Builds figures and has those drawn that are not there already, or all."""
+    with Drawer(cache_folder() / "figures.json", redraw) as drawer:
+        files = build(drawer.save)
+    return Drawn(files, drawer.drawn)
+
+
+def _studies(output: Path, redraw: bool) -> tuple[dict[str, Analysis], Drawn]:
+    found: dict[str, Analysis] = {}
+
+    def build(save: Save) -> list[Path]:
+        known, files = studies(output / "studies", save)
+        found.update(known)
+        return files
+
+    return found, drawing(build, redraw)
+
+
+def _figures(found: Replication, output: Path, redraw: bool) -> Drawn:
+    return drawing(lambda save: aggregation.write_figures(found, output, save=save), redraw)
+
+
+def write(folder: Path, output: Path, redraw: bool, processes: int) -> tuple[Replication, Drawn]:
+    """Writes everything that follows from some records; returns the analysis and the figures.
+
+    A second process, if there may be one, takes what lets both end at about the same time.
+    """
+    with beside.helper(processes) as other:
+        of_studies = other.submit(_studies, output, redraw)
+        found = committed(folder, output, other)
+        figures = other.submit(_figures, found, output, redraw)
+        selection.write_choices(found.measured.choices, output / "tuning" / "choices.csv")
+        known, *drawn = of_studies.result()
+        aggregation.write_tables(found, output, known)
         aggregation.write_report(found, output)
         if output.resolve() == RESULTS.resolve():
             readme.update(ROOT / "README.md", found)
-    return found, drawn
+        drawn.append(drawing(lambda save: quadratic_map(output / "quadratics", save), redraw))
+        drawn.append(figures.result())
+    return found, Drawn([file for d in drawn for file in d.files], sum(d.anew for d in drawn))
 
 
 def main() -> None:
@@ -158,8 +199,12 @@ def main() -> None:
         "--redraw", action="store_true",
         help="draw all figures, also those whose files are there and show the same already",
     )  # fmt: skip
+    parser.add_argument(
+        "--processes", type=int, default=min(2, os.cpu_count() or 1), choices=(1, 2),
+        help="2: figures and studies in a process of their own (default: %(default)s)",
+    )  # fmt: skip
     arguments = parser.parse_args()
-    pd.options.mode.string_storage = "python"  # Arrow's are slower where tables are small and many
+    beside.settle()
     try:
         if arguments.local:
             here = arguments.local
@@ -168,13 +213,14 @@ def main() -> None:
             local(here / "records", here / "results", arguments.output)
             return
         check_places(arguments.records, arguments.output)
-        drawer = Drawer(cache_folder() / "figures.json", arguments.redraw)
-        found, drawn = write(arguments.records, arguments.output, drawer)
+        found, drawn = write(
+            arguments.records, arguments.output, arguments.redraw, arguments.processes
+        )
     except (PlanError, StudyError, records.RecordsError, OSError) as error:
         sys.exit(f"error: {error}")
     print(
-        f"{len(found.measured.runs)} runs: tables, report and {len(drawn)} figure files "
-        f"in {arguments.output}, {drawer.drawn} of {len(drawn) // 2} figures drawn anew"
+        f"{len(found.measured.runs)} runs: tables, report and {len(drawn.files)} figure files "
+        f"in {arguments.output}, {drawn.anew} of {len(drawn.files) // 2} figures drawn anew"
     )
 
 

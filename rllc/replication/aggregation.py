@@ -65,7 +65,7 @@ def write_tables(
     write_text(folder / "short_horizon.md", short_horizon.page(r.biases))
     _write_variants(r, output, studies)
     _write_readings(r, folder)
-    _write_search(a, folder)
+    _write_search(r, folder)
 
 
 def _write_variants(r: Replication, output: Path, studies: Mapping[str, Analysis]) -> None:
@@ -84,21 +84,19 @@ def _write_readings(r: Replication, folder: Path) -> None:
     """What the paper may have run and reported, and its claims in every world."""
     hypotheses.POINTS.to_csv(r.tried, folder / "hypotheses.csv")
     write_text(folder / "hypotheses.md", hypotheses.page(r.tried))
-    second_reading.CELLS.to_csv(second_reading.table(r), folder / "second_reading.csv")
-    write_text(folder / "second_reading.md", second_reading.page(r))
+    second_reading.CELLS.to_csv(r.second, folder / "second_reading.csv")
+    write_text(folder / "second_reading.md", second_reading.page(r.second, r.witnesses))
     reach.REACH.to_csv(r.reach, folder / "reach.csv")
-    cells = reported.table(r.measured.final, r.measured.records.curves)
-    reported.REPORTED_CELLS.to_csv(cells, folder / "reported.csv")
-    write_text(folder / "reported.md", reported.page(cells))
+    reported.REPORTED_CELLS.to_csv(r.reported, folder / "reported.csv")
+    write_text(folder / "reported.md", reported.page(r.reported))
     multiverse.WORLDS.to_csv(r.worlds, folder / "multiverse.csv")
     write_text(folder / "multiverse.md", multiverse.page(r.worlds))
 
 
-def _write_search(a: Analysis, folder: Path) -> None:
-    searches = search.found(a)
-    parts = [f.standing for f in searches] or [STANDING.empty()]
+def _write_search(r: Replication, folder: Path) -> None:
+    parts = [f.standing for f in r.searches] or [STANDING.empty()]
     STANDING.to_csv(pd.concat(parts, ignore_index=True), folder / "propagator_search.csv")
-    write_text(folder / "propagator_search.md", search.page(searches))
+    write_text(folder / "propagator_search.md", search.page(r.searches))
 
 
 def write_report(r: Replication, output: Path) -> None:

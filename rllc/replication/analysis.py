@@ -1,5 +1,6 @@
 """What the replication adds to an analysis: open questions, initial laws and law rates."""
 
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,9 +14,13 @@ from rllc.replication import (
     law_variants,
     multiverse,
     reach,
+    reported,
+    search,
+    second_reading,
     short_horizon,
 )
 from rllc.replication.paper import STUDY
+from rllc.suite.beside import Here
 from rllc.suite.choose.selection import Defaults
 from rllc.suite.score.step_times import COLUMNS
 from rllc.suite.show import analysis
@@ -38,6 +43,9 @@ class Replication(NamedTuple):
       reach: what the paper's grid can reach on Conv (`reach.table`).
       biases: corrections by batch size (`short_horizon.table`).
       variants: laws that may not collapse (`law_variants.analyse`).
+      reported: every cell at every reading (`reported.table`).
+      second: the cells of the second reading (`second_reading.table`).
+      searches: what the search of propagators found (`search.found`).
       rates: steps per second of an accelerator by task and way of sharing it (`RATES`).
     """
 
@@ -51,6 +59,9 @@ class Replication(NamedTuple):
     reach: pd.DataFrame
     biases: pd.DataFrame
     variants: law_variants.Variants
+    reported: pd.DataFrame
+    second: pd.DataFrame
+    searches: list[search.Found]
     rates: pd.DataFrame
 
 
@@ -61,21 +72,31 @@ def analyse(
     timings: pd.DataFrame | None = None,
     rates: pd.DataFrame | None = None,
     measured: pd.DataFrame | None = None,
+    other: Executor | None = None,
 ) -> Replication:
-    """Computes a `Replication`; arguments as of `rllc.suite.show.analysis.analyse`, and `rates`."""
+    """Computes a `Replication`.
+
+    Arguments as of `rllc.suite.show.analysis.analyse`, ``rates``, and `other`, which does a part.
+    """
     a = analysis.analyse(STUDY, records, choices, defaults, timings, measured)
+    worlds = (other or Here()).submit(multiverse.table, a)
+    elsewhere = initial_laws.finals_from_elsewhere(a.every, a.runs, records.curves)
+    cells = reported.table(a.final, records.curves)
     return Replication(
-        a,
-        deviations.deviations(a.every, a.runs, records.curves),
-        initial_laws.finals_from_elsewhere(a.every, a.runs, records.curves),
-        initial_laws.witnesses(a.every, a.runs, records),
-        law_rates.table(a.runs, records),
-        hypotheses.table(a.every, a.runs, records),
-        multiverse.table(a),
-        reach.table(a),
-        short_horizon.table(a.every, records),
-        law_variants.analyse(a),
-        pd.DataFrame(columns=RATES) if rates is None else rates,
+        measured=a,
+        deviations=deviations.deviations(a.every, a.runs, records.curves),
+        elsewhere=elsewhere,
+        witnesses=initial_laws.witnesses(a.every, a.runs, records),
+        law_rates=law_rates.table(a.runs, records),
+        tried=hypotheses.table(a.every, a.runs, records),
+        reach=reach.table(a),
+        biases=short_horizon.table(a.every, records),
+        variants=law_variants.analyse(a),
+        reported=cells,
+        second=second_reading.table(elsewhere, cells, records.curves),
+        searches=search.found(a),
+        rates=pd.DataFrame(columns=RATES) if rates is None else rates,
+        worlds=worlds.result(),
     )
 
 

@@ -174,8 +174,8 @@ def _tuned(a: Analysis, task: str, name: str) -> pd.DataFrame:
 
 def _default(a: Analysis, task: str, name: str, rate: float) -> pd.DataFrame:
     """Final runs of an optimizer at momentum's learning rate and the default law rate."""
-    at = selection.with_hyper(a.runs, [LAW_RATE])
-    at = at[(at.task == task) & (at.optimizer == name) & (at.role == "final")]
+    at = a.runs[(a.runs.task == task) & (a.runs.optimizer == name) & (a.runs.role == "final")]
+    at = selection.with_hyper(at, [LAW_RATE, "learning_rate"])
     at = at[(at.steps == a.study.steps) & np.isclose(at[LAW_RATE], RATE)]
     return at[np.isclose(at.learning_rate, rate)].drop_duplicates("seed").assign(tuned=True)
 
@@ -193,7 +193,8 @@ def _row(a: Analysis, runs: pd.DataFrame, way: str) -> dict[str, Any]:
 
 def _values(a: Analysis, runs: pd.DataFrame) -> np.ndarray:
     """Test values of final runs of one task at the headline's stopping point, as shown, (s,)."""
-    rows = readings.readings(a.study, runs, a.records.curves)
+    known = a.rows[a.rows.run.isin(runs.run)]
+    rows = known if len(known) else readings.readings(a.study, runs, a.records.curves)
     headline = rows[rows.reading == readings.HEADLINE]
     leading = a.study.leading(runs.task.iloc[0]) if len(runs) else ACCURACY
     values: np.ndarray = headline[leading.column()].to_numpy(float)
@@ -243,9 +244,9 @@ def _law_left(a: Analysis, runs: pd.DataFrame) -> dict[str, float]:
     laws = a.records.laws(runs.run) if len(runs) else pd.DataFrame()
     if not len(laws):
         return {}
-    size = laws.sort_values(["run", "step"]).assign(size=laws.law.map(np.linalg.norm))
-    by_run = size.groupby("run")["size"]
-    return dict((by_run.last() / by_run.first()).astype(float))
+    by_run = laws.sort_values(["run", "step"]).groupby("run").law
+    start, end = (ends.map(np.linalg.norm) for ends in (by_run.first(), by_run.last()))
+    return dict((end / start).astype(float))
 
 
 def page(found: Variants, beyond: str = "") -> str:

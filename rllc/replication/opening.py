@@ -102,7 +102,7 @@ def page(r: Replication) -> str:
         __file__, "opening.md", verdict=verdict(r.worlds), words=dict(by_word(found)),
         reached=reach.by_task(r.reach), falls=_falls(r.law_rates), hypotheses=_judged(r.tried),
         scaled=hypotheses.scaled_verdict(r.tried), confirmed=hypotheses.CONFIRMED,
-        settled=_settled(r.tried), second=second_reading.in_words(second_reading.table(r)),
+        settled=_settled(r.tried), second=second_reading.in_words(r.second),
         undecided=undecided, power=verdicts.POWER,
         short=[paper.title(task) for task in found.task[found.word == SHORT_GRID]],
         alone=paper.pretty(ALONE), fashion=paper.title(FASHION),

@@ -145,7 +145,7 @@ def page(r: Replication, sections: list[tuple[str, list[Claim]]]) -> str:
         claims={title: CLAIMS.to_markdown(claims_table([(title, c)])) for title, c in sections},
         cells=here, off=here[~here.agrees.astype(bool)], disagreements=DISAGREEMENTS,
         questions=question_report.overview(r.deviations),
-        searches=[search.sentence(found) for found in search.found(a)],
+        searches=[search.sentence(found) for found in r.searches],
     )  # fmt: skip
 
 

@@ -4,10 +4,11 @@ Where x = 7 comes from, and how cells are judged, was written down before these 
 (``docs/rules_of_evidence.md``).
 """
 
+from collections.abc import Mapping
+
 import pandas as pd
 
 from rllc.replication import law_dynamics, paper, reported
-from rllc.replication.analysis import Replication
 from rllc.replication.paper import STUDY
 from rllc.suite.choose.selection import CELL
 from rllc.suite.markdown import shown
@@ -31,20 +32,23 @@ def _marked(accuracy: float, agrees: bool) -> str:
     return shown(accuracy, ".2f") + (" ✓" if agrees else "")
 
 
-def table(r: Replication) -> pd.DataFrame:
+def table(
+    elsewhere: Mapping[str, pd.DataFrame], ones: pd.DataFrame, curves: pd.DataFrame
+) -> pd.DataFrame:
     """`CELLS`: the cells trained from `LAW`, beside the paper's number and that from ones.
 
     Test accuracies (%) and losses are means over final seeds at the validated step. The baselines
     have no law, and are the same in both readings.
+
+    Args:
+      elsewhere: final runs by initial law (`initial_laws.finals_from_elsewhere`).
+      ones: `reported.table` of the runs from ones.
+      curves: evaluations.
     """
-    final = r.elsewhere.get(LAW)
-    if final is None:
+    if LAW not in elsewhere:
         return CELLS.empty()
-    curves = r.measured.records.curves
-    mine, first = (
-        cells[cells.reading == HEADLINE]
-        for cells in (reported.table(rows, curves) for rows in (final, r.measured.final))
-    )
+    both = (reported.table(elsewhere[LAW], curves), ones)
+    mine, first = (cells[cells.reading == HEADLINE] for cells in both)
     ones = first[[*CELL, "accuracy", "agrees"]].set_axis([*CELL, "ones", "ones_agrees"], axis=1)
     return mine.merge(ones, on=CELL)[CELLS.names]
 
@@ -66,12 +70,16 @@ def in_words(found: pd.DataFrame) -> str:
     )
 
 
-def page(r: Replication) -> str:
-    """The table, its counts, and what Figure 2a says of this reading, in Markdown."""
-    found = table(r)
+def page(found: pd.DataFrame, witnesses: pd.DataFrame) -> str:
+    """The table, its counts, and what Figure 2a says of this reading, in Markdown.
+
+    Args:
+      found: from `table`.
+      witnesses: from `initial_laws.witnesses`.
+    """
     crossings = [
         (paper.title(row.task), row.crossing, row.as_in_paper)
-        for row in r.witnesses[r.witnesses.answer == LAW].itertuples()
+        for row in witnesses[witnesses.answer == LAW].itertuples()
         if not pd.isna(row.crossing)
     ]
     cells = len(paper.TASKS) * (len(paper.OPTIMIZERS) - len(paper.BASELINES))

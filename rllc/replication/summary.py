@@ -45,7 +45,7 @@ def page(r: Replication, benchmarks: Path) -> str:
         screens=screens.sentence(STUDY, a.screens), verdicts=one_line(r.deviations),
         witness=witness_sentence(r.witnesses) if len(r.witnesses) else "",
         law_rates=law_rates.summary(r.law_rates),
-        searches=[search.sentence(found) for found in search.found(a)],
+        searches=[search.sentence(found) for found in r.searches],
         speed=_speed(benchmarks),
     )  # fmt: skip
 

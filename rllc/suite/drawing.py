@@ -27,6 +27,7 @@ from rllc.suite import plotting
 # What else the bytes of a file depend on. Fonts come with matplotlib, zlib with Python and Pillow.
 PACKAGES = ("matplotlib", "numpy", "pillow", "fonttools", "contourpy", "kiwisolver", "pyparsing")
 MOST_REMEMBERED = 1000
+CODE = (FunctionType, type)
 
 Save = Callable[[Figure, Path], list[Path]]  # draws a figure to a path without a suffix
 
@@ -57,8 +58,8 @@ class Drawer:
             return
         self._pool.shutdown(cancel_futures=error is not None)
         if error is None:
-            self._known |= {key: future.result() for key, future in self._open.items()}
-            _write(self.memory, self._known)
+            new = {key: future.result() for key, future in self._open.items()}
+            _write(self.memory, _read(self.memory) | new)  # others may have drawn meanwhile
 
     def save(self, figure: Figure, path: Path) -> list[Path]:
         """Has PNG and PDF of a figure drawn, unless they are there already; returns their paths.
@@ -118,7 +119,7 @@ class _Pickler(pickle.Pickler):
         self.sources: set[str] = set()
 
     def reducer_override(self, value: Any) -> Any:
-        if isinstance(value, FunctionType | type) and value.__module__.startswith("rllc."):
+        if isinstance(value, CODE) and value.__module__.startswith("rllc."):
             self.sources.add(str(sys.modules[value.__module__].__file__))
         if not isinstance(value, TransformNode):
             return NotImplemented

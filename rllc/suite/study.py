@@ -23,6 +23,18 @@ KEYS = (
 )  # fmt: skip
 
 
+class Titles(dict[str, str]):
+    """Names for people, where one is given; a study with them can go to another process."""
+
+    def __call__(self, name: str) -> str:
+        """The title of a name, or the name."""
+        return str(self.get(name, name))
+
+    def tex(self, name: str) -> str:
+        """The title in LaTeX."""
+        return tex(self(name))
+
+
 class StudyError(ValueError):
     """A study that cannot be used; the message is one line for the user."""
 
@@ -243,9 +255,7 @@ def read(path: str | Path) -> Study:
     for name in titles:
         _check_key(str(name), (*tasks, *optimizers), f"{path}: titles", "task or optimizer")
 
-    def named(name: str) -> str:
-        return str(titles.get(name, name))
-
+    named = Titles(titles)
     return known._replace(
         optimizers=(*baselines, *(name for name in optimizers if name not in baselines)),
         baselines=baselines,
@@ -253,7 +263,7 @@ def read(path: str | Path) -> Study:
         seeds=_seeds(path, known.seeds, _table(path, given, "seeds")),
         leads=_leads(path, tasks, _table(path, given, "leading")),
         styles=_styles(path, optimizers, _table(path, given, "styles")),
-        title=named, pretty=named, latex=lambda name: tex(named(name)),
+        title=named, pretty=named, latex=named.tex,
         budget=str(given.get("budget", "")),
         conf=_folder(path, given.get("conf")),
     )  # fmt: skip

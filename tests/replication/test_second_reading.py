@@ -35,7 +35,7 @@ def theirs():
 @pytest.mark.slow
 def test_cells_agree_by_the_papers_tolerance(theirs):
     measured = replication(ones=theirs - 0.02, **{LAW: theirs})
-    found = second_reading.table(measured)
+    found = measured.second
     (row,) = found.itertuples()
     assert row.accuracy == pytest.approx(row.paper_accuracy, abs=0.1)
     assert row.ones == pytest.approx(row.accuracy + 2, abs=0.1)
@@ -43,19 +43,19 @@ def test_cells_agree_by_the_papers_tolerance(theirs):
     words = second_reading.in_words(found)
     assert words.startswith("1 of 1 cells agree with the paper (from ones 0, by the null ")
     assert words.endswith("; CIFAR-10 MLP")
-    text = second_reading.page(measured)
+    text = second_reading.page(found, measured.witnesses)
     assert f"{row.accuracy:.2f} ✓ | 3 |" in text
     assert "witness" not in text
     witness = {"answer": LAW, "task": TASK, "crossing": 1936.4, "as_in_paper": True}
-    seen = measured._replace(witnesses=pd.DataFrame([witness]))
-    assert "passes Nesterov's ratio at step 1,936, where" in second_reading.page(seen)
+    seen = second_reading.page(found, pd.DataFrame([witness]))
+    assert "passes Nesterov's ratio at step 1,936, where" in seen
     assert "1 of 56 RLLC cells are trained so far." in text
 
 
 @pytest.mark.slow
 def test_without_its_runs_nothing_is_said():
     measured = replication(ones=0.4)
-    found = second_reading.table(measured)
+    found = measured.second
     assert found.empty
     assert second_reading.in_words(found) == ""
-    assert "Not yet measured." in second_reading.page(measured)
+    assert "Not yet measured." in second_reading.page(found, measured.witnesses)

@@ -71,7 +71,7 @@ def two_figures(monkeypatch, tmp_path):
 
 
 def call(monkeypatch, *words):
-    monkeypatch.setattr(sys, "argv", ["aggregate.py", *map(str, words)])
+    monkeypatch.setattr(sys, "argv", ["aggregate.py", "--processes", "1", *map(str, words)])
     aggregate.main()
 
 

@@ -48,9 +48,11 @@ def dropped(
     """
     screened = choices[choices.screened_points.astype(float) > 0]
     parts = [
-        _dropped(metric, tuning_values(runs[runs.task == choice["task"]], curves, metric), choice)
+        _dropped(metric, tuning, choice)
         for metric, members in study.by_leading(screened)
-        for choice in members.to_dict("records")
+        for task, grids in members.groupby("task", sort=False)
+        for tuning in [tuning_values(runs[runs.task == task], curves, metric)]
+        for choice in grids.to_dict("records")
     ]
     found = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=POINT)
     sign = found.task.map(lambda task: study.leading(task).sign).astype(float)

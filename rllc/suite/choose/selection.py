@@ -7,6 +7,7 @@ equal terms: those with the most steps, and among them those with the most seeds
 round that gives the best few points more seeds decides among those few.
 """
 
+import functools
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -88,8 +89,13 @@ def _rounded(text: str) -> str:
 
 def hyper_names(table: pd.DataFrame, column: str = "hyper") -> list[str]:
     """Names of the hyperparameters in a column of a table, the learning rate first."""
-    found = {name for text in table[column].dropna().unique() for name in json.loads(text)}
+    found = {name for text in table[column].dropna().unique() for name in _names(text)}
     return sorted(found, key=lambda name: (name != FIRST, name))
+
+
+@functools.cache
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(json.loads(text))
 
 
 def hyper_of(text: str) -> dict[str, float]:

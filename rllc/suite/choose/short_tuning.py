@@ -43,6 +43,7 @@ def table(study: Study, runs: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFram
     """
     tuning = tuning_runs(runs)
     tuning = tuning[tuning.steps == study.steps]
+    curves = curves[curves.run.isin(set(tuning.run))]
     parts = [
         _cell(study.leading(cell[0]), members, curves).assign(**dict(zip(CELL, cell, strict=True)))
         for cell, members in tuning.groupby(CELL, sort=True)

@@ -14,6 +14,7 @@ from rllc.suite import schedules
 from rllc.suite.choose import selection
 from rllc.suite.errors import PlanError, first_words
 from rllc.suite.plan.plan import Run, make_run
+from rllc.suite.plan.remembered import remembered
 from rllc.suite.records.roles import SEEDS, UNTUNED
 
 # What a composed configuration has beside schedules.
@@ -252,11 +253,15 @@ def compose(conf: Conf | Path, overrides: Sequence[str]) -> DictConfig:
     Raises:
       PlanError: Hydra's first line on what is wrong with the overrides.
     """
+    main, further = Conf.of(conf)
+    return remembered((main, *further), overrides, lambda: _composed(main, further, overrides))
+
+
+def _composed(main: Path, further: Sequence[Path], overrides: Sequence[str]) -> DictConfig:
     from hydra import compose as hydra_compose
     from hydra import initialize_config_dir
     from hydra.errors import HydraException
 
-    main, further = Conf.of(conf)
     words = list(overrides)
     if further:
         words.append(f"hydra.searchpath=[{','.join(f'file://{f.resolve()}' for f in further)}]")
@@ -266,8 +271,9 @@ def compose(conf: Conf | Path, overrides: Sequence[str]) -> DictConfig:
         except Exception as error:  # Hydra's own, and those of its parser and of OmegaConf
             from rllc.suite.plan.suggestions import did_you_mean
 
-            meant = did_you_mean(Conf.of(conf), words) if isinstance(error, HydraException) else ""
-            ours = str(error) if isinstance(error, HydraException) else first_words(error)
+            from_hydra = isinstance(error, HydraException)
+            meant = did_you_mean(Conf(main, tuple(further)), words) if from_hydra else ""
+            ours = str(error) if from_hydra else first_words(error)
             raise PlanError(meant or " ".join(ours.split())) from None
 
 

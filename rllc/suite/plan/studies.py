@@ -10,7 +10,7 @@ from typing import NamedTuple
 from rllc.suite.errors import PlanError
 from rllc.suite.plan.configuration import Conf, compose, label_of
 from rllc.suite.schedules import is_group
-from rllc.suite.study import Study
+from rllc.suite.study import Study, Titles
 from rllc.suite.study import read as read_study
 
 RECORDS = Path("records")  # in the study's folder
@@ -109,14 +109,14 @@ def resolved(conf: Conf, study: Study) -> tuple[Study, tuple[str, ...], tuple[En
         styles={labels[name]: style for name, style in study.styles.items()},
         optimizers=tuple(labels.values()),
         baselines=tuple(labels[name] for name in study.baselines),
-        title=lambda task: told.get(task, task),
-        pretty=lambda label: titles.get(label, label),
+        title=Titles(told),
+        pretty=Titles(titles),
     )
     return known, study.tasks, tuple(entries.values())
 
 
 def _label(conf: Conf, entry: Entry) -> str:
-    if not entry.words:
+    if all(word.startswith("optimizer.grid.") for word in entry.words):  # no name is made of these
         return conf.label(entry.name)
     return label_of(compose(conf, [f"optimizer={entry.name}", *entry.words]))
 

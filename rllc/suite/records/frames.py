@@ -4,15 +4,16 @@ Every table, figure and page is a function of what is read here. Merging machine
 """
 
 import datetime
+import functools
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from rllc.suite.errors import RecordsError
@@ -46,7 +47,7 @@ class Records(NamedTuple):
     runs: pd.DataFrame
     curves: pd.DataFrame
     folder: Path
-    metrics: Mapping[str, tuple[Metric, ...]] = MappingProxyType({})
+    metrics: Mapping[str, tuple[Metric, ...]] = {}
 
     def laws(self, runs: Iterable[str]) -> pd.DataFrame:
         """Laws over training of the given runs: columns run, step, law (list of k floats)."""
@@ -55,14 +56,14 @@ class Records(NamedTuple):
     def probe(self, name: str, runs: Iterable[str]) -> pd.DataFrame:
         """What a probe read over training: columns run, step and its name (list of k floats)."""
         wanted = self.runs[self.runs.run.isin(list(runs))]
-        columns = ["run", "step", name]
         tables = []
         for shard, members in wanted.groupby("shard"):
             path = self.folder / f"{shard}.parquet"
             if name in pq.read_schema(path).names:
-                chosen = [("run", "in", list(members.run))]
-                tables.append(pq.read_table(path, columns=columns, filters=chosen).to_pandas())
-        found = pd.concat(tables) if tables else pd.DataFrame(columns=columns)
+                whole = _probed(path, path.stat().st_mtime_ns, name)
+                chosen = pc.is_in(whole["run"], pa.array(members.run.to_list()))
+                tables.append(whole.filter(chosen).to_pandas())
+        found = pd.concat(tables) if tables else pd.DataFrame(columns=["run", "step", name])
         return found[found[name].notna()].reset_index(drop=True)
 
     def probes(self, runs: Iterable[str]) -> list[str]:
@@ -70,6 +71,13 @@ class Records(NamedTuple):
         shown = self.runs.shard[self.runs.run.isin(list(runs))].unique()
         schemas = [pq.read_schema(self.folder / f"{shard}.parquet") for shard in shown]
         return sorted({f.name for schema in schemas for f in schema if pa.types.is_list(f.type)})
+
+
+@functools.lru_cache(maxsize=32)  # laws are looked at from several sides
+def _probed(path: Path, written: int, name: str) -> pa.Table:
+    """A probe of all runs of a shard that was last written at this time."""
+    del written
+    return pq.read_table(path, columns=["run", "step", name])
 
 
 def curve_table(

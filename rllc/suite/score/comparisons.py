@@ -127,12 +127,17 @@ def against_baselines(
     """
     rows, summary = rows[rows.reading == reading], summary[summary.reading == reading]
     others = sorted(set(summary.optimizer) - set(study.baselines))
-    best = {name: best_baselines(study, summary, column, without=name) for name in others}
+    same = best_baselines(study, summary, column) if study.baselines else None
+    best = {
+        name: best_baselines(study, summary, column, without=name) if same is None else same
+        for name in others
+    }
     complete = complete_tasks(study, summary)
     columns = [*CELL, "baseline", "difference", "low", "high", "n", "p_value"]
+    of_task = dict(iter(rows.groupby("task")))
     table = [
         {"task": task, "optimizer": name, "baseline": best[name][task]}
-        | difference(study, rows, task, name, best[name][task], column)
+        | difference(study, of_task[task], task, name, best[name][task], column)
         for task in sorted(complete)
         for name in others
         if task in best[name]

@@ -133,21 +133,23 @@ def improvement(ours: ArrayLike, theirs: ArrayLike, rng: np.random.Generator) ->
     pairs = [(a, b) for a, b in pairs if len(a) and len(b)]
     if not pairs:
         return Interval(np.nan, np.nan, np.nan, 0)
-    estimate = float(np.mean([_wins(a, b) for a, b in pairs]))
-    if min(min(len(a), len(b)) for a, b in pairs) < 3:
+    wins = [(a[:, None] > b) + 0.5 * (a[:, None] == b) for a, b in pairs]
+    estimate = float(np.mean([share.mean() for share in wins]))
+    if min(min(share.shape) for share in wins) < 3:
         return Interval(estimate, np.nan, np.nan, len(pairs))
-    drawn = np.mean(
-        [
-            _wins(rng.choice(a, (RESAMPLES, len(a))), rng.choice(b, (RESAMPLES, len(b))))
-            for a, b in pairs
-        ],
-        axis=0,
-    )
+    drawn = np.mean([_resampled(share, rng) for share in wins], axis=0)
     low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Interval(estimate, float(low), float(high), len(pairs))
 
 
-def _wins(ours: Floats, theirs: Floats) -> Floats:
-    """Share of pairs (…, s) × (…, s') that ours wins, ties counting half: shape (…)."""
-    difference = ours[..., :, None] - theirs[..., None, :]
-    return np.asarray(((difference > 0) + 0.5 * (difference == 0)).mean(axis=(-2, -1)))
+def _resampled(wins: Floats, rng: np.random.Generator) -> Floats:
+    """Share of pairs (s, s') won, of `RESAMPLES` draws of the runs of both sides."""
+    ours, theirs = (_times_drawn(n, rng) for n in wins.shape)
+    shares: Floats = ((ours @ wins) * theirs).sum(axis=1) / wins.size
+    return shares
+
+
+def _times_drawn(n: int, rng: np.random.Generator) -> Floats:
+    """How often each of n runs is in each resample of n: shape (RESAMPLES, n)."""
+    drawn = rng.choice(n, (RESAMPLES, n)) + n * np.arange(RESAMPLES)[:, None]
+    return np.bincount(drawn.ravel(), minlength=RESAMPLES * n).reshape(RESAMPLES, n).astype(float)

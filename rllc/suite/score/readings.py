@@ -71,9 +71,11 @@ def readings(
     """
     keep = [*CELL, "family", "seed", "run", "steps", "device", "status", "tuned"]
     every = final[keep].merge(pd.DataFrame({"reading": READINGS}), how="cross")
+    here = curves[curves.run.isin(set(final.run))]
+    tasks = here.run.map(final.drop_duplicates("run").set_index("run").task)
     parts = [
-        _of_task(study, str(task), curves[curves.run.isin(set(members.run))], rule)
-        for task, members in final.groupby("task", sort=True)
+        _of_task(study, str(task), members, rule)
+        for task, members in here.groupby(tasks, sort=True)
     ]
     columns = numbers(study, final.task, curves)
     empty = pd.DataFrame(columns=["run", "reading", "step"], dtype=object)

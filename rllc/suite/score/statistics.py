@@ -228,8 +228,18 @@ def stratified_interquartile_mean(
     if lowest < FINEST:
         return Interval(estimate, np.nan, np.nan, n)
     drawn = [rng.choice(row, (RESAMPLES, len(row))) for row in tasks]
-    means = stats.trim_mean(_balanced(drawn), 0.25, axis=1)
+    means = _middle_mean(_balanced(drawn))
     return Interval(estimate, *_between(means, lowest), n)
+
+
+def _middle_mean(x: Floats) -> Floats:
+    """Mean of the middle half of each row, as scipy's `trim_mean` takes it, but five times faster.
+
+    NumPy sorts a row by vector instructions, and partitions it without.
+    """
+    cut = x.shape[1] // 4
+    mean: Floats = np.sort(x, axis=1)[:, cut : x.shape[1] - cut].mean(axis=1)
+    return mean
 
 
 def _finite(scores: ArrayLike) -> list[Floats]:

@@ -61,7 +61,7 @@ def measure(
 
 def over_best_peer(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The rows with ``over_best_peer``: their rate per run over that of the fastest peer."""
-    rates = [row["run_steps_per_second"] for row in rows if row["case"] != throughput.ENGINE]
+    rates = [row["run_steps_per_second"] for row in rows if row["case"] != setups.ENGINE]
     best = max(rates, default=math.nan)
     return [row | {"over_best_peer": row["run_steps_per_second"] / best} for row in rows]
 

@@ -21,7 +21,7 @@ from rllc.suite.plotting import (
     save,
 )
 from rllc.suite.speed import store, update
-from rllc.suite.speed.throughput import ENGINE
+from rllc.suite.speed.setups import ENGINE
 from rllc.suite.study import Study
 
 COLOURS = {

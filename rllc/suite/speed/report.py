@@ -7,8 +7,7 @@ import pandas as pd
 
 from rllc.suite.markdown import shown
 from rllc.suite.speed import store, update
-from rllc.suite.speed.setups import UNITS
-from rllc.suite.speed.throughput import ENGINE
+from rllc.suite.speed.setups import ENGINE, UNITS
 from rllc.suite.study import Study
 from rllc.suite.table import Column, Table, optimizer_column, task_column
 from rllc.suite.templates import render

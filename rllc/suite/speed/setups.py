@@ -27,6 +27,7 @@ UNITS = {  # the paper's propagator of each memory size that the update is measu
     4: "M(0.9)+M(-0.9)+CM(0.9i)",
 }
 PROTOCOL = {"data": "real"}
+ENGINE = "rllc engine"  # the case beside peers
 
 
 def optimizer(name: str) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from rllc.suite.plan.plan import Run
 from rllc.suite.speed import engine, flops, processes, rates, setups
 from rllc.suite.speed.timing import Times, interleave
 
-ENGINE = "rllc engine"
 PRODUCT, SINGLE = "product on all devices", "product on one device"
 
 
@@ -88,7 +87,7 @@ def _rows(
     matmul = rates.product_flops() / best / 1e9
     loops = [kind for kind in versions if processes.PEERS[kind] == processes.LOOP]
     loop = 1 / times[loops[0]].median if loops else float("nan")
-    cases = [(str(r), ENGINE, r) for r in sizes]
+    cases = [(str(r), setups.ENGINE, r) for r in sizes]
     cases += [(kind, processes.PEERS[kind], 1) for kind in versions]
     rows = []
     for key, case, runs in cases:

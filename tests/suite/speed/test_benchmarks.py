@@ -268,7 +268,7 @@ def test_measuring_again_replaces_only_what_was_measured(tmp_path):
     before = store.read(tmp_path, "throughput")
     after = store.write(tmp_path, "throughput", throughput_rows("mnist_mlp", scale=2.0), DEVICE)
     assert len(after) == len(before)
-    rates = after[after.case == throughput.ENGINE].groupby("task").run_steps_per_second.max()
+    rates = after[after.case == setups.ENGINE].groupby("task").run_steps_per_second.max()
     assert rates.to_dict() == pytest.approx({"mnist_mlp": 400, "cifar10_conv": 200})
 
 

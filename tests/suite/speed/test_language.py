@@ -12,7 +12,7 @@ import yaml
 
 from rllc.replication.paper import STUDY
 from rllc.suite.execute import execution
-from rllc.suite.speed import flops, language, report, session, store, throughput
+from rllc.suite.speed import flops, language, report, session, setups, store
 from rllc.suite.speed.peers import flax_language_loop, torch_language_loop
 
 CONF = Path(__file__).resolve().parents[3] / "conf" / "task" / "text" / "sympy_lm_small.yaml"
@@ -136,13 +136,13 @@ def rows_of(rates):
     ]  # fmt: skip
 
 
-RATES = {(throughput.ENGINE, 1): 30.0, (throughput.ENGINE, 6): 26.0, ("Flax", 1): 10.0}
+RATES = {(setups.ENGINE, 1): 30.0, (setups.ENGINE, 6): 26.0, ("Flax", 1): 10.0}
 
 
 def test_the_best_peer_is_the_fastest():
     rows = language.over_best_peer(rows_of(RATES | {("PyTorch", 1): 20.0}))
     assert [row["over_best_peer"] for row in rows] == [1.5, 1.3, 0.5, 1.0]
-    alone = language.over_best_peer(rows_of({(throughput.ENGINE, 6): 26.0}))
+    alone = language.over_best_peer(rows_of({(setups.ENGINE, 6): 26.0}))
     assert np.isnan(alone[0]["over_best_peer"])
 
 
