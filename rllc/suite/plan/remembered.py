@@ -33,7 +33,7 @@ def remembered(
         return compose()  # of more than these files and words
     file = cache_folder() / "configs" / f"{_digest([*texts, *words])}.pickle"
     try:
-        found = OmegaConf.create(pickle.loads(file.read_bytes()))
+        found: DictConfig = OmegaConf.create(pickle.loads(file.read_bytes()))
     except Exception:  # not there, or damaged in any way: it is made anew
         cfg = compose()
         _write(file, OmegaConf.to_container(cfg, resolve=False))
