@@ -119,6 +119,19 @@ def _case(case: str) -> str:
     return f"{case}: {UNITS[int(case[2:])]}" if case.startswith("k=") else case
 
 
+def _parts(study: Study, table: pd.DataFrame) -> str:
+    columns = Table((
+        Column("part", "part"),
+        *(Column(text, study.pretty(text), ".2f") for text in UNITS.values()),
+    ))  # fmt: skip
+    both = [
+        table.pivot(index="part", columns="units", values=name).reindex(table.part.unique())
+        for name in ("ns_per_parameter", "over_bytes")
+    ]
+    named = both[1].set_axis([f"{part}, × its bytes" for part in both[1].index])
+    return columns.to_markdown(pd.concat([both[0], named]).rename_axis("part").reset_index())
+
+
 def _steps(study: Study, table: pd.DataFrame) -> str:
     tasks = study.task_order(table.task)
     columns = Table((
@@ -220,6 +233,7 @@ def _compilation(study: Study, table: pd.DataFrame) -> str:
 
 _SECTIONS: dict[str, tuple[str, Callable[[Study, pd.DataFrame], str]]] = {
     "update": ("Update alone", _update),
+    "update_parts": ("Update taken apart", _parts),
     "training_step": ("Whole training step", _steps),
     "throughput": ("Sweep throughput", _throughput),
     "language": ("Language model", _language),

@@ -14,6 +14,7 @@ from rllc.suite.speed import (
     compilation,
     language,
     levers,
+    parts,
     plots,
     report,
     scaling,
@@ -28,6 +29,7 @@ from rllc.suite.study import Study
 
 SECTIONS = (
     "update",
+    "parts",
     "step",
     "throughput",
     "language",
@@ -98,6 +100,8 @@ def jobs(
     found: list[Job] = []
     if "update" in sections:
         found += [_update(size, effort) for size in effort.sizes]
+    if "parts" in sections:
+        found.append(_parts(max(effort.sizes) if quick else update.REFERENCE, effort))
     if "step" in sections:
         found += [_step(study, t, effort, quick) for t in tasks if not t.startswith("fashion")]
     if "throughput" in sections:
@@ -121,6 +125,13 @@ def _update(size: int, effort: Effort) -> Job:
         return rows, [] if rows else [f"update of {size:.0e} parameters skipped: too little memory"]
 
     return Job("update", f"update n={size:.0e}", 3 + size / 1e7, measure)
+
+
+def _parts(n: int, effort: Effort) -> Job:
+    def measure() -> Measured:
+        return list(parts.measure(n, effort.rounds, effort.seconds / 2)), []
+
+    return Job("update_parts", "parts of the update", 20, measure)
 
 
 def _step(study: Study, task: str, effort: Effort, quick: bool) -> Job:

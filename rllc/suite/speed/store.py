@@ -13,6 +13,7 @@ from rllc.suite.engine import devices, header
 
 TABLES = {  # table -> columns by which rows of an earlier measurement are replaced
     "update": ["device", "size"],
+    "update_parts": ["device", "n"],
     "training_step": ["device", "task"],
     "throughput": ["device", "task", "optimizer"],
     "language": ["device", "task", "optimizer"],

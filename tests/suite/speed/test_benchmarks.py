@@ -5,10 +5,12 @@ import math
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
 
+import rllc
 import tasks
 from rllc.replication import figures, paper
 from rllc.replication.paper import STUDY
@@ -17,6 +19,7 @@ from rllc.suite.speed import (
     batching,
     engine,
     flops,
+    parts,
     plots,
     processes,
     report,
@@ -121,6 +124,29 @@ def test_update_measures_the_numbers_moved(monkeypatch):
     assert all(row["n"] == 10_240 and row["ns_per_parameter"] > 0 for row in rows)
 
 
+def test_the_update_taken_apart_does_what_the_whole_does():
+    p = rllc.parse("M(0.9)+M(-0.9)+CM(0.9i)")
+    units, gradient = (jax.random.normal(jax.random.key(i), (4, 2, 8)) for i in (0, 1))
+    x = jnp.concatenate([units, jnp.ones((1, 2, 8))])
+    optimizer = rllc.lm_rllc(p, parts.RATES[0], None, initial_law=[parts.RATES[1]] * 4)
+    inner, *rest = optimizer.init(x[4])
+    started = (inner._replace(memory=tuple(units)), *rest)
+    updates, (inner, *_) = optimizer.update(gradient[0], started, x[4])
+    found = parts._stacked(p, x, gradient[0])
+    np.testing.assert_allclose(found[:4], inner.memory, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(found[4], x[4] + updates, rtol=1e-6)
+
+
+def test_parts_count_what_must_be_moved(monkeypatch):
+    few = {1: "M(0.9)", 2: "M(0.9)+M(0.0)"}
+    monkeypatch.setattr(parts, "UNITS", few)
+    rows = pd.DataFrame(parts.measure(2 * parts.BLOCK, rounds=1, seconds=1e-4))
+    moved = rows.pivot(index="part", columns="units", values="numbers_per_parameter")
+    assert moved.loc[parts.FIRST].to_dict() == {"M(0.9)": 2, "M(0.9)+M(0.0)": 3}
+    assert moved.loc[parts.SECOND].to_dict() == {"M(0.9)": 5, "M(0.9)+M(0.0)": 6}
+    assert (rows.ns_per_parameter > 0).all()
+
+
 def test_propagators_of_every_size_are_distinct_units():
     for k in (1, 2, 7, 16):
         units = scaling.propagator(k).split("+")
@@ -217,6 +243,12 @@ def fill(folder, device=DEVICE):
     cell = {"task": "mnist_mlp", "optimizer": "M(0.9)", "runs": 1, "run_steps_per_second": 100.0}
     store.write(folder, "levers", [cell | base, cell | flat], device)
     store.write(folder, "update", update_rows, device)
+    taken_apart = {"n": 10**7, "ns_per_parameter": 1.0, "over_bytes": 1.5}
+    parts_rows = [
+        {"units": text, "part": part} | taken_apart
+        for text in setups.UNITS.values() for part in (parts.FIRST, parts.SECOND)
+    ]  # fmt: skip
+    store.write(folder, "update_parts", parts_rows, device)
     store.write(folder, "training_step", step_rows, device)
     for task in ("mnist_mlp", "cifar10_conv"):
         store.write(folder, "throughput", throughput_rows(task), device)
