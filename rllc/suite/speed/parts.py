@@ -70,7 +70,8 @@ def _cases(p: Propagator, n: int) -> dict[str, Case]:
             return total + rows @ rows.T
 
         size = p.num_units + 1
-        return jax.lax.fori_loop(0, len(gradient), add, jnp.zeros((size, size)))
+        total: jax.Array = jax.lax.fori_loop(0, len(gradient), add, jnp.zeros((size, size)))
+        return total
 
     def second(carry: Any, gradient: Any) -> Any:
         params, state = carry
