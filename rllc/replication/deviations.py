@@ -6,6 +6,7 @@ cell of the paper is the best of its grid.
 """
 
 from collections.abc import Iterator
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -123,19 +124,25 @@ def answered(
 def compared(members: pd.DataFrame) -> tuple[list[str], list[tuple[str, str]]]:
     """Answers that are compared, and the cells (task, optimizer) that all of them were run on.
 
-    Left out are answers run on less than half as many cells as another that is not the default:
-    a trial on one cell does not take the other cells from the comparison.
+    Those are compared that give the most numbers beside the default's: a trial on one cell does
+    not take the other cells from the comparison, nor does an answer that was run elsewhere.
     """
     where = {
         answer: set(zip(group.task, group.optimizer, strict=True))
         for answer, group in members.groupby("answer", sort=True)
     }
     default = set(members.answer[members.is_default.astype(bool)])
-    most = max((len(cells) for answer, cells in where.items() if answer not in default), default=0)
-    kept = [name for name in where if name in default or 2 * len(where[name]) >= most]
-    if not most or not default:
+    others = [answer for answer in where if answer not in default]
+    if not others or not default:
         return [], []
-    return kept, sorted(set.intersection(*(where[name] for name in kept)))
+    sets = [
+        (len(some) * len(shared), len(some), some, shared)
+        for n in range(1, len(others) + 1)
+        for some in combinations(others, n)
+        for shared in [set.intersection(*(where[name] for name in (*default, *some)))]
+    ]
+    *_, some, shared = max(sets, key=lambda found: found[:2])
+    return [name for name in where if name in default or name in some], sorted(shared)
 
 
 def _common(members: pd.DataFrame, answers: int) -> pd.DataFrame:

@@ -94,6 +94,20 @@ def test_answers_tried_on_few_cells_do_not_shrink_the_comparison():
     assert set(found.answer) == {"average", "max"}
 
 
+def test_an_answer_run_on_other_cells_does_not_empty_the_comparison():
+    names = [SGD, "Momentum SGD", "Adam", "M(0.9)"]
+    first = [p for name in names[:2] for p in pooled(87.0, 90.0, optimizer=name)]
+    third = [run(88.0, optimizer=name, pooling="third") for name in names[2:]]
+    ours = [run(87.0, optimizer=name, pooling="average") for name in names[2:]]
+    found = of("pooling", [*first, *third, *ours])
+    assert set(found.optimizer) == set(names[:2])  # as many numbers either way: the first answer's
+    assert set(found.answer) == {"average", "max"}
+    everywhere = [run(88.0, optimizer=name, pooling="third") for name in names[:2]]
+    found = of("pooling", [*first, *third, *ours, *everywhere])
+    assert set(found.answer) == {"average", "max", "third"}  # 2 answers × 2 cells, not 1 × 4
+    assert set(found.optimizer) == set(names[:2])
+
+
 def test_a_cell_without_runs_of_its_default_leaves_the_others_compared():
     alone = run(90.0, optimizer="Adam", pooling="max")
     records = made.gather([*pooled(87.0, 90.0), alone])
