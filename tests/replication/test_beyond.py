@@ -29,6 +29,11 @@ def errors():
     return means("autoencoder", "squared_error")
 
 
+@pytest.fixture
+def accuracies():
+    return means("vision_transformer", "accuracy")
+
+
 def test_the_preconditioner_decides(bits):
     plain = [name for name in bits.index if "SGD" in name or "M(" in name]
     assert len(plain) >= 6
@@ -57,3 +62,24 @@ def test_more_memory_pays_on_the_autoencoder(errors):
 def test_a_decay_does_not_pay_on_the_autoencoder(errors):
     for name in ("Adam", "Momentum SGD"):
         assert errors[f"{name}, cosine"] > errors[name]
+
+
+def test_muon_is_far_ahead_on_the_vision_transformer(accuracies):
+    first, second = accuracies.sort_values(ascending=False).index[:2]
+    assert (first, second) == ("Muon", "Schedule-free AdamW")
+    assert accuracies[first] > accuracies[second] + 5
+
+
+def test_more_memory_pays_on_the_vision_transformer(accuracies):
+    momentum, adam = accuracies["Momentum SGD"], accuracies["Adam"]
+    for name in ("M(0.9)+M(0.0)", "M(0.9)+M(0.8)+M(0.7)"):
+        assert accuracies[name] > momentum + 2
+        assert abs(accuracies[name] - adam) < 1
+        assert momentum < accuracies["M(0.9)"] < accuracies[name]
+
+
+def test_all_rates_of_the_vision_transformer_lie_at_the_lower_edge():
+    table = STUDIES / "vision_transformer" / "results" / "tuning" / "choices.csv"
+    choices = pd.read_csv(table)
+    assert choices.edges.str.contains("lowest learning_rate").all()
+    assert len(choices) == 10
