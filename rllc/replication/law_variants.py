@@ -44,7 +44,7 @@ CHOSEN_ON = ("mnist_mlp", "fashion_mnist_mlp", "fashion_mnist_conv")
 TESTED_ON = ("cifar10_mlp", "cifar10_conv")
 SEED, RATE = 100, 0.003  # of the runs that choose; the default law rate
 COLLAPSED = 0.05  # of the law's start
-TUNED, DEFAULT = "tuned", "default"
+TUNED, DEFAULT, UNTUNED = "tuned", "default", "untuned"
 CHOICE = Table((
     optimizer_column(STUDY), task_column(STUDY), Column("learning_rate", "c₁", "g"),
     Column("value", "validation accuracy (%)", ".2f"), Column("momentum", MOMENTUM, ".2f"),
@@ -145,7 +145,7 @@ def chosen(found: pd.DataFrame) -> str | None:
 
 
 def results(a: Analysis, rates: dict[str, float]) -> pd.DataFrame:
-    """`RESULTS`: final runs, tuned and at the default, with the interval of the mean (Student)."""
+    """`RESULTS`: runs tuned, at the default and untuned, with the interval of the mean (Student)."""
     names = (PAPERS, *CANDIDATES, *RIVALS)
     rows = [
         row
@@ -157,7 +157,7 @@ def results(a: Analysis, rates: dict[str, float]) -> pd.DataFrame:
 
 
 def _cell(a: Analysis, task: str, name: str, rate: float | None) -> Iterator[dict[str, Any]]:
-    """Rows of `RESULTS` of one optimizer on one task: tuned, and at the default."""
+    """Rows of `RESULTS` of one optimizer on one task: tuned, at the default, and untuned."""
     tuned = _tuned(a, task, name)
     if len(tuned):
         yield _row(a, tuned, TUNED) | {"short_grid": bool(short_grids(a.made, task, name))}
@@ -165,6 +165,9 @@ def _cell(a: Analysis, task: str, name: str, rate: float | None) -> Iterator[dic
         at = _default(a, task, name, rate)
         if len(at):
             yield _row(a, at, DEFAULT) | {"short_grid": False}
+    untuned = _untuned(a, task, name)
+    if len(untuned):
+        yield _row(a, untuned, UNTUNED) | {"short_grid": False}
 
 
 def _tuned(a: Analysis, task: str, name: str) -> pd.DataFrame:
@@ -178,6 +181,13 @@ def _default(a: Analysis, task: str, name: str, rate: float) -> pd.DataFrame:
     at = selection.with_hyper(at, [LAW_RATE, "learning_rate"])
     at = at[(at.steps == a.study.steps) & np.isclose(at[LAW_RATE], RATE)]
     return at[np.isclose(at.learning_rate, rate)].drop_duplicates("seed").assign(tuned=True)
+
+
+def _untuned(a: Analysis, task: str, name: str) -> pd.DataFrame:
+    """Runs of an optimizer at the default point of its own config, whatever tuning chose."""
+    here = a.untuned[(a.untuned.task == task) & (a.untuned.optimizer == name)]
+    runs = here.drop(columns=["reading", "step"]).drop_duplicates("run")
+    return runs.merge(a.records.runs[["run", "hyper"]], on="run")
 
 
 def _row(a: Analysis, runs: pd.DataFrame, way: str) -> dict[str, Any]:
@@ -282,7 +292,7 @@ def _matrix(found: pd.DataFrame) -> str:
     tasks = [task for task in (*CHOSEN_ON, *TESTED_ON) if task in set(found.task)]
     body = []
     for name in (PAPERS, *CANDIDATES, *RIVALS):
-        for way in (TUNED, DEFAULT):
+        for way in (TUNED, DEFAULT, UNTUNED):
             rows = found[(found.optimizer == name) & (found.way == way)].set_index("task")
             if len(rows):
                 cells = [_written(rows.loc[task]) if task in rows.index else "" for task in tasks]

@@ -91,3 +91,19 @@ def test_results_tell_tuned_from_default_and_what_is_left_of_the_law():
     assert (BEST, "default") in here.index
     assert np.isfinite(here.law_left[BEST, "default"])
     assert ("Adam, cosine", "default") not in here.index
+
+
+def test_untuned_runs_have_rows_of_their_own():
+    task = TESTED_ON[0]
+    untuned = [
+        (row | {"role": "untuned", "hyper": made.hyper(learning_rate=0.1)}, curve)
+        for row, curve in final("Adam", task, range(1000, 1003), rate=0.1)
+    ]
+    found = variants([*tuning(), *final("Adam", task, range(3)), *untuned])
+    rows = found.results[found.results.optimizer == "Adam"].set_index("way")
+    assert list(rows.index) == ["tuned", "untuned"]
+    assert (rows.learning_rate["untuned"], rows.seeds["untuned"]) == (0.1, 3)
+    assert rows.accuracy["untuned"] < rows.accuracy["tuned"]
+    assert rows.low["untuned"] < rows.accuracy["untuned"] < rows.high["untuned"]
+    line = next(x for x in law_variants.page(found).splitlines() if x.startswith("| Adam | untuned"))
+    assert f"{rows.accuracy['untuned']:.2f}" in line
