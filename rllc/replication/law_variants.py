@@ -145,7 +145,7 @@ def chosen(found: pd.DataFrame) -> str | None:
 
 
 def results(a: Analysis, rates: dict[str, float]) -> pd.DataFrame:
-    """`RESULTS`: runs tuned, at the default and untuned, with the interval of the mean (Student)."""
+    """`RESULTS`: runs tuned, at the default, untuned; the mean with its interval (Student)."""
     names = (PAPERS, *CANDIDATES, *RIVALS)
     rows = [
         row

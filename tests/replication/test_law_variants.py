@@ -105,5 +105,7 @@ def test_untuned_runs_have_rows_of_their_own():
     assert (rows.learning_rate["untuned"], rows.seeds["untuned"]) == (0.1, 3)
     assert rows.accuracy["untuned"] < rows.accuracy["tuned"]
     assert rows.low["untuned"] < rows.accuracy["untuned"] < rows.high["untuned"]
-    line = next(x for x in law_variants.page(found).splitlines() if x.startswith("| Adam | untuned"))
+    line = next(
+        x for x in law_variants.page(found).splitlines() if x.startswith("| Adam | untuned")
+    )
     assert f"{rows.accuracy['untuned']:.2f}" in line
