@@ -1,5 +1,7 @@
 """The second reading: its cells beside those from ones and the paper's."""
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
@@ -9,6 +11,7 @@ from rllc.suite.choose import selection
 from tests.suite import synthetic_records as made
 
 TASK, ALONE = "cifar10_mlp", "M(0.9)"
+ROOT = Path(__file__).parents[2]
 
 
 def run(law, seed, floor, **more):
@@ -59,3 +62,15 @@ def test_without_its_runs_nothing_is_said():
     assert found.empty
     assert second_reading.in_words(found) == ""
     assert "Not yet measured." in second_reading.page(found, measured.witnesses)
+
+
+def test_what_readme_and_docs_say_of_it_holds():
+    cells = pd.read_csv(ROOT / "results" / "tables" / "second_reading.csv")
+    cells = cells[cells.task == TASK]
+    assert len(cells) >= 6
+    assert cells.agrees.sum() > cells.null_agrees.sum() > cells.ones_agrees.sum()
+    assert cells.agrees.mean() > 0.5
+    laws = pd.read_csv(ROOT / "results" / "tables" / "initial_laws.csv")
+    (law,) = laws[(laws.answer == LAW) & (laws.task == TASK)].itertuples()
+    assert law.as_in_paper
+    assert 1_000 < law.crossing < 3_000
