@@ -162,7 +162,7 @@ except KeyboardInterrupt:
 
 @pytest.mark.slow
 def test_stopped_jobs_may_save_and_deaf_ones_are_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(gpu_queue, "SECONDS_TO_SAVE", 5.0)
+    monkeypatch.setattr(gpu_queue, "SECONDS_TO_SAVE", 10.0)
     running = {}
     for name in ("good", "deaf"):
         words = [sys.executable, "-c", SLEEPER, name, str(tmp_path / name)]
