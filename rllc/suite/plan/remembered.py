@@ -3,7 +3,6 @@
 import functools
 import hashlib
 import importlib.metadata
-import json
 import os
 import pickle
 import sys
@@ -28,10 +27,14 @@ def remembered(
       words: overrides.
       compose: makes it; what it raises is not remembered.
     """
-    texts = [text for folder in folders for text in _texts(folder)]
-    if any("oc.env" in text for text in (*texts, *words)) or any("hydra" in w for w in words):
+    made_of = [b"%d" % len(words), *(word.encode() for word in words)]
+    try:
+        made_of += [part for folder in folders for part in _contents(folder)]
+    except OSError:
+        return compose()  # which says what cannot be read, if it needs it
+    if any(b"oc.env" in part for part in made_of) or any("hydra" in word for word in words):
         return compose()  # of more than these files and words
-    file = cache_folder() / "configs" / f"{_digest([*texts, *words])}.pickle"
+    file = cache_folder() / "configs" / f"{_digest(made_of)}.pickle"
     try:
         found: DictConfig = OmegaConf.create(pickle.loads(file.read_bytes()))
     except Exception:  # not there, or damaged in any way: it is made anew
@@ -42,14 +45,17 @@ def remembered(
     return found
 
 
-def _texts(folder: Path) -> list[str]:
-    """Names and texts of the YAML files in a folder, all in one order."""
-    files = sorted(folder.rglob("*.yaml"))
-    return [t for f in files for t in (f.relative_to(folder).as_posix(), f.read_text("utf-8"))]
+def _contents(folder: Path) -> list[bytes]:
+    """Names and contents of the YAML files in a folder, in one order."""
+    files = sorted(file for file in folder.rglob("*.yaml") if file.is_file())
+    return [x for f in files for x in (os.fsencode(f.relative_to(folder)), f.read_bytes())]
 
 
-def _digest(texts: Sequence[str]) -> str:
-    return hashlib.sha256(json.dumps([*_versions(), *texts]).encode()).hexdigest()
+def _digest(parts: Sequence[bytes]) -> str:
+    whole = hashlib.sha256(repr(_versions()).encode())
+    for part in parts:
+        whole.update(hashlib.sha256(part).digest())
+    return whole.hexdigest()
 
 
 @functools.cache

@@ -75,6 +75,20 @@ def test_what_hangs_on_the_environment_is_composed_each_time(composed, conf, mon
     assert not files(conf)
 
 
+def test_a_file_beside_that_is_no_text_is_no_hindrance(composed, conf):
+    (conf / "task" / "old.yaml").write_bytes(b"\xff\xfe")
+    assert composed()[0].size == 3
+    assert composed()[1] == 1
+    (conf / "task" / "folder.yaml").mkdir()
+    assert composed()[0].size == 3
+
+
+def test_words_and_files_do_not_run_into_one_another(composed):
+    assert composed("size=1", "task.name=b")[0].task.name == "b"
+    assert composed("size=12")[0].size == 12
+    assert composed("size=1")[1] == 3
+
+
 def test_a_mistake_is_not_remembered(composed):
     for _ in range(2):
         with pytest.raises(PlanError, match="sise"):
