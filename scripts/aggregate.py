@@ -18,9 +18,9 @@ from rllc.replication import aggregation, analysis, closing, quadratic_page, rea
 from rllc.replication.analysis import Replication  # noqa: E402
 from rllc.replication.paper import STUDY  # noqa: E402
 from rllc.suite import beside, plotting, records  # noqa: E402
+from rllc.suite.caches import cache_folder  # noqa: E402
 from rllc.suite.choose import selection  # noqa: E402
 from rllc.suite.drawing import Drawer, Save  # noqa: E402
-from rllc.suite.engine.devices import cache_folder  # noqa: E402
 from rllc.suite.execute import bench  # noqa: E402
 from rllc.suite.execute.parser import Parser  # noqa: E402
 from rllc.suite.plan import configuration  # noqa: E402

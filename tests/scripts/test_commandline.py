@@ -301,10 +301,10 @@ def test_a_platform_that_is_not_there_is_named(tmp_path):
 
 
 def test_a_users_caches_are_theirs(monkeypatch):
-    from rllc.suite.engine import devices
+    from rllc.suite import caches
 
     monkeypatch.setenv("RLLC_CACHE", "")
-    assert devices.cache_folder() == Path("~/.cache/rllc").expanduser()
+    assert caches.cache_folder() == Path("~/.cache/rllc").expanduser()
 
 
 @pytest.mark.slow

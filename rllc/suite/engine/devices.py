@@ -9,6 +9,7 @@ import platform
 from pathlib import Path
 from typing import Any
 
+from rllc.suite.caches import cache_folder
 from rllc.suite.errors import PlanError
 
 HOST_DEVICES = "--xla_force_host_platform_device_count"
@@ -56,11 +57,6 @@ def configure(host_devices: int | None = None, cache: str | Path | None = None) 
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     return True
-
-
-def cache_folder() -> Path:
-    """Folder for everything that can be made again: ``RLLC_CACHE`` or ``~/.cache/rllc``."""
-    return Path(os.environ.get("RLLC_CACHE") or "~/.cache/rllc").expanduser()
 
 
 def check() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from rllc.suite.engine.devices import cache_folder
+from rllc.suite.caches import cache_folder
 
 MOST = 3000  # files, some kilobytes each
 
