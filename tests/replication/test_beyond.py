@@ -34,6 +34,23 @@ def accuracies():
     return means("vision_transformer", "accuracy")
 
 
+def test_what_readme_says_of_schedule_free_adamw(bits, errors, accuracies):
+    name = "Schedule-free AdamW"
+    for means_of, sign in ((bits, -1), (errors, -1), (accuracies, 1)):
+        laws = [other for other in means_of.index if "M(" in other]
+        assert len(laws) >= 3
+        assert sign * means_of[name] > (sign * means_of[laws]).max()
+    scores = pd.read_csv(STUDIES.parent / "tables" / "practice.csv")
+    here = scores[scores.task == "cifar10_mlp"].set_index("optimizer")["mean"]
+    laws = [other for other in here.index if "M(" in other]
+    rivals = here[[name, "Adam, cosine", "Momentum SGD, cosine"]]
+    assert (here[laws] > rivals.max()).sum() >= 3
+    for task in ("mnist_mlp", "fashion_mnist_mlp"):
+        here = scores[scores.task == task].set_index("optimizer")["mean"]
+        laws = [other for other in here.index if "M(" in other]
+        assert here[laws].max() < here[["Adam, cosine", "Momentum SGD, cosine"]].max()
+
+
 def test_the_preconditioner_decides(bits):
     plain = [name for name in bits.index if "SGD" in name or "M(" in name]
     assert len(plain) >= 6
