@@ -75,7 +75,7 @@ def check_places(folder: Path, output: Path) -> None:
         raise records.RecordsError(f"no records in {folder}: is it spelt right?")
 
 
-def committed(folder: Path, output: Path, other: Executor) -> Replication:
+def committed(folder: Path, output: Path, other: Executor | None = None) -> Replication:
     """Analysis of the committed records, rates chosen from them; `other` does a part of it."""
     loaded = records.load(folder)
     benchmarks = output / "benchmarks"
