@@ -66,6 +66,13 @@ def test_other_words_and_other_files_are_composed(composed, conf):
     assert composed("task=two")[0].task.name == "two"
 
 
+def test_a_file_of_another_name_is_another_one(composed, conf):
+    composed()
+    (conf / "task" / "one.yaml").rename(conf / "task" / "uno.yaml")
+    with pytest.raises(PlanError, match="one"):
+        composed()
+
+
 def test_what_hangs_on_the_environment_is_composed_each_time(composed, conf, monkeypatch):
     (conf / "config.yaml").write_text(MAIN.replace("task: one", "task: '${oc.env:WHICH}'"))
     (conf / "task" / "two.yaml").write_text("name: two\n")

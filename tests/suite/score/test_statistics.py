@@ -218,3 +218,10 @@ def test_intervals_of_columns_are_students_and_leave_gaps_out():
     np.testing.assert_allclose([low[0], high[0]], [3 - half, 3 + half])
     np.testing.assert_allclose([low[1], high[1]], [2, 2])
     assert np.isnan([low[2], high[2]]).all()
+
+
+@pytest.mark.parametrize("width", [1, 3, 4, 9, 30])
+def test_the_middle_mean_of_many_rows_is_scipys(width):
+    rows = np.random.default_rng(width).normal(size=(50, width))
+    expected = stats.trim_mean(rows, 0.25, axis=1)
+    np.testing.assert_allclose(st._middle_mean(rows), expected, rtol=1e-12)

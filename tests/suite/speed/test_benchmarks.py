@@ -5,12 +5,10 @@ import math
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
 
-import rllc
 import tasks
 from rllc.replication import figures, paper
 from rllc.replication.paper import STUDY
@@ -122,49 +120,6 @@ def test_update_measures_the_numbers_moved(monkeypatch):
     rows = list(update.measure((10**4,), rounds=1, seconds=1e-4))
     assert [row["case"] for row in rows] == [update.COPY, update.ADAM, "k=1"]
     assert all(row["n"] == 10_240 and row["ns_per_parameter"] > 0 for row in rows)
-
-
-def test_the_update_taken_apart_does_what_the_whole_does():
-    p = rllc.parse("M(0.9)+M(-0.9)+CM(0.9i)")
-    units, gradient = (jax.random.normal(jax.random.key(i), (4, 2, 8)) for i in (0, 1))
-    x = jnp.concatenate([units, jnp.ones((1, 2, 8))])
-    optimizer = rllc.lm_rllc(p, parts.RATES[0], None, initial_law=[parts.RATES[1]] * 4)
-    inner, *rest = optimizer.init(x[4])
-    started = (inner._replace(memory=tuple(units)), *rest)
-    updates, (inner, *_) = optimizer.update(gradient[0], started, x[4])
-    found = parts._stacked(p, x, gradient[0])
-    np.testing.assert_allclose(found[:4], inner.memory, rtol=1e-6, atol=1e-6)
-    np.testing.assert_allclose(found[4], x[4] + updates, rtol=1e-6)
-
-
-@pytest.mark.parametrize("text", list(setups.UNITS.values()))
-def test_one_loop_of_cpp_does_what_the_update_does(text):
-    loop = parts.compiled()
-    if loop is None:
-        pytest.skip("no C++ compiler")
-    p, rng = rllc.parse(text), np.random.default_rng(0)
-    k, n = p.num_units, 3005  # no multiple of the lanes of a vector
-    units = rng.normal(size=(k + 1, n)).astype(np.float32)
-    params = rng.normal(size=n).astype(np.float32)
-    sums = parts.first_by_loop(loop, list(units.copy()))
-    every = units.astype(float) @ units.T.astype(float)
-    np.testing.assert_allclose(sums, every[np.triu_indices(k + 1)], rtol=1e-4, atol=0.05)
-    memory = p.transition.T @ units[:k] + np.outer(p.injection, units[k])
-    step = params - parts.RATES[0] * parts.RATES[1] * memory.sum(axis=0)
-    rows = list(units)
-    parts.second_by_loop(loop, p, rows, params)
-    np.testing.assert_allclose(rows[:k], memory, rtol=1e-5, atol=1e-5)
-    np.testing.assert_allclose(params, step, rtol=1e-5, atol=1e-5)
-
-
-def test_parts_count_what_must_be_moved(monkeypatch):
-    few = {1: "M(0.9)", 2: "M(0.9)+M(0.0)"}
-    monkeypatch.setattr(parts, "UNITS", few)
-    rows = pd.DataFrame(parts.measure(2 * parts.BLOCK, rounds=1, seconds=1e-4))
-    moved = rows.pivot(index="part", columns="units", values="numbers_per_parameter")
-    assert moved.loc[parts.FIRST].to_dict() == {"M(0.9)": 2, "M(0.9)+M(0.0)": 3}
-    assert moved.loc[parts.SECOND].to_dict() == {"M(0.9)": 5, "M(0.9)+M(0.0)": 6}
-    assert (rows.ns_per_parameter > 0).all()
 
 
 def test_propagators_of_every_size_are_distinct_units():
