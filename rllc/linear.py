@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rllc import kernel
 from rllc.placement import on_one_cpu
 from rllc.propagators import Propagator
 
@@ -37,27 +38,56 @@ def advance(p: Propagator, memory: Memory, gradient: PyTree, one: Any = 1.0) -> 
       The k trees of the new memory.
     """
     leaves = zip(jax.tree.leaves(gradient), *map(jax.tree.leaves, memory), strict=True)
-    new = [_advance_leaf(p, old, g, one) for g, *old in leaves]
+    new = [_advance_leaf(p, one, *leaf) for leaf in leaves]
     return tuple(
         jax.tree.unflatten(jax.tree.structure(unit), [leaf[i] for leaf in new])
         for i, unit in enumerate(memory)
     )
 
 
-def _advance_leaf(
-    p: Propagator, old: list[jax.Array], g: jax.Array, one: Any
-) -> dict[int, jax.Array]:
+def _advance_leaf(p: Propagator, one: Any, g: jax.Array, *old: jax.Array) -> list[jax.Array]:
+    """The new units of one leaf, by the C++ kernel where that is enabled and takes it."""
+    if kernel.takes([g, *old]):
+        new: list[jax.Array] = _by_kernel(p, jnp.float32(one), g, *old)
+        return new
+    return _by_xla(p, one, g, *old)
+
+
+@functools.partial(jax.jit, static_argnums=0, inline=True)  # jit: for steps outside of any jit
+def _by_kernel(p: Propagator, one: jax.Array, *arrays: jax.Array) -> list[jax.Array]:
+    return _one_loop(p, one, *arrays)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _one_loop(p: Propagator, *arrays: Any) -> list[jax.Array]:
+    by_kernel = functools.partial(kernel.memory, _columns(p), _writing_order(p.transition))
+    return on_one_cpu(by_kernel, functools.partial(_by_xla, p), *arrays)
+
+
+@_one_loop.defjvp
+def _derivative(p: Propagator, arrays: Any, tangents: Any) -> tuple[Any, Any]:
+    """The memory is linear: its tangents move as it does."""
+    _, g, *old = tangents
+    return _one_loop(p, *arrays), [_weighted_sum(w, [*old, g], 1.0) for w in _columns(p)]
+
+
+def _by_xla(p: Propagator, one: Any, g: jax.Array, *old: jax.Array) -> list[jax.Array]:
     """The new units of one leaf, each waiting for those that read what it overwrites."""
     dtype = jnp.promote_types(jnp.result_type(old[0], g), jnp.float32)
     terms = [x.astype(dtype) for x in (*old, g)]
-    columns = np.vstack([p.transition, p.injection]).T
+    columns = _columns(p)
     new: dict[int, jax.Array] = {}
     for i in _writing_order(p.transition):
         readers = [new[j] for j in new if p.transition[i, j] != 0]
         wait = functools.reduce(lambda x, y: x * y, map(_one_after_on_cpu, readers), one)
         total = _weighted_sum(columns[i], terms, wait)
         new[i] = jnp.broadcast_to(total, g.shape).astype(old[i].dtype)
-    return new
+    return [new[i] for i in range(len(old))]
+
+
+def _columns(p: Propagator) -> np.ndarray:
+    """Row j: the weights of the old units and of the gradient in unit j, (k, k + 1)."""
+    return np.vstack([p.transition, p.injection]).T
 
 
 def _writing_order(transition: np.ndarray) -> list[int]:

@@ -31,6 +31,13 @@ def on_one_cpu(
     return chosen
 
 
+def varying(x: jax.Array) -> frozenset[Any]:
+    """The mapped axes of `jax.shard_map` over which the type of x says that it varies."""
+    kind = jax.typeof(x)
+    manual = getattr(kind, "manual_axis_type", None)
+    return getattr(kind, "vma", frozenset()) if manual is None else manual.varying
+
+
 _choice = Primitive("rllc_by_devices")
 _choice.multiple_results = True
 

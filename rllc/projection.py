@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from rllc.groups import sum_groups
 from rllc.linear import Memory, PyTree
+from rllc.placement import varying as varying_axes
 from rllc.reduction import inner_products
 
 
@@ -61,7 +62,7 @@ def _leaf_products(
 
 def _across(axis_name: Any, products: list[jax.Array]) -> list[jax.Array]:
     """The products, ready for a sum over the axes: where a leaf is not split, one shard counts."""
-    varying = frozenset[Any]().union(*map(_varying, products))
+    varying = frozenset[Any]().union(*map(varying_axes, products))
     if axis_name is None and varying:
         raise ValueError(
             f"a gradient varies over the mapped axis {', '.join(map(repr, sorted(varying)))}, so "
@@ -70,17 +71,10 @@ def _across(axis_name: Any, products: list[jax.Array]) -> list[jax.Array]:
         )
     for name in _names(axis_name):
         index = jax.lax.axis_index(name)
-        is_known = name in _varying(index)  # not under check_vma=False: all count as split
+        is_known = name in varying_axes(index)  # not under check_vma=False: all count as split
         if is_known and name not in varying:
             products = [jnp.where(index == 0, x, 0) for x in products]
     return products
-
-
-def _varying(x: jax.Array) -> frozenset[Any]:
-    """The mapped axes over which the type of x says that it varies."""
-    kind = jax.typeof(x)
-    manual = getattr(kind, "manual_axis_type", None)
-    return getattr(kind, "vma", frozenset()) if manual is None else manual.varying
 
 
 def _names(axis_name: Any) -> tuple[Any, ...]:

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from rllc import kernel
 from rllc.placement import on_one_cpu
 
 LONGEST = 1024  # most numbers summed one after the other on a CPU
@@ -23,7 +24,7 @@ def inner_products(pairs: list[tuple[jax.Array, jax.Array]], dtype: Any) -> list
     These are plain sums, which XLA fuses into one kernel on an accelerator, and splits over devices
     without moving arrays. Its CPU backend gives each sum a pass of its own, so on one CPU they are
     variadic reductions: of vectors where the last axis allows it, in runs short enough to keep the
-    rounding near that of a pairwise sum.
+    rounding near that of a pairwise sum; or one loop of C++, see `rllc.kernel`.
 
     Args:
       pairs: arrays of one shape, of any floating dtype.
@@ -35,29 +36,40 @@ def inner_products(pairs: list[tuple[jax.Array, jax.Array]], dtype: Any) -> list
     distinct = list({id(x): x for pair in pairs for x in pair}.values())
     places = {id(x): i for i, x in enumerate(distinct)}
     index = tuple((places[id(a)], places[id(b)]) for a, b in pairs)
-    sums: list[jax.Array] = _inner_products(distinct, index, dtype)
+    by_kernel = dtype == jnp.float32 and _has_all(index, len(distinct)) and kernel.takes(distinct)
+    sums: list[jax.Array] = _inner_products(distinct, index, dtype, by_kernel)
     return sums
 
 
-@functools.partial(jax.jit, static_argnums=(1, 2), inline=True)  # jit: for steps outside of any jit
+def _has_all(index: tuple[tuple[int, int], ...], arrays: int) -> bool:
+    """Whether all pairs of so many arrays are asked for."""
+    pairs = {(min(i, j), max(i, j)) for i, j in index}
+    return 2 * len(pairs) == arrays * (arrays + 1)
+
+
+@functools.partial(
+    jax.jit, static_argnums=(1, 2, 3), inline=True
+)  # jit: for steps outside of any jit
 def _inner_products(
-    arrays: list[jax.Array], index: tuple[tuple[int, int], ...], dtype: Any
+    arrays: list[jax.Array], index: tuple[tuple[int, int], ...], dtype: Any, by_kernel: bool
 ) -> list[jax.Array]:
-    return _products(index, dtype, *arrays)
+    return _products(index, dtype, by_kernel, *arrays)
 
 
-@functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1))
-def _products(index: tuple[tuple[int, int], ...], dtype: Any, *arrays: Any) -> list[Any]:
-    variadic, plain = (functools.partial(way, index, dtype) for way in (_variadic, _plain))
-    return on_one_cpu(variadic, plain, *arrays)
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2))
+def _products(
+    index: tuple[tuple[int, int], ...], dtype: Any, by_kernel: bool, *arrays: Any
+) -> list[Any]:
+    on_cpu = functools.partial(_in_cpp if by_kernel else _variadic, index, dtype)
+    return on_one_cpu(on_cpu, functools.partial(_plain, index, dtype), *arrays)
 
 
 @_products.defjvp
 def _derivative(
-    index: tuple[tuple[int, int], ...], dtype: Any, arrays: Any, tangents: Any
+    index: tuple[tuple[int, int], ...], dtype: Any, by_kernel: bool, arrays: Any, tangents: Any
 ) -> tuple[list[Any], list[Any]]:
     """Σ (da·b + a·db), plain: a variadic reduction can be transposed by no rule of JAX."""
-    products = _products(index, dtype, *arrays)
+    products = _products(index, dtype, by_kernel, *arrays)
     xs, dxs = ([x.astype(dtype) for x in some] for some in (arrays, tangents))
     return products, [jnp.sum(dxs[i] * xs[j] + xs[i] * dxs[j]) for i, j in index]
 
@@ -65,6 +77,13 @@ def _derivative(
 def _plain(index: tuple[tuple[int, int], ...], dtype: Any, *arrays: Any) -> list[Any]:
     arrays = tuple(x.astype(dtype) for x in arrays)
     return [jnp.sum(arrays[i] * arrays[j]) for i, j in index]
+
+
+def _in_cpp(index: tuple[tuple[int, int], ...], dtype: Any, *arrays: Any) -> list[Any]:
+    del dtype  # float32
+    every = [(i, j) for i in range(len(arrays)) for j in range(i, len(arrays))]
+    found = dict(zip(every, kernel.products(*arrays), strict=True))
+    return [found[min(i, j), max(i, j)] for i, j in index]
 
 
 def _variadic(index: tuple[tuple[int, int], ...], dtype: Any, *arrays: Any) -> list[Any]:

@@ -15,7 +15,7 @@ import rllc
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[1]
-METHOD = {path.name for path in (ROOT / "rllc").glob("*.py")} | {"py.typed"}
+METHOD = {path.name for path in (ROOT / "rllc").glob("*.py")} | {"py.typed", "kernel.cpp"}
 
 
 @pytest.fixture(scope="module")

@@ -82,7 +82,8 @@ def describe() -> str:
     devices = jax.devices()
     kind = devices[0].device_kind
     if devices[0].platform == "cpu":
-        return f"cpu ({_cpu_model()}, {cores()} cores)"
+        kernel = ", C++ kernel" if _kernel() else ""
+        return f"cpu ({_cpu_model()}, {cores()} cores{kernel})"
     return kind if len(devices) == 1 else f"{len(devices)}x {kind}"
 
 
@@ -96,7 +97,13 @@ def machine() -> dict[str, Any]:
         "cores": cores(),
         "host_devices": len(jax.devices()) if jax.default_backend() == "cpu" else 0,
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
+        **({"kernel": True} if _kernel() else {}),
     }
+
+
+def _kernel() -> bool:
+    """Whether RLLC's update is asked to be C++, see rllc/kernel.py."""
+    return os.environ.get("RLLC_KERNEL") == "1"
 
 
 def _cpu_model() -> str:

@@ -4,10 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
-import pytest
 
 import rllc
-from rllc.suite.speed import parts, setups
+from rllc.suite.speed import parts
 
 
 def test_the_update_taken_apart_does_what_the_whole_does():
@@ -21,26 +20,6 @@ def test_the_update_taken_apart_does_what_the_whole_does():
     found = parts._stacked(p, x, gradient[0])
     np.testing.assert_allclose(found[:4], inner.memory, rtol=1e-6, atol=1e-6)
     np.testing.assert_allclose(found[4], x[4] + updates, rtol=1e-6)
-
-
-@pytest.mark.parametrize("text", list(setups.UNITS.values()))
-def test_one_loop_of_cpp_does_what_the_update_does(text):
-    loop = parts.compiled()
-    if loop is None:
-        pytest.skip("no C++ compiler")
-    p, rng = rllc.parse(text), np.random.default_rng(0)
-    k, n = p.num_units, 3005  # no multiple of the lanes of a vector
-    units = rng.normal(size=(k + 1, n)).astype(np.float32)
-    params = rng.normal(size=n).astype(np.float32)
-    sums = parts.first_by_loop(loop, list(units.copy()))
-    every = units.astype(float) @ units.T.astype(float)
-    np.testing.assert_allclose(sums, every[np.triu_indices(k + 1)], rtol=1e-4, atol=0.05)
-    memory = p.transition.T @ units[:k] + np.outer(p.injection, units[k])
-    step = params - parts.RATES[0] * parts.RATES[1] * memory.sum(axis=0)
-    rows = list(units)
-    parts.second_by_loop(loop, p, rows, params)
-    np.testing.assert_allclose(rows[:k], memory, rtol=1e-5, atol=1e-5)
-    np.testing.assert_allclose(params, step, rtol=1e-5, atol=1e-5)
 
 
 def test_parts_count_what_must_be_moved(monkeypatch):
