@@ -34,10 +34,8 @@ SOURCE = Path(__file__).with_suffix(".cpp")
 COMPILERS = ("c++", "g++", "clang++")
 FLAGS = ("-std=c++17", "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math")
 SMALLEST = 2048  # numbers of a leaf below which a call costs more than it saves
-FEWEST, MOST = (
-    4,
-    7,
-)  # arrays, k units and a gradient: with fewer XLA is as fast, see docs/performance
+FEWEST = 4  # arrays, units and gradient: with fewer XLA is as fast, see docs/performance.md
+MOST = 7  # arrays whose products the registers hold, or nearly
 
 _enabled: bool | None = None  # None: as the environment says
 
