@@ -21,7 +21,7 @@ constexpr int64_t lanes = 8;
 constexpr int64_t block = 2048;     // numbers whose products are added up in float32, lane by lane
 constexpr int64_t tile = 1024;      // numbers of each array that stay in the first cache
 constexpr int64_t share = 1 << 14;  // numbers worth a thread's while
-constexpr int most_rows = 7;        // units and gradient whose products fit the registers, or nearly
+constexpr int fewest_rows = 4, most_rows = 7;  // units and gradient, see kernel.py
 
 // Calls work(i) for all i < count, in this thread and in those of the pool that come to help.
 template <typename Work>
@@ -58,26 +58,21 @@ constexpr int pairs_of(int rows) { return rows * (rows + 1) / 2; }
 template <int Rows>
 void block_products(int64_t n, const float *const *x, double *sums) {
   constexpr int pairs = pairs_of(Rows);
-  constexpr int together = Rows == 2 ? 4 : Rows == 3 ? 2 : 1;  // vectors, to hide how long a sum takes
-  Vector total[together][pairs] = {};
+  Vector total[pairs] = {};
   int64_t e = 0;
-  for (; e + together * lanes <= n; e += together * lanes) {
-#pragma GCC unroll 4
-    for (int t = 0; t < together; ++t) {
-      Vector at[Rows];
+  for (; e + lanes <= n; e += lanes) {
+    Vector at[Rows];
 #pragma GCC unroll 8
-      for (int i = 0; i < Rows; ++i) std::memcpy(&at[i], x[i] + e + t * lanes, sizeof(Vector));
-      int p = 0;
+    for (int i = 0; i < Rows; ++i) std::memcpy(&at[i], x[i] + e, sizeof(Vector));
+    int p = 0;
 #pragma GCC unroll 8
-      for (int i = 0; i < Rows; ++i)
+    for (int i = 0; i < Rows; ++i)
 #pragma GCC unroll 8
-        for (int j = i; j < Rows; ++j, ++p) total[t][p] += at[i] * at[j];
-    }
+      for (int j = i; j < Rows; ++j, ++p) total[p] += at[i] * at[j];
   }
   for (int p = 0; p < pairs; ++p) {
     sums[p] = 0;
-    for (int t = 0; t < together; ++t)
-      for (int lane = 0; lane < lanes; ++lane) sums[p] += total[t][p][lane];
+    for (int lane = 0; lane < lanes; ++lane) sums[p] += total[p][lane];
   }
   for (; e < n; ++e) {
     int p = 0;
@@ -113,7 +108,8 @@ template <int... More>
 ffi::Error products_of(std::integer_sequence<int, More...>, ffi::ThreadPool &pool, int64_t runs, int64_t n,
                        const std::vector<const float *> &x, float *sums) {
   const int rows = int(x.size());
-  const bool found = ((rows == More + 2 && (all_products<More + 2>(pool, runs, n, x, sums), true)) || ...);
+  const bool found =
+      ((rows == fewest_rows + More && (all_products<fewest_rows + More>(pool, runs, n, x, sums), true)) || ...);
   return found ? ffi::Error::Success() : ffi::Error::InvalidArgument("rllc: no products of so many arrays");
 }
 
@@ -129,14 +125,14 @@ ffi::Error addresses(ffi::RemainingArgs &args, size_t first, std::vector<const f
   return ffi::Error::Success();
 }
 
-// x: 2 to most_rows arrays of `n` numbers for each run; sums: all pairs (i <= j) for each run.
+// x: fewest_rows to most_rows arrays of `n` numbers for each run; sums: all pairs (i <= j) for each run.
 ffi::Error products(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::ResultBuffer<ffi::F32> sums,
                     int64_t n) {
   const int rows = int(args.size());
   const int64_t runs = sums->element_count() / pairs_of(rows);
   std::vector<const float *> x;
   if (auto error = addresses(args, 0, x, runs * n); error.failure()) return error;
-  return products_of(std::make_integer_sequence<int, most_rows - 1>{}, pool, runs, n, x, sums->typed_data());
+  return products_of(std::make_integer_sequence<int, most_rows - fewest_rows + 1>{}, pool, runs, n, x, sums->typed_data());
 }
 
 // to = w_0 x_0 + w_1 x_1 + …; `to` may be one of them.

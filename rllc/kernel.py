@@ -34,7 +34,7 @@ SOURCE = Path(__file__).with_suffix(".cpp")
 COMPILERS = ("c++", "g++", "clang++")
 FLAGS = ("-std=c++17", "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math")
 SMALLEST = 2048  # numbers of a leaf below which a call costs more than it saves
-FEWEST = 4  # arrays, units and gradient: with fewer XLA is as fast, see docs/performance.md
+FEWEST = 4  # arrays, units and gradient: with fewer it was no faster in whole training steps
 MOST = 7  # arrays whose products the registers hold, or nearly
 
 _enabled: bool | None = None  # None: as the environment says
@@ -61,12 +61,17 @@ def enabled() -> bool:
       ValueError: the environment variable is neither 0 nor 1.
       RuntimeError: see `enable`.
     """
+    value = os.environ.get(VARIABLE) or "0"
+    if _enabled is None and value not in ("0", "1"):
+        raise ValueError(f"{VARIABLE} is {value!r}; it must be 1, or 0 for no kernel")
     if _enabled is None:
-        value = os.environ.get(VARIABLE) or "0"
-        if value not in ("0", "1"):
-            raise ValueError(f"{VARIABLE} is {value!r}; it must be 1, or 0 for no kernel")
-        enable(value == "1")
-    return bool(_enabled)
+        enable(asked())
+    return asked()
+
+
+def asked() -> bool:
+    """Whether the kernel is asked for, by `enable` or the environment; compiles nothing."""
+    return os.environ.get(VARIABLE) == "1" if _enabled is None else _enabled
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from typing import Any
 
 from rllc.suite.caches import cache_folder
 from rllc.suite.errors import PlanError
+from rllc.suite.optimizers.implementation import implementation
 
 HOST_DEVICES = "--xla_force_host_platform_device_count"
 MAX_HOST_DEVICES = 16
@@ -82,8 +83,8 @@ def describe() -> str:
     devices = jax.devices()
     kind = devices[0].device_kind
     if devices[0].platform == "cpu":
-        kernel = ", C++ kernel" if _kernel() else ""
-        return f"cpu ({_cpu_model()}, {cores()} cores{kernel})"
+        words = filter(None, (_cpu_model(), f"{cores()} cores", implementation()))
+        return f"cpu ({', '.join(words)})"
     return kind if len(devices) == 1 else f"{len(devices)}x {kind}"
 
 
@@ -97,13 +98,8 @@ def machine() -> dict[str, Any]:
         "cores": cores(),
         "host_devices": len(jax.devices()) if jax.default_backend() == "cpu" else 0,
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
-        **({"kernel": True} if _kernel() else {}),
+        **({"updates": implementation()} if implementation() else {}),
     }
-
-
-def _kernel() -> bool:
-    """Whether RLLC's update is asked to be C++, see rllc/kernel.py."""
-    return os.environ.get("RLLC_KERNEL") == "1"
 
 
 def _cpu_model() -> str:
