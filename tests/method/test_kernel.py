@@ -144,6 +144,14 @@ def test_derivatives_are_those_of_xla():
     np.testing.assert_allclose(ways[True], ways[False], rtol=1e-4)
 
 
+@pytest.mark.parametrize("size", [2048, 2055, 4099])
+def test_products_count_every_number(size, by_cpp):
+    rows = np.random.default_rng(2).normal(size=(4, size)).astype(np.float32)
+    rows[:, [0, -1]] = 100  # the last number of all lies behind the last whole vector
+    expected = (rows.astype(float) @ rows.T.astype(float))[np.triu_indices(4)]
+    np.testing.assert_allclose(kernel.products(*map(jnp.asarray, rows)), expected, rtol=1e-5)
+
+
 def test_sums_of_many_equal_numbers_do_not_drift(by_cpp):
     arrays = [jnp.full(2**20 + 5, x, jnp.float32) for x in (0.1, 0.3, 0.7, 0.9)]
     found = kernel.products(*arrays)
