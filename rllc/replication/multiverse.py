@@ -55,11 +55,13 @@ class World(NamedTuple):
       rule: the metric that chooses the step, and RLLC's best optimizer.
       final: final runs at the chosen rates.
       rows: from `readings.readings`.
+      best: the best value of the rule along each final run on validation data.
     """
 
     rule: Metric
     final: pd.DataFrame
     rows: pd.DataFrame
+    best: pd.Series
 
 
 def table(a: Analysis) -> pd.DataFrame:
@@ -70,7 +72,10 @@ def table(a: Analysis) -> pd.DataFrame:
       ``margin`` and the words are those of `verdicts.verdict`; ``power_for_claimed``, the chance
       that a difference as large as the paper's had been found.
     """
-    worlds = {name: _world(a, name) for name in SELECTIONS}
+    by_accuracy, by_loss = (_tuned_by(a, metric) for metric in (ACCURACY, LOSS))
+    worlds = dict(zip(SELECTIONS, [
+        _world(a, by_accuracy, ACCURACY), _world(a, by_loss, LOSS), _world(a, by_accuracy, LOSS),
+    ], strict=True))  # fmt: skip
     rows = [
         {"claim": claim, "task": task, "selection": name, "reading": stop} | row
         for claim, task in product((BEST, MOMENTUM), paper.TASKS)
@@ -80,17 +85,20 @@ def table(a: Analysis) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=WORLDS.names)
 
 
-def _world(a: Analysis, name: str) -> World:
-    """Rates, step and RLLC's best by one metric on validation data."""
+def _tuned_by(a: Analysis, metric: Metric) -> pd.DataFrame:
+    """Final runs at the rates that a metric chooses on validation data."""
     runs = a.runs[a.runs.optimizer.isin(paper.OPTIMIZERS) & a.runs.task.isin(paper.TASKS)]
-    rule, chooses = (
-        (ACCURACY if name == "accuracy" else LOSS),
-        (LOSS if name == "loss" else ACCURACY),
-    )
-    points = selection.tuning_points(runs, a.records.curves, chooses)
-    final = readings.final_runs(runs, selection.choose(points, chooses))
-    final = final[final.tuned.astype(bool)]
-    return World(rule, final, readings.readings(STUDY, final, a.records.curves, rule))
+    points = selection.tuning_points(runs, a.records.curves, metric)
+    final = readings.final_runs(runs, selection.choose(points, metric))
+    return final[final.tuned.astype(bool)]
+
+
+def _world(a: Analysis, final: pd.DataFrame, rule: Metric) -> World:
+    """Step and RLLC's best by one metric on validation data."""
+    rows = readings.readings(STUDY, final, a.records.curves, rule)
+    best = selection.lowest_or_highest(final, a.records.curves, rule)
+    best = best.where(np.isfinite(best), rule.guess)  # a diverged run, unscaled
+    return World(rule, final, rows, best)
 
 
 def _rows(
@@ -107,7 +115,7 @@ def _rows(
     if not set(needed) <= set(rows.optimizer):
         yield from ({**found, "test": test} for test in TESTS)
         return
-    names = _best(a, world, task, rows) if claim == BEST else PAIR
+    names = _best(world, task, rows) if claim == BEST else PAIR
     ours, theirs = comparisons.scores(STUDY, rows, list(names), [task])[:, 0]
     unpaired = verdicts.unpaired(ours, theirs, _spread(rows, names, ours, theirs))
     effects = (unpaired, verdicts.in_pairs(ours, theirs))
@@ -129,12 +137,10 @@ def _numbers(effect: Effect, claimed: float) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _best(a: Analysis, world: World, task: str, rows: pd.DataFrame) -> tuple[str, str]:
+def _best(world: World, task: str, rows: pd.DataFrame) -> tuple[str, str]:
     """RLLC's best by validation data, and the best baseline on test data: the hardest to beat."""
     here = world.final[(world.final.task == task) & world.final.optimizer.isin(paper.RLLC)]
-    values = selection.lowest_or_highest(here, a.records.curves, world.rule)
-    values = values.where(np.isfinite(values), world.rule.guess)  # a diverged run, unscaled
-    means = world.rule.sign * values.groupby(here.optimizer).mean()
+    means = world.rule.sign * world.best[here.index].groupby(here.optimizer).mean()
     summary = readings.summarize(STUDY, rows)
     return str(means.idxmax()), comparisons.best_baselines(STUDY, summary)[task]
 

@@ -59,8 +59,8 @@ class Records(NamedTuple):
         tables = []
         for shard, members in wanted.groupby("shard"):
             path = self.folder / f"{shard}.parquet"
-            if name in pq.read_schema(path).names:
-                whole = _probed(path, path.stat().st_mtime_ns, name)
+            whole = _probed(path, path.stat().st_mtime_ns, name)
+            if whole is not None:
                 chosen = pc.is_in(whole["run"], pa.array(members.run.to_list()))
                 tables.append(whole.filter(chosen).to_pandas())
         found = pd.concat(tables) if tables else pd.DataFrame(columns=["run", "step", name])
@@ -73,10 +73,12 @@ class Records(NamedTuple):
         return sorted({f.name for schema in schemas for f in schema if pa.types.is_list(f.type)})
 
 
-@functools.lru_cache(maxsize=32)  # laws are looked at from several sides
-def _probed(path: Path, written: int, name: str) -> pa.Table:
-    """A probe of all runs of a shard that was last written at this time."""
+@functools.lru_cache(maxsize=64)  # laws are looked at from several sides
+def _probed(path: Path, written: int, name: str) -> pa.Table | None:
+    """A probe of all runs of a shard that was last written at this time; None if it has not it."""
     del written
+    if name not in pq.read_schema(path).names:
+        return None
     return pq.read_table(path, columns=["run", "step", name])
 
 

@@ -5,6 +5,7 @@ task is meant.
 """
 
 import zlib
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -134,14 +135,15 @@ def against_baselines(
     }
     complete = complete_tasks(study, summary)
     columns = [*CELL, "baseline", "difference", "low", "high", "n", "p_value"]
-    of_task = dict(iter(rows.groupby("task")))
-    table = [
-        {"task": task, "optimizer": name, "baseline": best[name][task]}
-        | difference(study, of_task[task], task, name, best[name][task], column)
-        for task in sorted(complete)
-        for name in others
-        if task in best[name]
-    ]
+    table = []
+    for task, here in rows.groupby("task", sort=True):
+        pairs = [(name, best[name][task]) for name in others if task in best[name]]
+        if task in complete and pairs:
+            found = differences(study, here, str(task), pairs, column)
+            table += [
+                {"task": task, "optimizer": name, "baseline": baseline} | row
+                for (name, baseline), row in zip(pairs, found, strict=True)
+            ]
     frame = pd.DataFrame(table, columns=columns)
     frame = frame[frame.n > 0].reset_index(drop=True)
     in_study = frame.optimizer.isin(study.optimizers)
@@ -161,14 +163,30 @@ def difference(
     Raises:
       ValueError: the task has no such metric.
     """
+    return differences(study, rows, task, [(optimizer, other)], column)[0]
+
+
+def differences(
+    study: Study,
+    rows: pd.DataFrame,
+    task: str,
+    pairs: Sequence[tuple[str, str]],
+    column: str | None = None,
+) -> list[dict[str, float]]:
+    """`difference` of many pairs on one task."""
     metric = study.of_column(task, column) if column else study.leading(task)
     if metric is None:
         raise ValueError(f"task {task} has no metric of the column {column}")
     column = column or metric.column()
-    ours, theirs = scores(study, rows[rows.task == task], [optimizer, other], [task], column)[:, 0]
-    rng = stream(task, optimizer, other, column)
-    (estimate, low, high, n), p_value = paired(metric.sign * ours, metric.sign * theirs, rng)
-    return {"difference": estimate, "low": low, "high": high, "n": n, "p_value": p_value}
+    names = list(dict.fromkeys(name for pair in pairs for name in pair))
+    values = metric.sign * scores(study, rows[rows.task == task], names, [task], column)[:, 0]
+    known = dict(zip(names, values, strict=True))
+    found = []
+    for ours, theirs in pairs:
+        rng = stream(task, ours, theirs, column)
+        (estimate, low, high, n), p_value = paired(known[ours], known[theirs], rng)
+        found.append({"difference": estimate, "low": low, "high": high, "n": n, "p_value": p_value})
+    return found
 
 
 def beside_published(study: Study, rows: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:

@@ -7,10 +7,11 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.colors import BoundaryNorm
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
-from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import FixedFormatter, FixedLocator, LogLocator, MaxNLocator, NullLocator
 
 from rllc.suite.choose.selection import FIRST, hyper_names
 from rllc.suite.markdown import counted, span
@@ -148,15 +149,22 @@ def _short(value: float) -> str:
 def _ticks(axes: Axes, grid: pd.DataFrame, label: str) -> None:
     many = len(grid.columns) > 8
     places = range(0, len(grid.columns), 2 if many else 1)
-    axes.set_xticks(list(places), [_short(grid.columns[i]) for i in places], fontsize=7)
+    _label(axes.xaxis, list(places), [_short(grid.columns[i]) for i in places])
     if many:
         axes.tick_params(axis="x", rotation=60)
     axes.set_xlabel("learning rate", fontsize=8)
     if grid.index[0] < 0:
         axes.set_yticks([])
         return
-    axes.set_yticks(range(len(grid.index)), [_short(x) for x in grid.index], fontsize=7)
+    _label(axes.yaxis, list(range(len(grid.index))), [_short(x) for x in grid.index])
     axes.set_ylabel(label.replace("_", " "), fontsize=8)
+
+
+def _label(axis: Axis, places: list[int], labels: list[str]) -> None:
+    """As `set_ticks` would, but ticks are only made where the figure is drawn."""
+    axis.set_major_locator(FixedLocator(places))
+    axis.set_major_formatter(FixedFormatter(labels))
+    axis.set_tick_params(labelsize=7)
 
 
 def budget_figure(study: Study, budget: pd.DataFrame) -> Figure:
