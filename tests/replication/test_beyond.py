@@ -103,3 +103,21 @@ def test_no_learning_rate_of_the_vision_transformer_lies_at_an_edge():
     laws = choices[choices.optimizer.str.startswith("M(")]
     assert len(laws) == 3
     assert (laws.edges == "highest law_learning_rate").all()
+
+
+@pytest.mark.parametrize("task", ["mnist_mlp", "fashion_mnist_mlp"])
+def test_a_law_pays_around_adam(task):
+    scores = pd.read_csv(STUDIES.parent / "tables" / "practice.csv")
+    here = scores[scores.task == task].set_index("optimizer")
+    names = ["wrap(Adam)", "wrap(Momentum SGD)", "HDM"]
+    assert (here.grid_points[names] == 18).all()
+    assert (here.seeds[names] >= 10).all()
+    mean = here["mean"]
+    assert mean["Adam"] + 0.2 < mean["wrap(Adam)"] < mean["Adam, cosine"]
+    gain = mean["wrap(Momentum SGD)"] - mean["Momentum SGD"]
+    assert gain < 0 if task == "mnist_mlp" else gain > 0.4
+    assert mean["HDM"] < mean["SGD"]
+    choices = pd.read_csv(STUDIES.parent / "tuning" / "choices.csv").set_index(
+        ["task", "optimizer"]
+    )
+    assert "highest learning_rate" in choices.edges[(task, "HDM")]
