@@ -68,20 +68,21 @@ def best_groups(study: Study, throughput: pd.DataFrame, optimizer: str = HEADLIN
     return best.sort_values(by=["device", "task"], key=lambda c: c.map(order).fillna(0))
 
 
-def step_times(folder: Path, device: str) -> pd.DataFrame:
-    """What Figure 3 is drawn of: CIFAR-10 on one device."""
+def step_times(study: Study, folder: Path, device: str) -> pd.DataFrame:
+    """What Figure 3 is drawn of: the study's optimizers on CIFAR-10, on one device."""
     table = store.read(folder, "training_step")
     columns = ["network", "optimizer", "milliseconds_per_step", "gflop_per_step", "device"]
     if table.empty:
         return pd.DataFrame(columns=columns)
     here = table[table.task.str.startswith("cifar10_") & (table.device == device)]
+    here = here[here.optimizer.isin(study.optimizers)]
     return here[columns].reset_index(drop=True)
 
 
 def write(study: Study, folder: Path, device: str) -> None:
     """Writes summary.csv, step_time.csv and README.md."""
     store.save(summary(study, folder), folder / "summary.csv")
-    store.save(step_times(folder, device), folder / "step_time.csv")
+    store.save(step_times(study, folder, device), folder / "step_time.csv")
     (folder / "README.md").write_text(page(study, folder) + "\n")
 
 

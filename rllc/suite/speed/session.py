@@ -85,6 +85,7 @@ def jobs(
     peers: dict[str, str],
     folder: Path,
     quick: bool = False,
+    further: steps.Groups = steps.none,
 ) -> list[Job]:
     """The measurements asked for.
 
@@ -95,6 +96,7 @@ def jobs(
       peers: key of `processes.PEERS` -> interpreter.
       folder: for files that the peers read.
       quick: tiny sizes, to see that everything works.
+      further: optimizers whose steps are timed beside the study's.
     """
     effort = QUICK if quick else FULL
     found: list[Job] = []
@@ -103,7 +105,8 @@ def jobs(
     if "parts" in sections:
         found.append(_parts(max(effort.sizes) if quick else update.REFERENCE, effort))
     if "step" in sections:
-        found += [_step(study, t, effort, quick) for t in tasks if not t.startswith("fashion")]
+        some = [task for task in tasks if not task.startswith("fashion")]
+        found += [_step(study, task, effort, quick, further) for task in some]
     if "throughput" in sections:
         found += [_throughput(t, o, peers, folder, effort, quick) for t in tasks for o in _pair(t)]
     if "language" in sections:
@@ -134,13 +137,15 @@ def _parts(n: int, effort: Effort) -> Job:
     return Job("update_parts", "parts of the update", 20, measure)
 
 
-def _step(study: Study, task: str, effort: Effort, quick: bool) -> Job:
+def _step(study: Study, task: str, effort: Effort, quick: bool, further: steps.Groups) -> Job:
     names = setups.figure_optimizers(study, quick)
+    groups = {name: setups.runs(task, name, 1) for name in names}
+    groups |= {name: runs for name, runs in further(task).items() if name not in groups}
 
     def measure() -> Measured:
-        return steps.measure(task, names, _rounds(task, effort), effort.seconds / 2)
+        return steps.measure(task, groups, _rounds(task, effort), effort.seconds / 2)
 
-    return Job("training_step", f"training step {task}", 12 * _weight(task), measure)
+    return Job("training_step", f"training step {task}", len(groups) * _weight(task), measure)
 
 
 def _pair(task: str) -> tuple[str, ...]:
@@ -245,6 +250,7 @@ def run(
     output: Path,
     quick: bool = False,
     show: bool = True,
+    further: steps.Groups = steps.none,
 ) -> bool:
     """Measures, writing every table as soon as it is there; a failed measurement is reported.
 
@@ -255,7 +261,7 @@ def run(
     measured: dict[str, list[dict[str, Any]]] = {}
     notes: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
-        todo = jobs(study, sections, tasks, peers, Path(folder), quick)
+        todo = jobs(study, sections, tasks, peers, Path(folder), quick, further)
         progress = Progress({job.name: job.weight for job in todo}, show)
         for job in todo:
             try:
