@@ -81,7 +81,8 @@ def _from_e1(task: str) -> tuple[Sweep, ...]:
 
 def _large_epsilon(epsilon: float) -> Sweep:
     ridge = E1 | {"epsilon_mode": "absolute", "epsilon": epsilon}
-    return Sweep(FASHION, (M1,), ((0.1, 0.003),), ridge)
+    names = (M1, M2) if epsilon == max(LARGE_EPSILONS) else (M1,)
+    return Sweep(FASHION, names, ((0.1, 0.003),), ridge)
 
 
 def _judged(**angle: float) -> tuple[Sweep, ...]:

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from rllc.replication import (
     captions,
     figures,
+    half_precision,
     hypotheses,
     initial_laws,
     law_figures,
@@ -86,6 +87,8 @@ def _write_readings(r: Replication, folder: Path) -> None:
     write_text(folder / "hypotheses.md", hypotheses.page(r.tried))
     second_reading.CELLS.to_csv(r.second, folder / "second_reading.csv")
     write_text(folder / "second_reading.md", second_reading.page(r.second, r.witnesses))
+    half_precision.CELLS.to_csv(r.half, folder / "half_precision.csv")
+    write_text(folder / "half_precision.md", half_precision.page(r.half))
     reach.REACH.to_csv(r.reach, folder / "reach.csv")
     reported.REPORTED_CELLS.to_csv(r.reported, folder / "reported.csv")
     write_text(folder / "reported.md", reported.page(r.reported))

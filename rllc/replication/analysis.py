@@ -8,6 +8,7 @@ import pandas as pd
 
 from rllc.replication import (
     deviations,
+    half_precision,
     hypotheses,
     initial_laws,
     law_rates,
@@ -45,6 +46,7 @@ class Replication(NamedTuple):
       variants: laws that may not collapse (`law_variants.analyse`).
       reported: every cell at every reading (`reported.table`).
       second: the cells of the second reading (`second_reading.table`).
+      half: bfloat16 beside float32 (`half_precision.table`).
       searches: what the search of propagators found (`search.found`).
       rates: steps per second of an accelerator by task and way of sharing it (`RATES`).
     """
@@ -61,6 +63,7 @@ class Replication(NamedTuple):
     variants: law_variants.Variants
     reported: pd.DataFrame
     second: pd.DataFrame
+    half: pd.DataFrame
     searches: list[search.Found]
     rates: pd.DataFrame
 
@@ -94,6 +97,7 @@ def analyse(
         variants=law_variants.analyse(a),
         reported=cells,
         second=second_reading.table(elsewhere, cells, records.curves),
+        half=half_precision.table(a),
         searches=search.found(a),
         rates=pd.DataFrame(columns=RATES) if rates is None else rates,
         worlds=worlds.result(),
