@@ -25,6 +25,11 @@ def bits():
 
 
 @pytest.fixture
+def english():
+    return means("english", "bits_per_byte")
+
+
+@pytest.fixture
 def errors():
     return means("autoencoder", "squared_error")
 
@@ -34,9 +39,9 @@ def accuracies():
     return means("vision_transformer", "accuracy")
 
 
-def test_what_readme_says_of_schedule_free_adamw(bits, errors, accuracies):
+def test_what_readme_says_of_schedule_free_adamw(bits, english, errors, accuracies):
     name = "Schedule-free AdamW"
-    for means_of, sign in ((bits, -1), (errors, -1), (accuracies, 1)):
+    for means_of, sign in ((bits, -1), (english, -1), (errors, -1), (accuracies, 1)):
         laws = [other for other in means_of.index if "M(" in other]
         assert len(laws) >= 3
         assert sign * means_of[name] > (sign * means_of[laws]).max()
@@ -121,3 +126,20 @@ def test_a_law_pays_around_adam(task):
         ["task", "optimizer"]
     )
     assert "highest learning_rate" in choices.edges[(task, "HDM")]
+
+
+def test_english_says_the_same_as_python(bits, english):
+    assert list(english.sort_values().index[:2]) == ["Muon", "Schedule-free AdamW"]
+    plain = [name for name in english.index if "SGD" in name or "M(" in name]
+    others = english.drop(plain)
+    assert (len(plain), len(others)) == (5, 5)
+    assert others.max() < english[plain].min() - 0.1
+    assert abs(english["M(0.9)"] - english["Momentum SGD"]) < 0.02
+    for found in (bits, english):
+        laws = [name for name in found.index if name.startswith("M(")]
+        assert found[laws].idxmin() == "M(0.9)+M(0.8)+M(0.7)"
+    table = STUDIES / "english" / "results" / "tuning" / "choices.csv"
+    choices = pd.read_csv(table).set_index("optimizer").edges.fillna("")
+    laws = choices[choices.index.str.startswith("M(")]
+    assert laws.str.contains("highest learning_rate").all()
+    assert not choices.drop(laws.index).str.contains(" learning_rate").any()
