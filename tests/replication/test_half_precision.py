@@ -12,24 +12,27 @@ TASK, NAME = "mnist_mlp", "Adam"
 SEEDS = range(5)
 
 
-def in_half(pair):
+def computed_in(numbers, pair):
     row, curve = pair
     settings = made.json_settings(row)
-    settings["task"] |= {"compute_dtype": HALF}
-    name = f"{row['run']}-half"
+    settings["task"] |= {"compute_dtype": numbers}
+    name = f"{row['run']}-{numbers}"
     return row | {"settings": json.dumps(settings, sort_keys=True), "run": name}, curve.assign(
         run=name
     )
 
 
-def found(full, half, **more):
+def found(full, half, tuned=True, **more):
     """The table where either number format ends at these errors, by seed."""
-    tuning = made.run(TASK, NAME, 100, floor=0.02, noise=0.0)
-    finals = [made.run(TASK, NAME, seed, floor=full[seed], noise=0.0) for seed in SEEDS]
-    halves = [
-        in_half(made.run(TASK, NAME, seed, floor=half[seed], noise=0.0, **more)) for seed in half
+    ends = {FULL: (full, {}), HALF: (half, more)}
+    pairs = [
+        computed_in(numbers, made.run(TASK, NAME, seed, floor=errors[seed], noise=0.0, **others))
+        for numbers, (errors, others) in ends.items()
+        for seed in errors
     ]
-    return half_precision.table(made.analysed(made.gather([tuning, *finals, *halves])))
+    if tuned:
+        pairs.append(computed_in(FULL, made.run(TASK, NAME, 100, floor=0.02, noise=0.0)))
+    return half_precision.table(made.analysed(made.gather(pairs)))
 
 
 def test_differences_are_in_pairs_and_within_the_margin():
@@ -68,3 +71,9 @@ def test_other_rates_do_not_count():
     full = dict.fromkeys(SEEDS, 0.02)
     assert found(full, full, learning_rate=0.5).empty
     assert "Not yet measured." in half_precision.page(found(full, {}))
+
+
+def test_without_tuning_there_is_nothing_to_compare():
+    full = dict.fromkeys(SEEDS, 0.02)
+    assert len(found(full, full)) == 1
+    assert found(full, full, tuned=False).empty

@@ -8,7 +8,7 @@ import pytest
 from rllc.replication.paper import STUDY
 from rllc.suite.errors import PlanError
 from rllc.suite.plan.configuration import Conf
-from rllc.suite.speed import further, report, session, steps, store
+from rllc.suite.speed import further, report, session, setups, steps, store
 
 DEVICE = "cpu (here)"
 CONF = Conf(Path(__file__).parents[3] / "conf")
@@ -45,12 +45,14 @@ def test_a_value_that_cannot_be_trained_is_named():
 def test_the_study_is_timed_first_and_each_optimizer_once(tmp_path, monkeypatch):
     timed = []
     monkeypatch.setattr(
-        steps, "measure", lambda task, groups, *_: (timed.append((task, list(groups))), ([], []))[1]
+        steps, "measure", lambda task, groups, *_: (timed.append((task, groups)), ([], []))[1]
     )
     asked = further.of(CONF, ["m_0.9", "lion"])
     (job,) = session.jobs(STUDY, ["step"], ["mnist_mlp"], {}, tmp_path, further=asked)
     job.measure()
-    assert timed == [("mnist_mlp", [*STUDY.optimizers, "Lion"])]
+    ((task, groups),) = timed
+    assert (task, list(groups)) == ("mnist_mlp", [*STUDY.optimizers, "Lion"])
+    assert groups["M(0.9)"] == setups.runs(task, "M(0.9)", 1)  # as without further ones
 
 
 def test_figure_3_has_the_study_alone(tmp_path):
